@@ -1,0 +1,1 @@
+//! Durable state: one schema, two engines, one interface.

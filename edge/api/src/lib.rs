@@ -1,0 +1,1 @@
+//! The REST API as pure logic: routes, authentication, validation, response shaping.

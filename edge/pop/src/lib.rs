@@ -1,0 +1,1 @@
+//! The point of presence: HTTP in front, the WebAssembly component inside, regions behind.

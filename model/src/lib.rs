@@ -1,0 +1,1 @@
+//! Ids, entities, permissions, protocol codes, errors and the calls between edge and region.

@@ -1,0 +1,1 @@
+//! The gateway session as a state machine without sockets, clocks or tasks.

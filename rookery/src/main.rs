@@ -1,0 +1,2 @@
+//! Rookery: one binary, every role.
+fn main() {}

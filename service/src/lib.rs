@@ -1,0 +1,1 @@
+//! Configuration, telemetry, health, drain: the things every process does, done once.

@@ -1,0 +1,1 @@
+//! Acceptance tests against real processes and unmodified client libraries.
