@@ -1,1 +1,30 @@
 //! Ids, entities, permissions, protocol codes, errors and the calls between edge and region.
+//!
+//! Everything here is data: no sockets, clocks, tasks or databases. One set of serde implementations serves both wires:
+//! a human-readable format (JSON) carries ids as strings and timestamps as ISO 8601, a binary one (CBOR, ETF) carries
+//! both as integers.
+
+pub mod call;
+pub mod channel;
+pub mod color;
+pub mod embed;
+pub mod error;
+pub mod gateway;
+pub mod guild;
+pub mod id;
+pub mod invite;
+pub mod limits;
+pub mod member;
+pub mod message;
+pub mod patch;
+pub mod permissions;
+pub mod role;
+pub mod store;
+pub mod timestamp;
+pub mod user;
+
+pub use error::{ApiError, ErrorCode, FieldError, PathSegment};
+pub use id::*;
+pub use patch::Patch;
+pub use permissions::Permissions;
+pub use timestamp::Timestamp;

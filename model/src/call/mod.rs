@@ -1,0 +1,1 @@
+//! Calls between edge and region.

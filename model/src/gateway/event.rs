@@ -1,0 +1,365 @@
+//! Dispatched events: the name `t`, the data `d`, and what a session must ask for to get them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Intents;
+use crate::channel::Channel;
+use crate::guild::{Guild, UnavailableGuild};
+use crate::member::Member;
+use crate::message::{Message, ReactionEmoji};
+use crate::role::Role;
+use crate::store::ReadState;
+use crate::user::{CurrentUser, User};
+use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
+
+/// MESSAGE_CREATE and MESSAGE_UPDATE: the message, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageEvent {
+    #[serde(flatten)]
+    pub message: Message,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+    /// The author's membership, without the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
+    /// Kind of the channel: 1 is a DM.
+    pub channel_type: u8,
+}
+
+/// MESSAGE_DELETE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageDelete {
+    pub id: MessageId,
+    pub channel_id: ChannelId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+}
+
+/// MESSAGE_DELETE_BULK.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageDeleteBulk {
+    pub ids: Vec<MessageId>,
+    pub channel_id: ChannelId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+}
+
+/// MESSAGE_REACTION_ADD and MESSAGE_REACTION_REMOVE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReactionEvent {
+    pub user_id: UserId,
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+    pub emoji: ReactionEmoji,
+    /// The reacting member; on adding in guilds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_author_id: Option<UserId>,
+    pub burst: bool,
+    #[serde(rename = "type")]
+    pub kind: u8,
+}
+
+/// MESSAGE_REACTION_REMOVE_ALL and, with an emoji, MESSAGE_REACTION_REMOVE_EMOJI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReactionsCleared {
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<ReactionEmoji>,
+}
+
+/// CHANNEL_PINS_UPDATE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelPinsUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+    pub channel_id: ChannelId,
+    pub last_pin_timestamp: Option<Timestamp>,
+}
+
+/// TYPING_START.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TypingStart {
+    pub channel_id: ChannelId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guild_id: Option<GuildId>,
+    pub user_id: UserId,
+    /// Unix seconds.
+    pub timestamp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
+}
+
+/// GUILD_CREATE: the guild with all that a session needs to hold it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuildCreate {
+    #[serde(flatten)]
+    pub guild: Guild,
+    pub joined_at: Timestamp,
+    pub large: bool,
+    pub unavailable: bool,
+    pub member_count: u32,
+    pub voice_states: Vec<()>,
+    pub members: Vec<Member>,
+    /// Only those that the session's user may view.
+    pub channels: Vec<Channel>,
+    pub threads: Vec<()>,
+    pub presences: Vec<()>,
+    pub stage_instances: Vec<()>,
+    pub guild_scheduled_events: Vec<()>,
+    pub soundboard_sounds: Vec<()>,
+}
+
+/// GUILD_MEMBER_ADD and GUILD_MEMBER_UPDATE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberEvent {
+    pub guild_id: GuildId,
+    #[serde(flatten)]
+    pub member: Member,
+}
+
+/// GUILD_MEMBER_REMOVE, GUILD_BAN_ADD and GUILD_BAN_REMOVE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuildUser {
+    pub guild_id: GuildId,
+    pub user: User,
+}
+
+/// GUILD_ROLE_CREATE and GUILD_ROLE_UPDATE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleEvent {
+    pub guild_id: GuildId,
+    pub role: Role,
+}
+
+/// GUILD_ROLE_DELETE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleDelete {
+    pub guild_id: GuildId,
+    pub role_id: RoleId,
+}
+
+/// INVITE_CREATE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InviteCreate {
+    pub channel_id: ChannelId,
+    pub guild_id: GuildId,
+    pub code: String,
+    pub created_at: Timestamp,
+    pub inviter: Option<User>,
+    pub max_age: u32,
+    pub max_uses: u32,
+    pub temporary: bool,
+    pub uses: u32,
+    #[serde(rename = "type")]
+    pub kind: u8,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// INVITE_DELETE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InviteDelete {
+    pub channel_id: ChannelId,
+    pub guild_id: GuildId,
+    pub code: String,
+}
+
+/// MESSAGE_ACK: the user read a channel on another device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageAck {
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    pub mention_count: u32,
+    pub version: u32,
+}
+
+/// The application part of a bot's READY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyApplication {
+    pub id: ApplicationId,
+    pub flags: u64,
+}
+
+/// READY.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    pub v: u8,
+    pub user: CurrentUser,
+    pub guilds: Vec<UnavailableGuild>,
+    pub session_id: String,
+    pub resume_gateway_url: String,
+    pub session_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<[u32; 2]>,
+    /// Absent for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ReadyApplication>,
+    pub private_channels: Vec<Channel>,
+    pub relationships: Vec<()>,
+    pub presences: Vec<()>,
+    pub geo_ordered_rtc_regions: Vec<String>,
+    pub auth: ReadyAuth,
+    pub user_settings: ReadyAuth,
+    /// People only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_state: Option<Vec<ReadState>>,
+    #[serde(rename = "_trace")]
+    pub trace: Vec<String>,
+}
+
+/// An object without fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReadyAuth {}
+
+/// A dispatched event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    Ready(Box<Ready>),
+    Resumed,
+    ChannelCreate(Channel),
+    ChannelUpdate(Channel),
+    ChannelDelete(Channel),
+    ChannelPinsUpdate(ChannelPinsUpdate),
+    GuildCreate(Box<GuildCreate>),
+    GuildUpdate(Box<Guild>),
+    GuildDelete(UnavailableGuild),
+    GuildBanAdd(GuildUser),
+    GuildBanRemove(GuildUser),
+    GuildMemberAdd(MemberEvent),
+    GuildMemberRemove(GuildUser),
+    GuildMemberUpdate(MemberEvent),
+    GuildRoleCreate(RoleEvent),
+    GuildRoleUpdate(RoleEvent),
+    GuildRoleDelete(RoleDelete),
+    InviteCreate(InviteCreate),
+    InviteDelete(InviteDelete),
+    MessageCreate(Box<MessageEvent>),
+    MessageUpdate(Box<MessageEvent>),
+    MessageDelete(MessageDelete),
+    MessageDeleteBulk(MessageDeleteBulk),
+    MessageReactionAdd(ReactionEvent),
+    MessageReactionRemove(ReactionEvent),
+    MessageReactionRemoveAll(ReactionsCleared),
+    MessageReactionRemoveEmoji(ReactionsCleared),
+    MessageAck(MessageAck),
+    TypingStart(TypingStart),
+    UserUpdate(Box<CurrentUser>),
+}
+
+impl Event {
+    /// The event's name, `t` on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ready(_) => "READY",
+            Self::Resumed => "RESUMED",
+            Self::ChannelCreate(_) => "CHANNEL_CREATE",
+            Self::ChannelUpdate(_) => "CHANNEL_UPDATE",
+            Self::ChannelDelete(_) => "CHANNEL_DELETE",
+            Self::ChannelPinsUpdate(_) => "CHANNEL_PINS_UPDATE",
+            Self::GuildCreate(_) => "GUILD_CREATE",
+            Self::GuildUpdate(_) => "GUILD_UPDATE",
+            Self::GuildDelete(_) => "GUILD_DELETE",
+            Self::GuildBanAdd(_) => "GUILD_BAN_ADD",
+            Self::GuildBanRemove(_) => "GUILD_BAN_REMOVE",
+            Self::GuildMemberAdd(_) => "GUILD_MEMBER_ADD",
+            Self::GuildMemberRemove(_) => "GUILD_MEMBER_REMOVE",
+            Self::GuildMemberUpdate(_) => "GUILD_MEMBER_UPDATE",
+            Self::GuildRoleCreate(_) => "GUILD_ROLE_CREATE",
+            Self::GuildRoleUpdate(_) => "GUILD_ROLE_UPDATE",
+            Self::GuildRoleDelete(_) => "GUILD_ROLE_DELETE",
+            Self::InviteCreate(_) => "INVITE_CREATE",
+            Self::InviteDelete(_) => "INVITE_DELETE",
+            Self::MessageCreate(_) => "MESSAGE_CREATE",
+            Self::MessageUpdate(_) => "MESSAGE_UPDATE",
+            Self::MessageDelete(_) => "MESSAGE_DELETE",
+            Self::MessageDeleteBulk(_) => "MESSAGE_DELETE_BULK",
+            Self::MessageReactionAdd(_) => "MESSAGE_REACTION_ADD",
+            Self::MessageReactionRemove(_) => "MESSAGE_REACTION_REMOVE",
+            Self::MessageReactionRemoveAll(_) => "MESSAGE_REACTION_REMOVE_ALL",
+            Self::MessageReactionRemoveEmoji(_) => "MESSAGE_REACTION_REMOVE_EMOJI",
+            Self::MessageAck(_) => "MESSAGE_ACK",
+            Self::TypingStart(_) => "TYPING_START",
+            Self::UserUpdate(_) => "USER_UPDATE",
+        }
+    }
+
+    /// The intents of which a session needs one; empty means that everybody gets it.
+    ///
+    /// Source: "List of Intents" of the API's documentation. An update of the session's own member goes out whatever
+    /// the intents; the guild core sees to that.
+    pub fn required_intents(&self) -> Intents {
+        let message = |guild: bool| if guild { Intents::GUILD_MESSAGES } else { Intents::DIRECT_MESSAGES };
+        let reaction =
+            |guild: bool| if guild { Intents::GUILD_MESSAGE_REACTIONS } else { Intents::DIRECT_MESSAGE_REACTIONS };
+        match self {
+            Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) => Intents::empty(),
+            Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
+                // DM channels are announced whatever the intents.
+                if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
+            }
+            Self::ChannelPinsUpdate(p) => {
+                if p.guild_id.is_some() { Intents::GUILDS } else { Intents::DIRECT_MESSAGES }
+            }
+            Self::GuildCreate(_)
+            | Self::GuildUpdate(_)
+            | Self::GuildDelete(_)
+            | Self::GuildRoleCreate(_)
+            | Self::GuildRoleUpdate(_)
+            | Self::GuildRoleDelete(_) => Intents::GUILDS,
+            Self::GuildBanAdd(_) | Self::GuildBanRemove(_) => Intents::GUILD_MODERATION,
+            Self::GuildMemberAdd(_) | Self::GuildMemberRemove(_) | Self::GuildMemberUpdate(_) => Intents::GUILD_MEMBERS,
+            Self::InviteCreate(_) | Self::InviteDelete(_) => Intents::GUILD_INVITES,
+            Self::MessageCreate(m) | Self::MessageUpdate(m) => message(m.guild_id.is_some()),
+            Self::MessageDelete(m) => message(m.guild_id.is_some()),
+            Self::MessageDeleteBulk(m) => message(m.guild_id.is_some()),
+            Self::MessageReactionAdd(r) | Self::MessageReactionRemove(r) => reaction(r.guild_id.is_some()),
+            Self::MessageReactionRemoveAll(r) | Self::MessageReactionRemoveEmoji(r) => reaction(r.guild_id.is_some()),
+            Self::TypingStart(t) => {
+                if t.guild_id.is_some() { Intents::GUILD_MESSAGE_TYPING } else { Intents::DIRECT_MESSAGE_TYPING }
+            }
+        }
+    }
+
+    /// Writes the event's data, `d` on the wire, with any serializer.
+    pub fn serialize_data<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ready(d) => d.serialize(serializer),
+            Self::Resumed => ReadyAuth {}.serialize(serializer),
+            Self::ChannelCreate(d) | Self::ChannelUpdate(d) | Self::ChannelDelete(d) => d.serialize(serializer),
+            Self::ChannelPinsUpdate(d) => d.serialize(serializer),
+            Self::GuildCreate(d) => d.serialize(serializer),
+            Self::GuildUpdate(d) => d.serialize(serializer),
+            Self::GuildDelete(d) => d.serialize(serializer),
+            Self::GuildBanAdd(d) | Self::GuildBanRemove(d) | Self::GuildMemberRemove(d) => d.serialize(serializer),
+            Self::GuildMemberAdd(d) | Self::GuildMemberUpdate(d) => d.serialize(serializer),
+            Self::GuildRoleCreate(d) | Self::GuildRoleUpdate(d) => d.serialize(serializer),
+            Self::GuildRoleDelete(d) => d.serialize(serializer),
+            Self::InviteCreate(d) => d.serialize(serializer),
+            Self::InviteDelete(d) => d.serialize(serializer),
+            Self::MessageCreate(d) | Self::MessageUpdate(d) => d.serialize(serializer),
+            Self::MessageDelete(d) => d.serialize(serializer),
+            Self::MessageDeleteBulk(d) => d.serialize(serializer),
+            Self::MessageReactionAdd(d) | Self::MessageReactionRemove(d) => d.serialize(serializer),
+            Self::MessageReactionRemoveAll(d) | Self::MessageReactionRemoveEmoji(d) => d.serialize(serializer),
+            Self::MessageAck(d) => d.serialize(serializer),
+            Self::TypingStart(d) => d.serialize(serializer),
+            Self::UserUpdate(d) => d.serialize(serializer),
+        }
+    }
+}
+
+/// The data of an event as a value that any serializer can write.
+pub struct EventData<'a>(pub &'a Event);
+
+impl Serialize for EventData<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_data(serializer)
+    }
+}
+
