@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::channel::int_enum;
 use crate::embed::Embed;
 use crate::user::User;
-use crate::{ApplicationId, AttachmentId, ChannelId, EmojiId, GuildId, MessageId, RoleId, Timestamp, UserId, WebhookId};
+use crate::{
+    ApplicationId, AttachmentId, ChannelId, EmojiId, GuildId, MessageId, RoleId, Timestamp, UserId, WebhookId,
+};
 
 int_enum! {
     /// The kind of a message.
@@ -25,7 +27,10 @@ int_enum! {
 impl MessageType {
     /// Whether an author or moderator may delete it.
     pub const fn is_deletable(self) -> bool {
-        !matches!(self, Self::RecipientAdd | Self::RecipientRemove | Self::Call | Self::ChannelNameChange | Self::ChannelIconChange)
+        !matches!(
+            self,
+            Self::RecipientAdd | Self::RecipientRemove | Self::Call | Self::ChannelNameChange | Self::ChannelIconChange
+        )
     }
 }
 

@@ -120,8 +120,7 @@ impl Permissions {
     );
 
     /// What a timed-out member keeps.
-    pub const TIMED_OUT: Self =
-        Self::from_bits_retain(Self::VIEW_CHANNEL.bits() | Self::READ_MESSAGE_HISTORY.bits());
+    pub const TIMED_OUT: Self = Self::from_bits_retain(Self::VIEW_CHANNEL.bits() | Self::READ_MESSAGE_HISTORY.bits());
 }
 
 impl fmt::Display for Permissions {
@@ -226,8 +225,8 @@ pub fn channel_permissions(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::OverwriteType;
     use crate::Snowflake;
+    use crate::channel::OverwriteType;
 
     const GUILD: GuildId = GuildId::new(1);
     const USER: UserId = UserId::new(50);

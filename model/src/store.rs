@@ -89,29 +89,71 @@ pub enum Write {
     DeleteGuild(GuildId),
     PutChannel(Channel),
     /// The channel, its messages, pins, reactions and invites.
-    DeleteChannel { guild_id: Option<GuildId>, channel_id: ChannelId },
-    PutRole { guild_id: GuildId, role: Role },
-    DeleteRole { guild_id: GuildId, role_id: RoleId },
+    DeleteChannel {
+        guild_id: Option<GuildId>,
+        channel_id: ChannelId,
+    },
+    PutRole {
+        guild_id: GuildId,
+        role: Role,
+    },
+    DeleteRole {
+        guild_id: GuildId,
+        role_id: RoleId,
+    },
     PutMember(MemberRow),
-    DeleteMember { guild_id: GuildId, user_id: UserId },
+    DeleteMember {
+        guild_id: GuildId,
+        user_id: UserId,
+    },
     PutBan(BanRow),
-    DeleteBan { guild_id: GuildId, user_id: UserId },
+    DeleteBan {
+        guild_id: GuildId,
+        user_id: UserId,
+    },
     PutInvite(InviteRow),
-    DeleteInvite { guild_id: GuildId, code: String },
+    DeleteInvite {
+        guild_id: GuildId,
+        code: String,
+    },
     PutMessage(MessageRow),
-    DeleteMessage { channel_id: ChannelId, message_id: MessageId },
+    DeleteMessage {
+        channel_id: ChannelId,
+        message_id: MessageId,
+    },
     PutReaction(ReactionRow),
     DeleteReaction(ReactionRow),
     PutReactionCount(ReactionCountRow),
-    DeleteReactionCount { channel_id: ChannelId, message_id: MessageId, emoji: ReactionEmoji },
+    DeleteReactionCount {
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: ReactionEmoji,
+    },
     /// All reactions of a message, or all of one emoji: rows and counts.
-    ClearReactions { channel_id: ChannelId, message_id: MessageId, emoji: Option<ReactionEmoji> },
-    PutPin { channel_id: ChannelId, message_id: MessageId, pinned_at: Timestamp },
-    DeletePin { channel_id: ChannelId, message_id: MessageId },
+    ClearReactions {
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: Option<ReactionEmoji>,
+    },
+    PutPin {
+        channel_id: ChannelId,
+        message_id: MessageId,
+        pinned_at: Timestamp,
+    },
+    DeletePin {
+        channel_id: ChannelId,
+        message_id: MessageId,
+    },
     PutDm(DmRow),
     /// Whether a DM stands in a user's list.
-    PutDmListing { user_id: UserId, channel_id: ChannelId },
-    DeleteDmListing { user_id: UserId, channel_id: ChannelId },
+    PutDmListing {
+        user_id: UserId,
+        channel_id: ChannelId,
+    },
+    DeleteDmListing {
+        user_id: UserId,
+        channel_id: ChannelId,
+    },
     PutReadState(ReadState),
     PutOperation(OperationRow),
     /// Only for keys whose row the writer holds: claims go through the store's `claim`.

@@ -304,7 +304,11 @@ impl Event {
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
             }
             Self::ChannelPinsUpdate(p) => {
-                if p.guild_id.is_some() { Intents::GUILDS } else { Intents::DIRECT_MESSAGES }
+                if p.guild_id.is_some() {
+                    Intents::GUILDS
+                } else {
+                    Intents::DIRECT_MESSAGES
+                }
             }
             Self::GuildCreate(_)
             | Self::GuildUpdate(_)
@@ -321,7 +325,11 @@ impl Event {
             Self::MessageReactionAdd(r) | Self::MessageReactionRemove(r) => reaction(r.guild_id.is_some()),
             Self::MessageReactionRemoveAll(r) | Self::MessageReactionRemoveEmoji(r) => reaction(r.guild_id.is_some()),
             Self::TypingStart(t) => {
-                if t.guild_id.is_some() { Intents::GUILD_MESSAGE_TYPING } else { Intents::DIRECT_MESSAGE_TYPING }
+                if t.guild_id.is_some() {
+                    Intents::GUILD_MESSAGE_TYPING
+                } else {
+                    Intents::DIRECT_MESSAGE_TYPING
+                }
             }
         }
     }
@@ -362,4 +370,3 @@ impl Serialize for EventData<'_> {
         self.0.serialize_data(serializer)
     }
 }
-

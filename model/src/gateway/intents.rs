@@ -30,6 +30,5 @@ bitflags::bitflags! {
 
 impl Intents {
     /// Those that an application must be granted.
-    pub const PRIVILEGED: Self =
-        Self::GUILD_MEMBERS.union(Self::GUILD_PRESENCES).union(Self::MESSAGE_CONTENT);
+    pub const PRIVILEGED: Self = Self::GUILD_MEMBERS.union(Self::GUILD_PRESENCES).union(Self::MESSAGE_CONTENT);
 }
