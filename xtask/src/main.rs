@@ -1,1 +1,98 @@
-fn main() {}
+//! Set-up, build and test commands of the project; run as `cargo xtask COMMAND`.
+
+mod clients;
+mod component;
+mod paths;
+mod policy;
+mod setup;
+mod shell;
+mod spdx;
+mod suite;
+mod wasm;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::component::{LockFile, Profile};
+use crate::setup::Scope;
+use crate::shell::say;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, build and test commands of Rookery")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what building and testing need and this machine lacks.
+    Setup {
+        /// Only say what is missing; install nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Builds the edge component and compiles it ahead of time for its host.
+    Component,
+    /// Builds everything and runs all of Rookery in this terminal.
+    Dev {
+        /// Passed to `rookery dev`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Builds target/release/rookery, with the component inside.
+    Build,
+    /// Runs every test that CI runs.
+    Test(suite::Options),
+    /// What CI runs: the same as `test`.
+    Ci,
+    /// Prints the variables that the acceptance tests read, for running them by hand with `cargo test -p rookery-tests`.
+    Env,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup { check: true } => setup::check(Scope::Test),
+        Command::Setup { check: false } => setup::install(Scope::Test),
+        Command::Component => {
+            setup::install(Scope::Build)?;
+            component::build(Profile::Dev, LockFile::MayChange)
+        }
+        Command::Dev { args } => dev(&args),
+        Command::Build => {
+            setup::install(Scope::Build)?;
+            component::build(Profile::Release, LockFile::MustBeCurrent)?;
+            say!("building the binary (release)");
+            shell::run(paths::cargo().args(["build", "--release", "--package", "rookery"]))?;
+            say!("built {}", paths::binary(Profile::Release).display());
+            Ok(())
+        }
+        Command::Test(options) => suite::run(&options),
+        Command::Ci => suite::run(&suite::Options::default()),
+        Command::Env => suite::print_env(),
+    }
+}
+
+fn dev(args: &[String]) -> Result<()> {
+    setup::install(Scope::Build)?;
+    component::build(Profile::Dev, LockFile::MayChange)?;
+    say!("building the binary");
+    shell::run(paths::cargo().args(["build", "--package", "rookery"]))?;
+    say!("starting rookery dev");
+    // Replaces this process, so that signals reach the server itself.
+    let mut command = shell::clean(paths::binary(Profile::Dev));
+    Err(anyhow::Error::from(command.arg("dev").args(args).exec()).context("rookery dev could not be started"))
+}

@@ -1,0 +1,53 @@
+//! Where things are: the clone, the build folder, the cache outside the clone.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::component::Profile;
+use crate::shell;
+
+/// The root of the clone.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+}
+
+/// Cargo's build folder.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// The rookery binary of one profile.
+pub fn binary(profile: Profile) -> PathBuf {
+    target().join(profile.folder()).join("rookery")
+}
+
+/// What the component build leaves: `edge.wasm`, `edge.cwasm` and their stamps.
+pub fn component() -> PathBuf {
+    target().join("component")
+}
+
+/// Downloads and client libraries, outside the clone: `ROOKERY_CACHE_DIR` or `~/.cache/rookery`.
+pub fn cache() -> Result<PathBuf> {
+    if let Some(dir) = env::var_os("ROOKERY_CACHE_DIR") {
+        return std::path::absolute(&dir).context("ROOKERY_CACHE_DIR is not a usable path");
+    }
+    let home = env::var_os("HOME").context("neither ROOKERY_CACHE_DIR nor HOME is set")?;
+    Ok(Path::new(&home).join(".cache/rookery"))
+}
+
+/// The cargo that runs this program, in the root of the clone.
+pub fn cargo() -> Command {
+    let mut command = shell::clean(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The rustc beside [`cargo`].
+pub fn rustc() -> Command {
+    let mut command = shell::clean(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(root());
+    command
+}
