@@ -1,0 +1,157 @@
+//! What an engine must do; see [`Store`](crate::Store) for the meaning of each call.
+//!
+//! The trait promises only what CQL gives: the last write by order of submission wins, a claim is a compare-and-set,
+//! and a reader may see some rows of a batch before others. No caller may rely on more.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rookery_model::channel::Channel;
+use rookery_model::guild::{BanRow, GuildProperties};
+use rookery_model::invite::InviteRow;
+use rookery_model::member::MemberRow;
+use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::role::Role;
+use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::user::{Account, Application};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
+use tokio::sync::oneshot;
+
+use crate::{StoreError, StoreHealth, StoreStats};
+
+/// The future of an engine's answer.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Which messages of a channel a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageRange {
+    /// The newest.
+    Latest,
+    /// The newest of those with a lower id.
+    Before(MessageId),
+    /// The oldest of those with a higher id.
+    After(MessageId),
+}
+
+/// A pin of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PinRow {
+    pub message_id: MessageId,
+    pub pinned_at: Timestamp,
+}
+
+/// One user's own emoji on a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnReaction {
+    pub message_id: MessageId,
+    pub emoji: ReactionEmoji,
+}
+
+/// Resolves when a batch is durable, or failed; dropping it does not take the batch back.
+#[must_use = "a batch is acknowledged only when its commit resolved"]
+pub struct Commit {
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Waiting(oneshot::Receiver<Result<(), StoreError>>),
+    Boxed(Answer<'static, ()>),
+}
+
+impl Commit {
+    /// A commit that an engine's worker resolves.
+    pub fn new(outcome: oneshot::Receiver<Result<(), StoreError>>) -> Self {
+        Self { outcome: Outcome::Waiting(outcome) }
+    }
+    /// A commit out of any future.
+    pub fn from_future(outcome: impl Future<Output = Result<(), StoreError>> + Send + 'static) -> Self {
+        Self { outcome: Outcome::Boxed(Box::pin(outcome)) }
+    }
+}
+
+impl Future for Commit {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.outcome {
+            // A worker that went away without an answer may have written the batch.
+            Outcome::Waiting(receiver) => Pin::new(receiver)
+                .poll(cx)
+                .map(|result| result.unwrap_or_else(|_| Err(StoreError::Unknown("the store stopped".into())))),
+            Outcome::Boxed(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit").finish_non_exhaustive()
+    }
+}
+
+/// A storage engine.
+pub trait Engine: Send + Sync + 'static {
+    fn submit(&self, batch: Vec<Write>) -> Result<Commit, StoreError>;
+    fn claim(&self, key: UniqueKey, value: u64) -> Answer<'_, Result<(), u64>>;
+    fn raise_id_ceiling(&self, ceiling_ms: u64) -> Answer<'_, ()>;
+    fn health(&self) -> StoreHealth;
+    fn stats(&self) -> StoreStats;
+    fn close(&self) -> Answer<'_, ()>;
+
+    fn unique<'a>(&'a self, key: &'a UniqueKey) -> Answer<'a, Option<u64>>;
+    fn id_ceiling(&self) -> Answer<'_, u64>;
+    fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>>;
+
+    fn accounts<'a>(&'a self, ids: &'a [UserId]) -> Answer<'a, Vec<Account>>;
+    fn application(&self, id: ApplicationId) -> Answer<'_, Option<Application>>;
+    fn applications_of(&self, owner: UserId) -> Answer<'_, Vec<Application>>;
+
+    fn guild(&self, id: GuildId) -> Answer<'_, Option<GuildProperties>>;
+    fn guild_channels(&self, id: GuildId) -> Answer<'_, Vec<Channel>>;
+    fn guild_roles(&self, id: GuildId) -> Answer<'_, Vec<Role>>;
+    fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>>;
+    fn member(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<MemberRow>>;
+    fn guilds_of_user(&self, user_id: UserId) -> Answer<'_, Vec<GuildId>>;
+    fn ban(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<BanRow>>;
+    fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>>;
+    fn invite<'a>(&'a self, code: &'a str) -> Answer<'a, Option<InviteRow>>;
+    fn guild_invites(&self, guild_id: GuildId) -> Answer<'_, Vec<InviteRow>>;
+
+    fn channel(&self, id: ChannelId) -> Answer<'_, Option<Channel>>;
+    fn dm(&self, id: ChannelId) -> Answer<'_, Option<DmRow>>;
+    fn dms_of_user(&self, user_id: UserId) -> Answer<'_, Vec<ChannelId>>;
+    fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>>;
+    fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>>;
+
+    fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>>;
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>>;
+    fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>>;
+    fn messages_of_author(
+        &self,
+        author_id: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ChannelId, MessageId)>>;
+    fn reaction_counts<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<ReactionCountRow>>;
+    fn own_reactions<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+        user_id: UserId,
+    ) -> Answer<'a, Vec<OwnReaction>>;
+    fn reactions_of<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: &'a ReactionEmoji,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<UserId>>;
+    fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>>;
+}

@@ -1,0 +1,48 @@
+//! Counters and health of a store.
+
+/// Whether writes are taken now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// Whether writes are taken.
+    pub writable: bool,
+    /// Why not; empty when writable.
+    pub reason: String,
+}
+
+impl StoreHealth {
+    /// A store that takes writes.
+    pub fn writable() -> Self {
+        Self { writable: true, reason: String::new() }
+    }
+    /// A store that refuses writes.
+    pub fn unwritable(reason: impl Into<String>) -> Self {
+        Self { writable: false, reason: reason.into() }
+    }
+}
+
+/// What a store did since it was opened; the same figures are in `/metrics` as `rookery_store_*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Batches and claims acknowledged as durable.
+    pub commits: u64,
+    /// Batches and claims that failed.
+    pub failures: u64,
+    /// Batches refused because the queue was full.
+    pub refused_busy: u64,
+    /// Groups of batches made durable together.
+    pub groups: u64,
+    /// `fdatasync` calls on the way of an acknowledgement (one per group).
+    pub fsyncs: u64,
+    /// Rows put or deleted, index rows included.
+    pub rows_written: u64,
+    /// Bytes of keys and values of those rows.
+    pub bytes_written: u64,
+    /// The largest group so far, batches.
+    pub largest_group: u64,
+    /// Batches waiting now.
+    pub queued: u64,
+    /// How often the engine was opened anew after a write error.
+    pub reopens: u64,
+    /// Rows removed in the background: old operations, contents of deleted channels and guilds.
+    pub purged_rows: u64,
+}
