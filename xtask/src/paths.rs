@@ -3,15 +3,23 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result};
 
 use crate::component::Profile;
 use crate::shell;
 
-/// The root of the clone.
+/// The root of the clone that `cargo xtask` was called in.
+///
+/// Asked at run time: a build folder shared by two clones also shares this program.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let package = manifest.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+        package.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned)
+    });
+    &ROOT
 }
 
 /// Cargo's build folder.
