@@ -68,6 +68,9 @@ bitflags::bitflags! {
 }
 
 impl Permissions {
+    /// The name under which binary formats see permissions, for those that carry them as text after all (ETF).
+    pub const NEWTYPE_NAME: &'static str = "Permissions";
+
     /// Every permission that the API names.
     pub const ALL_NAMED: Self = Self::from_bits_retain(0x001f_7fff_ffff_ffff);
 
@@ -134,7 +137,7 @@ impl Serialize for Permissions {
         if serializer.is_human_readable() {
             serializer.collect_str(&self.bits())
         } else {
-            serializer.serialize_u64(self.bits())
+            serializer.serialize_newtype_struct(Self::NEWTYPE_NAME, &self.bits())
         }
     }
 }

@@ -11,6 +11,9 @@ use time::format_description::well_known::Rfc3339;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The name under which binary formats see a timestamp, for those that carry it as text after all (ETF).
+    pub const NEWTYPE_NAME: &'static str = "Timestamp";
+
     /// From milliseconds since the Unix epoch.
     pub const fn from_unix_ms(ms: i64) -> Self {
         Self(ms.saturating_mul(1000))
@@ -47,7 +50,11 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_newtype_struct(Self::NEWTYPE_NAME, &self.0)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Intents;
+use super::{GuildMembersChunk, Intents};
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
 use crate::member::Member;
@@ -234,6 +234,7 @@ pub enum Event {
     GuildMemberAdd(MemberEvent),
     GuildMemberRemove(GuildUser),
     GuildMemberUpdate(MemberEvent),
+    GuildMembersChunk(GuildMembersChunk),
     GuildRoleCreate(RoleEvent),
     GuildRoleUpdate(RoleEvent),
     GuildRoleDelete(RoleDelete),
@@ -270,6 +271,7 @@ impl Event {
             Self::GuildMemberAdd(_) => "GUILD_MEMBER_ADD",
             Self::GuildMemberRemove(_) => "GUILD_MEMBER_REMOVE",
             Self::GuildMemberUpdate(_) => "GUILD_MEMBER_UPDATE",
+            Self::GuildMembersChunk(_) => "GUILD_MEMBERS_CHUNK",
             Self::GuildRoleCreate(_) => "GUILD_ROLE_CREATE",
             Self::GuildRoleUpdate(_) => "GUILD_ROLE_UPDATE",
             Self::GuildRoleDelete(_) => "GUILD_ROLE_DELETE",
@@ -298,7 +300,11 @@ impl Event {
         let reaction =
             |guild: bool| if guild { Intents::GUILD_MESSAGE_REACTIONS } else { Intents::DIRECT_MESSAGE_REACTIONS };
         match self {
-            Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) => Intents::empty(),
+            Self::Ready(_)
+            | Self::Resumed
+            | Self::UserUpdate(_)
+            | Self::MessageAck(_)
+            | Self::GuildMembersChunk(_) => Intents::empty(),
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
@@ -346,6 +352,7 @@ impl Event {
             Self::GuildDelete(d) => d.serialize(serializer),
             Self::GuildBanAdd(d) | Self::GuildBanRemove(d) | Self::GuildMemberRemove(d) => d.serialize(serializer),
             Self::GuildMemberAdd(d) | Self::GuildMemberUpdate(d) => d.serialize(serializer),
+            Self::GuildMembersChunk(d) => d.serialize(serializer),
             Self::GuildRoleCreate(d) | Self::GuildRoleUpdate(d) => d.serialize(serializer),
             Self::GuildRoleDelete(d) => d.serialize(serializer),
             Self::InviteCreate(d) => d.serialize(serializer),
