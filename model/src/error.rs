@@ -55,9 +55,12 @@ error_codes! {
     MaxReactions = 30010, 400, "Maximum number of reactions reached (20)";
     MaxChannels = 30013, 400, "Maximum number of guild channels reached (500)";
     MaxInvites = 30016, 400, "Maximum number of invites reached (1000)";
+    MaxMembers = 30019, 400, "Maximum number of server members reached";
     BodyTooLarge = 40005, 413, "Request entity too large";
     UserBanned = 40007, 403, "The user is banned from this guild";
     MissingAccess = 50001, 403, "Missing Access";
+    /// Mute and deaf of somebody who is in no voice channel.
+    TargetNotInVoice = 40032, 400, "Target user is not connected to voice.";
     CannotExecuteOnDm = 50003, 403, "Cannot execute action on a DM channel";
     CannotEditOthersMessage = 50005, 403, "Cannot edit a message authored by another user";
     EmptyMessage = 50006, 400, "Cannot send an empty message";
@@ -76,7 +79,9 @@ error_codes! {
     InvalidFormBody = 50035, 400, "Invalid Form Body";
     InviteToGuildWithoutBot = 50036, 400, "An invite was accepted to a guild the application's bot is not in";
     InvalidApiVersion = 50041, 400, "Invalid API version provided";
-    CannotSelfRedeem = 50054, 400, "Invalid Guild";
+    /// An owner who tries to leave their guild.
+    InvalidGuild = 50055, 400, "Invalid Guild";
+    CannotReplyWithoutHistory = 160002, 403, "Cannot reply without permission to read message history";
     MalformedJson = 50109, 400, "The request body contains invalid JSON.";
     ReactionBlocked = 90001, 403, "Reaction was blocked";
     UnsupportedMediaType = 50068, 415, "Unsupported content type";

@@ -12,7 +12,7 @@ use crate::member::MemberRow;
 use crate::message::{MessageRow, ReactionEmoji};
 use crate::role::Role;
 use crate::user::{Account, Application};
-use crate::{ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
+use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
 
 /// A key under which only one row may ever be written at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,10 @@ pub struct OperationRow {
 pub enum Write {
     PutAccount(Account),
     PutApplication(Application),
+    DeleteApplication {
+        application_id: ApplicationId,
+        owner_id: UserId,
+    },
     PutGuild(GuildProperties),
     /// The guild and all that belongs to it: channels, messages, roles, members, invites, bans.
     DeleteGuild(GuildId),

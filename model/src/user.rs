@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApplicationId, Timestamp, UserId};
+use crate::{ApplicationId, DeviceId, Timestamp, UserId};
 
 const fn is_false(b: &bool) -> bool {
     !*b
@@ -71,6 +71,9 @@ pub struct CurrentUser {
     pub premium_type: u8,
     pub flags: u64,
     pub bio: String,
+    /// A new token, in the answer to a change that ended the old ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// An account as stored: the user, and what signs them in.
@@ -87,6 +90,9 @@ pub struct Account {
     /// Tokens issued with a lower epoch are void.
     #[serde(default)]
     pub token_epoch: u32,
+    /// Devices of this epoch that signed out.
+    #[serde(default)]
+    pub revoked_devices: Vec<DeviceId>,
     #[serde(default)]
     pub locale: Option<String>,
     #[serde(default)]
@@ -94,6 +100,19 @@ pub struct Account {
 }
 
 impl Account {
+    /// An account with nothing but its user.
+    pub fn new(user: User) -> Self {
+        Self {
+            user,
+            email: None,
+            verified: false,
+            password_hash: None,
+            token_epoch: 0,
+            revoked_devices: Vec::new(),
+            locale: None,
+            bio: String::new(),
+        }
+    }
     /// The view that the account's owner gets.
     pub fn current_user(&self) -> CurrentUser {
         CurrentUser {
@@ -105,6 +124,7 @@ impl Account {
             premium_type: 0,
             flags: self.user.public_flags,
             bio: self.bio.clone(),
+            token: None,
         }
     }
 }

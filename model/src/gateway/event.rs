@@ -300,11 +300,9 @@ impl Event {
         let reaction =
             |guild: bool| if guild { Intents::GUILD_MESSAGE_REACTIONS } else { Intents::DIRECT_MESSAGE_REACTIONS };
         match self {
-            Self::Ready(_)
-            | Self::Resumed
-            | Self::UserUpdate(_)
-            | Self::MessageAck(_)
-            | Self::GuildMembersChunk(_) => Intents::empty(),
+            Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) | Self::GuildMembersChunk(_) => {
+                Intents::empty()
+            }
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }

@@ -10,6 +10,7 @@ mod presence_update;
 mod request_guild_members;
 mod request_soundboard_sounds;
 mod resume;
+mod subscriber_id;
 mod voice_state_update;
 
 pub use close_code::CloseCode;
@@ -22,4 +23,5 @@ pub use presence_update::{Activity, PresenceUpdate, Status};
 pub use request_guild_members::{GuildMembersChunk, RequestGuildMembers};
 pub use request_soundboard_sounds::RequestSoundboardSounds;
 pub use resume::Resume;
+pub use subscriber_id::SubscriberId;
 pub use voice_state_update::VoiceStateUpdate;
