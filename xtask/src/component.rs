@@ -12,15 +12,40 @@ use crate::shell::say;
 use crate::wasm::{self, Builder};
 use crate::{paths, shell};
 
-/// Everything that the component is made of, relative to the root. The root's manifest counts: crates inherit
-/// versions and features from it.
-const SOURCES: &[&str] = &["Cargo.toml", "edge/component", "edge/api", "model", "token", "wit"];
+/// Something built for WebAssembly outside the workspace.
+struct Guest {
+    /// What it is called in messages.
+    title: &'static str,
+    /// Its package, relative to the root.
+    folder: &'static str,
+    /// Everything that it is made of, relative to the root.
+    sources: &'static [&'static str],
+    /// What cargo names the result.
+    artifact: &'static str,
+    /// What we name it, without the extension.
+    name: &'static str,
+}
+
+/// The REST API. The root's manifest counts among its sources: crates inherit versions and features from it.
+const EDGE: Guest = Guest {
+    title: "the edge component",
+    folder: "edge/component",
+    sources: &["Cargo.toml", "edge/component", "edge/api", "model", "token", "wit"],
+    artifact: "rookery_edge_component.wasm",
+    name: "edge",
+};
+
+/// The component that misbehaves on request, for the tests of the PoP host.
+const TEST_GUEST: Guest = Guest {
+    title: "the test guest of the PoP host",
+    folder: "edge/pop/tests/guest",
+    sources: &["edge/pop/tests/guest", "wit"],
+    artifact: "rookery_pop_test_guest.wasm",
+    name: "pop-test-guest",
+};
 
 /// What decides the compiled form besides the component itself.
 const COMPILER_SOURCES: &[&str] = &["Cargo.lock", "edge/engine", "edge/precompile"];
-
-/// File name of what cargo builds in `edge/component`.
-const ARTIFACT: &str = "rookery_edge_component.wasm";
 
 /// Cargo's profiles that we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,44 +78,52 @@ pub enum LockFile {
 /// `profile` is that of the program that compiles, not of the component, which is always built for release: it is
 /// the profile of the binary built next, so that nothing is compiled for this step alone.
 pub fn build(profile: Profile, lock: LockFile) -> Result<()> {
-    let out = paths::component();
-    fs::create_dir_all(&out).with_context(|| format!("{} could not be made", out.display()))?;
-    let wasm = build_wasm(&out, lock)?;
-    precompile(&out, &wasm, profile)
+    let wasm = EDGE.build(lock)?;
+    precompile(&wasm, profile)
 }
 
-fn build_wasm(out: &Path, lock: LockFile) -> Result<PathBuf> {
-    let builder =
-        Builder::find().context("nothing here builds WebAssembly; `cargo xtask setup` says what is missing")?;
-    let wasm = out.join("edge.wasm");
-    let mut hash = Sha256::new();
-    hash.update(builder.name());
-    hash.update(builder.identity().context("the WebAssembly compiler did not tell its version")?);
-    hash_sources(&mut hash, SOURCES)?;
-    let stamp = Stamp::new(&wasm, hash);
-    if stamp.is_current() {
-        return Ok(wasm);
-    }
-
-    say!("building the edge component for {} ({} compiler)", wasm::TARGET, builder.name());
-    let folder = out.join(format!("build-{}", builder.name()));
-    let mut command = builder.cargo_build();
-    command.args(["--release", "--manifest-path", "edge/component/Cargo.toml", "--target-dir"]).arg(&folder);
-    if lock == LockFile::MustBeCurrent {
-        command.arg("--locked");
-    }
-    shell::run(&mut command)?;
-    let built = folder.join(wasm::TARGET).join("release").join(ARTIFACT);
-    if !built.is_file() {
-        bail!("the build ended well but left no {}", built.display());
-    }
-    replace(&wasm, |temporary| fs::copy(&built, temporary).map(drop))?;
-    stamp.write()?;
-    Ok(wasm)
+/// Leaves an up-to-date `pop-test-guest.wasm` in the component folder and tells where that is.
+pub fn build_test_guest(lock: LockFile) -> Result<PathBuf> {
+    TEST_GUEST.build(lock)
 }
 
-fn precompile(out: &Path, wasm: &Path, profile: Profile) -> Result<()> {
-    let compiled = out.join("edge.cwasm");
+impl Guest {
+    fn build(&self, lock: LockFile) -> Result<PathBuf> {
+        let builder =
+            Builder::find().context("nothing here builds WebAssembly; `cargo xtask setup` says what is missing")?;
+        let out = paths::component();
+        fs::create_dir_all(&out).with_context(|| format!("{} could not be made", out.display()))?;
+        let wasm = out.join(self.name).with_extension("wasm");
+        let mut hash = Sha256::new();
+        hash.update(builder.name());
+        hash.update(builder.identity().context("the WebAssembly compiler did not tell its version")?);
+        hash_sources(&mut hash, self.sources)?;
+        let stamp = Stamp::new(&wasm, hash);
+        if stamp.is_current() {
+            return Ok(wasm);
+        }
+
+        say!("building {} for {} ({} compiler)", self.title, wasm::TARGET, builder.name());
+        let folder = out.join(format!("build-{}", builder.name()));
+        let mut command = builder.cargo_build();
+        command.args(["--release", "--manifest-path"]).arg(Path::new(self.folder).join("Cargo.toml"));
+        command.arg("--target-dir").arg(&folder);
+        if lock == LockFile::MustBeCurrent {
+            command.arg("--locked");
+        }
+        shell::run(&mut command)?;
+        let built = folder.join(wasm::TARGET).join("release").join(self.artifact);
+        if !built.is_file() {
+            bail!("the build ended well but left no {}", built.display());
+        }
+        replace(&wasm, |temporary| fs::copy(&built, temporary).map(drop))?;
+        stamp.write()?;
+        Ok(wasm)
+    }
+}
+
+fn precompile(wasm: &Path, profile: Profile) -> Result<()> {
+    let compiled = wasm.with_extension("cwasm");
     let target = host_target()?;
     let mut hash = Sha256::new();
     hash.update(&target);
@@ -191,7 +224,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A crate of ours that the component uses but [`SOURCES`] forgets would leave a stale component behind.
+    /// A crate of ours that the component uses but [`EDGE`] forgets would leave a stale component behind.
     #[test]
     fn every_local_crate_of_the_component_is_a_source() {
         let lock = fs::read_to_string(paths::root().join("edge/component/Cargo.lock")).unwrap();

@@ -10,10 +10,11 @@ mod spdx;
 mod suite;
 mod wasm;
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::component::{LockFile, Profile};
@@ -36,7 +37,11 @@ enum Command {
         check: bool,
     },
     /// Builds the edge component and compiles it ahead of time for its host.
-    Component,
+    Component {
+        /// Builds the component that the PoP host's tests misuse instead, and prints where it is.
+        #[arg(long)]
+        test_guest: bool,
+    },
     /// Builds everything and runs all of Rookery in this terminal.
     Dev {
         /// Passed to `rookery dev`.
@@ -67,7 +72,12 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup { check: true } => setup::check(Scope::Test),
         Command::Setup { check: false } => setup::install(Scope::Test),
-        Command::Component => {
+        Command::Component { test_guest: true } => {
+            setup::install(Scope::Build)?;
+            let guest = component::build_test_guest(LockFile::MayChange)?;
+            writeln!(std::io::stdout(), "{}", guest.display()).context("standard output is closed")
+        }
+        Command::Component { test_guest: false } => {
             setup::install(Scope::Build)?;
             component::build(Profile::Dev, LockFile::MayChange)
         }

@@ -10,6 +10,9 @@ use anyhow::{Context as _, Result};
 use crate::component::Profile;
 use crate::shell;
 
+/// Manifests of packages that are no members of the workspace, and so are not covered by `--workspace`.
+pub const SATELLITES: [&str; 2] = ["edge/component/Cargo.toml", "edge/pop/tests/guest/Cargo.toml"];
+
 /// The root of the clone that `cargo xtask` was called in.
 ///
 /// Asked at run time: a build folder shared by two clones also shares this program.
@@ -50,6 +53,10 @@ pub fn cache() -> Result<PathBuf> {
 pub fn cargo() -> Command {
     let mut command = shell::clean(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    if env::var_os("CARGO_TARGET_DIR").is_some() {
+        // Build scripts run elsewhere: a relative path would mean another folder to them.
+        command.env("CARGO_TARGET_DIR", target());
+    }
     command
 }
 

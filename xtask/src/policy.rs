@@ -79,7 +79,7 @@ pub fn check() -> Result<()> {
     let policy = fs::read_to_string(paths::root().join("deny.toml")).context("deny.toml could not be read")?;
     let policy: Policy = toml::from_str(&policy).context("deny.toml is not as expected")?;
     let mut faults = Vec::new();
-    for manifest in ["Cargo.toml", "edge/component/Cargo.toml"] {
+    for manifest in std::iter::once("Cargo.toml").chain(paths::SATELLITES) {
         faults.extend(policy.faults(&metadata(manifest)?));
     }
     if !faults.is_empty() {

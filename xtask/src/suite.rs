@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +13,9 @@ use crate::setup::{self, Scope};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
 use crate::{clients, paths, policy, shell};
+
+/// Tells the PoP host's tests where the component is that misbehaves on request.
+const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
 
 /// What to leave out.
 #[derive(Debug, Default, Clone, Args)]
@@ -47,7 +49,10 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn format() -> Result<()> {
     shell::run(paths::cargo().args(["fmt", "--all", "--check"]))?;
-    shell::run(paths::cargo().args(["fmt", "--check", "--manifest-path", "edge/component/Cargo.toml"]))
+    for manifest in paths::SATELLITES {
+        shell::run(paths::cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
 }
 
 fn lints() -> Result<()> {
@@ -64,17 +69,12 @@ fn lints() -> Result<()> {
 }
 
 fn tests(options: &Options) -> Result<()> {
+    let guest = component::build_test_guest(LockFile::MustBeCurrent)?;
     let mut command = paths::cargo();
+    command.env(TEST_GUEST, guest);
     command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    set_env(&mut command, options)?;
+    command.envs(environment(options.skip_clients)?);
     shell::run(&mut command)
-}
-
-fn set_env(command: &mut Command, options: &Options) -> Result<()> {
-    for (name, value) in environment(options.skip_clients)? {
-        command.env(name, value);
-    }
-    Ok(())
 }
 
 /// What the acceptance tests read to find the programs that they start.
@@ -93,7 +93,8 @@ fn environment(skip_clients: bool) -> Result<Vec<(&'static str, OsString)>> {
 /// Prints the variables in the form that a shell reads: `eval "$(cargo xtask env)"`.
 pub fn print_env() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    for (name, value) in environment(false)? {
+    let guest = component::build_test_guest(LockFile::MayChange)?.into_os_string();
+    for (name, value) in environment(false)?.into_iter().chain([(TEST_GUEST, guest)]) {
         let value = value.to_string_lossy().replace('\'', r"'\''");
         writeln!(out, "export {name}='{value}'").context("standard output is closed")?;
     }
