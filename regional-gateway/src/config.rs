@@ -1,0 +1,162 @@
+//! Configuration of a region.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rookery_session::SessionConfig;
+use serde::Deserialize;
+
+use crate::rate_limit::RestLimits;
+
+/// Everything that a region can be told; each field has a default that suits one machine.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegionConfig {
+    /// The region's name, as it appears in logs, metrics and hints to PoPs.
+    pub name: String,
+    /// Low 10 bits of this process's ids; unique over the deployment.
+    pub worker_id: u16,
+    pub gateway: GatewayConfig,
+    pub owners: OwnersConfig,
+    pub rest: RestLimits,
+}
+
+impl Default for RegionConfig {
+    fn default() -> Self {
+        Self {
+            name: "local".into(),
+            worker_id: 0,
+            gateway: GatewayConfig::default(),
+            owners: OwnersConfig::default(),
+            rest: RestLimits::default(),
+        }
+    }
+}
+
+/// The WebSocket gateway.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Where it listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// What clients are told, without a trailing slash: `wss://gateway.example.org`. Without it the listening address.
+    pub public_url: Option<String>,
+    /// What every session keeps to.
+    pub session: SessionConfig,
+    /// Connections at once; beyond, new ones are closed before the handshake.
+    pub max_connections: usize,
+    /// From the first byte to the end of the WebSocket handshake.
+    pub handshake_timeout_ms: u64,
+    /// How often an account may IDENTIFY in a day.
+    pub identify_per_day: u32,
+    /// How many shards of a bot may IDENTIFY in five seconds.
+    pub identify_concurrency: u32,
+    /// Events that may wait between an owner and a session.
+    pub inbox_capacity: usize,
+    /// Sessions that one account may hold at once.
+    pub sessions_per_user: usize,
+    /// Guilds that one session subscribes to at the same time while it starts.
+    pub subscribe_concurrency: usize,
+    /// How long a drain takes at most.
+    pub drain_timeout_ms: u64,
+    /// How long the client may take to answer a close frame.
+    pub close_timeout_ms: u64,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
+            session: SessionConfig::default(),
+            max_connections: 100_000,
+            handshake_timeout_ms: 10_000,
+            identify_per_day: 1_000,
+            identify_concurrency: 1,
+            inbox_capacity: 1_024,
+            sessions_per_user: 1_000,
+            subscribe_concurrency: 16,
+            drain_timeout_ms: 10_000,
+            close_timeout_ms: 3_000,
+        }
+    }
+}
+
+/// Owners of guilds, DMs and users.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnersConfig {
+    /// Commands that may wait for one owner; beyond, calls are answered 503.
+    pub mailbox_capacity: usize,
+    /// Outcomes of one owner that may wait to become durable.
+    pub in_flight_max: usize,
+    /// The same for all owners together; below the store's queue, so that an owner never decides what it cannot submit.
+    pub in_flight_total: usize,
+    /// An owner of a user without sessions is unloaded sooner.
+    pub idle_evict_user_ms: u64,
+    /// An owner that nobody subscribes to and nobody asks for this long is unloaded.
+    pub idle_evict_ms: u64,
+    /// Channels whose guild is remembered.
+    pub channel_cache: u64,
+}
+
+impl Default for OwnersConfig {
+    fn default() -> Self {
+        Self { mailbox_capacity: 1_024, in_flight_max: 256, in_flight_total: 8_192, idle_evict_user_ms: 15_000, idle_evict_ms: 600_000, channel_cache: 100_000 }
+    }
+}
+
+/// A duration out of milliseconds of the configuration.
+pub(crate) const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+impl RegionConfig {
+    /// Every mistake, each by the name of its field.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut want = |holds: bool, text: &str| {
+            if !holds {
+                mistakes.push(text.to_owned());
+            }
+        };
+        want(!self.name.is_empty() && self.name.len() <= 64, "name: 1 to 64 characters");
+        want(self.worker_id < 1024, "worker_id: below 1024");
+        let gateway = &self.gateway;
+        let url = gateway.public_url.as_deref();
+        want(
+            url.is_none_or(|url| url.starts_with("ws://") || url.starts_with("wss://")),
+            "gateway.public_url: begins with ws:// or wss://",
+        );
+        want(url.is_none_or(|url| !url.ends_with('/')), "gateway.public_url: without a slash at the end");
+        want(gateway.max_connections > 0, "gateway.max_connections: at least 1");
+        want(gateway.handshake_timeout_ms > 0, "gateway.handshake_timeout_ms: at least 1");
+        want(gateway.identify_concurrency > 0, "gateway.identify_concurrency: at least 1");
+        want(gateway.inbox_capacity > 0, "gateway.inbox_capacity: at least 1");
+        want(gateway.sessions_per_user > 0, "gateway.sessions_per_user: at least 1");
+        want(gateway.subscribe_concurrency > 0, "gateway.subscribe_concurrency: at least 1");
+        want(self.owners.mailbox_capacity > 0, "owners.mailbox_capacity: at least 1");
+        want(self.owners.in_flight_max > 0, "owners.in_flight_max: at least 1");
+        want(self.owners.in_flight_total > 0, "owners.in_flight_total: at least 1");
+        mistakes.extend(gateway.session.mistakes().into_iter().map(|mistake| format!("gateway.session.{mistake}")));
+        mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(RegionConfig::default().mistakes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_mistakes_are_told_together() {
+        let mut config = RegionConfig { worker_id: 1024, ..RegionConfig::default() };
+        config.gateway.public_url = Some("http://example.org/".into());
+        config.owners.in_flight_max = 0;
+        assert_eq!(config.mistakes().len(), 4);
+    }
+}
