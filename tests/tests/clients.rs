@@ -1,0 +1,199 @@
+//! Unmodified bot libraries against `rookery dev`, each through the same conversation with a person.
+//!
+//! The bot logs in, answers a message with an embed and a reaction, edits and deletes its answer, pages through history.
+//! Then its gateway connection is cut while people go on talking, and it must RESUME: nothing missed, nothing twice.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use rookery_tests::{Lines, Person, Proxy, Rookery};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Messages said while the connection is down or coming back.
+const SAID_MEANWHILE: usize = 12;
+
+struct Setting {
+    rookery: Rookery,
+    proxy: Proxy,
+    person: Person,
+    bot: Person,
+    channel_id: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Setting {
+    /// A server, a person who signed up, their guild, their application's bot in it.
+    async fn prepare() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (proxy, target) = Proxy::start().await?;
+        let public_url = format!("gateway.public_url=ws://{}", proxy.address);
+        let rookery = Rookery::start(&folder.path().join("data"), &["--set", &public_url, "--set", "limits=off"]).await?;
+        target.send_replace(Some(rookery.address("gateway")?.trim_start_matches("ws://").parse()?));
+
+        let api = rookery.api()?;
+        let person = Person::register(api, "alice").await?;
+        let guild = person.post("/guilds", &json!({ "name": "Aviary" })).await?;
+        let guild_id = guild["id"].as_str().context("a guild has an id")?;
+        let channels = person.get(&format!("/guilds/{guild_id}/channels")).await?;
+        let text = channels.as_array().and_then(|all| all.iter().find(|channel| channel["type"] == 0));
+        let channel_id = text.and_then(|channel| channel["id"].as_str()).context("a text channel")?.to_owned();
+
+        let application = person.post("/applications", &json!({ "name": "Parrot" })).await?;
+        let application_id = application["id"].as_str().context("an application has an id")?;
+        let made = person.post(&format!("/applications/{application_id}/bot"), &json!({})).await?;
+        let token = made["token"].as_str().context("a bot has a token")?;
+        let authorize = format!("/oauth2/authorize?client_id={application_id}&scope=bot&permissions=8");
+        person.post(&authorize, &json!({ "guild_id": guild_id, "authorize": true })).await?;
+        let bot = Person::bot(api, application_id, token);
+        Ok(Self { rookery, proxy, person, bot, channel_id, _folder: folder })
+    }
+
+    fn equip(&self, command: &mut Command) -> anyhow::Result<()> {
+        command
+            .env("ROOKERY_API", self.rookery.api()?)
+            .env("ROOKERY_GATEWAY", format!("ws://{}", self.proxy.address))
+            .env("ROOKERY_TOKEN", &self.bot.token);
+        Ok(())
+    }
+
+    async fn message(&self, id: &str) -> anyhow::Result<Value> {
+        self.person.get(&format!("/channels/{}/messages/{id}", self.channel_id)).await
+    }
+}
+
+/// The conversation.
+async fn converse(name: &str, mut command: Command) -> anyhow::Result<()> {
+    let setting = Setting::prepare().await?;
+    setting.equip(&mut command)?;
+    let mut bot = Lines::start(name, command)?;
+    let result = talk(&setting, &mut bot).await;
+    result.with_context(|| format!("{name}; the server's log:\n{}", setting.rookery.log()))
+}
+
+async fn talk(setting: &Setting, bot: &mut Lines) -> anyhow::Result<()> {
+    let Setting { person, channel_id, .. } = setting;
+    let ready = bot.wait_for("ready").await?;
+    ensure!(ready["user"] == setting.bot.id.as_str(), "{ready}");
+    ensure!(ready["guilds"] == 1, "{ready}");
+
+    let asked = person.say(channel_id, "ping").await?;
+    let reply_id = bot.done("ping").await?["id"].as_str().context("an id")?.to_owned();
+    let reply = setting.message(&reply_id).await?;
+    ensure!(reply["embeds"][0]["title"] == "pong", "{reply}");
+    ensure!(reply["embeds"][0]["description"] == "to alice", "{reply}");
+    ensure!(reply["referenced_message"]["id"] == asked.as_str(), "{reply}");
+    let asked = setting.message(&asked).await?;
+    ensure!(asked["reactions"][0]["emoji"]["name"] == "✅" && asked["reactions"][0]["count"] == 1, "{asked}");
+
+    person.say(channel_id, "edit").await?;
+    bot.done("edit").await?;
+    let edited = setting.message(&reply_id).await?;
+    ensure!(edited["content"] == "edited" && edited["edited_timestamp"].is_string(), "{edited}");
+
+    person.say(channel_id, "delete").await?;
+    bot.done("delete").await?;
+    let (status, error) = setting
+        .person
+        .send(reqwest::Method::GET, &format!("/channels/{channel_id}/messages/{reply_id}"), None)
+        .await?;
+    ensure!(status == 404 && error["code"] == 10008, "{status} {error}");
+
+    for n in 0..9 {
+        person.say(channel_id, &format!("filler {n}")).await?;
+    }
+    person.say(channel_id, "history").await?;
+    let paged = bot.done("history").await?;
+    let wanted = person.get(&format!("/channels/{channel_id}/messages?limit=100")).await?;
+    let wanted: Vec<&Value> = wanted.as_array().context("a list")?.iter().map(|message| &message["id"]).collect();
+    let paged: Vec<&Value> = paged["ids"].as_array().context("a list")?.iter().collect();
+    ensure!(paged == wanted && paged.len() >= 13, "paged {paged:?}, stored {wanted:?}");
+
+    survive_cuts(setting, bot).await
+}
+
+/// Cuts the gateway connection twice while messages come, and counts what the bot saw.
+async fn survive_cuts(setting: &Setting, bot: &mut Lines) -> anyhow::Result<()> {
+    let mut said = Vec::new();
+    for round in 0..2 {
+        for n in 0..SAID_MEANWHILE {
+            if n == SAID_MEANWHILE / 3 {
+                setting.proxy.cut();
+            }
+            said.push(setting.person.say(&setting.channel_id, &format!("round {round} message {n}")).await?);
+        }
+        bot.wait_for("resumed").await?;
+    }
+    // The last message stands behind all others in the stream: once it is seen, what is missing is lost.
+    said.push(setting.person.say(&setting.channel_id, "last").await?);
+    bot.find("the last message", |line| (line["content"] == "last").then_some(())).await?;
+    let mut seen: Vec<&str> = bot
+        .passed()
+        .filter(|line| line["content"].as_str().is_some_and(|content| content.starts_with("round ")))
+        .filter_map(|line| line["message"].as_str())
+        .collect();
+    said.pop();
+    ensure!(seen.len() == said.len(), "{} messages said, {} seen: {seen:?}", said.len(), seen.len());
+    ensure!(seen == said, "out of order or twice: said {said:?}, seen {seen:?}");
+    seen.dedup();
+    ensure!(seen.len() == said.len());
+    ensure!(bot.passed().all(|line| line["ready"] != true), "the bot began a new session instead of resuming");
+    Ok(())
+}
+
+/// Set by `cargo xtask test --skip-clients`; without it a missing library is a failure.
+fn skipped() -> bool {
+    std::env::var_os("ROOKERY_SKIP_CLIENTS").is_some()
+}
+
+fn variable(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(std::env::var_os(name).with_context(|| format!("{name} is not set: run the tests by `cargo xtask test`"))?.into())
+}
+
+fn source(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients").join(path)
+}
+
+#[tokio::test]
+async fn discord_js() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut command = Command::new(variable("ROOKERY_NODE")?);
+    command.arg(source("node/bot.js")).env("NODE_PATH", variable("ROOKERY_NODE_MODULES")?);
+    converse("discord.js", command).await
+}
+
+#[tokio::test]
+async fn discord_py() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut command = Command::new(variable("ROOKERY_PYTHON")?);
+    command.arg(source("python/bot.py"));
+    converse("discord.py", command).await
+}
+
+/// A bot of `rookery-test-bots`, built beside the binary under test.
+fn rust_bot(name: &str) -> anyhow::Result<Command> {
+    let bin = variable("ROOKERY_BIN")?;
+    let path = bin.parent().context("the binary lies in a folder")?.join(name);
+    ensure!(path.is_file(), "{} is not built: run the tests by `cargo xtask test`", path.display());
+    Ok(Command::new(path))
+}
+
+#[tokio::test]
+async fn twilight() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    converse("twilight", rust_bot("twilight_bot")?).await
+}
+
+#[tokio::test]
+async fn serenity() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    converse("serenity", rust_bot("serenity_bot")?).await
+}
