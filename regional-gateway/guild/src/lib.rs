@@ -1,1 +1,21 @@
 //! The guild (and DM) as a state machine: members, roles, channels, permissions, who sees what.
+//!
+//! One writer per guild: a [`GuildCore`] takes commands one after the other and answers each with an [`Outcome`]. It
+//! knows no sockets, tasks or clocks: time and ids are passed in, rows that it does not hold are asked for beforehand
+//! ([`GuildCore::needs`]). Architecture invariant: no [`Dispatch`] names a session that may not see what it tells.
+//!
+//! The shell's loop for a call:
+//! 1. hold [`GuildCore::locks`] of the call;
+//! 2. read what [`GuildCore::needs`] names into a [`Given`], until it names nothing;
+//! 3. [`GuildCore::handle`], then submit, wait, dispatch and reply as [`Outcome`] says; release the locks.
+
+mod limits;
+mod needs;
+mod outcome;
+mod state;
+
+pub use limits::Limits;
+pub use needs::{Given, LockKey, Need};
+pub use outcome::{Audience, Caller, Dispatch, Effect, IdSource, Outcome};
+pub use rookery_model::gateway::SubscriberId;
+pub use state::{DmState, GuildCore, GuildState, History, Subscriber, create_guild};

@@ -1,0 +1,36 @@
+//! Counts that operators may change.
+
+use rookery_model::limits;
+
+/// Sizes of a guild; the defaults are the API's.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub channels_max: usize,
+    pub category_channels_max: usize,
+    pub roles_max: usize,
+    pub members_max: usize,
+    pub invites_max: usize,
+    pub channel_pins_max: usize,
+    pub message_reactions_max: usize,
+    /// Up to this many members a mention of a role or of everyone counts in the read states of all of them, beyond
+    /// only in those of members who are connected.
+    pub mention_fan_out_max: usize,
+    /// Whether slowmode holds; off for load tests.
+    pub slowmode: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            channels_max: limits::GUILD_CHANNELS_MAX,
+            category_channels_max: limits::CATEGORY_CHANNELS_MAX,
+            roles_max: limits::GUILD_ROLES_MAX,
+            members_max: limits::GUILD_MEMBERS_MAX,
+            invites_max: limits::GUILD_INVITES_MAX,
+            channel_pins_max: limits::CHANNEL_PINS_MAX,
+            message_reactions_max: limits::MESSAGE_REACTIONS_MAX,
+            mention_fan_out_max: 10_000,
+            slowmode: true,
+        }
+    }
+}
