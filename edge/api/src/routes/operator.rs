@@ -1,0 +1,38 @@
+//! `/operator`: what `rookery admin` uses, with the operator's secret.
+
+use rookery_model::call::{Call, OperatorCall};
+use rookery_model::{ApiError, limits};
+
+use super::{Input, Route};
+use crate::auth::Access;
+
+pub const ROUTES: &[Route] = &[
+    Route::post("/seed", seed).access(Access::Operator),
+    Route::get("/status", |_| Ok(Call::Operator(OperatorCall::Status))).access(Access::Operator),
+    Route::get("/user", user).access(Access::Operator),
+    Route::get("/guild/{guild_id}", guild).access(Access::Operator),
+    Route::post("/drain", |_| Ok(Call::Operator(OperatorCall::Drain))).access(Access::Operator),
+];
+
+/// Users with tokens of one seed: their tokens are one answer, which is a frame of the link.
+const SEED_USERS_MAX: i64 = 50_000;
+const QUERY_MAX_CHARS: usize = 254;
+
+/// `POST /operator/seed` `{users, members}`.
+fn seed(input: &Input<'_>) -> Result<Call, ApiError> {
+    let body = input.body()?;
+    let users = body.field("users").optional(|users| users.integer(0..=SEED_USERS_MAX)).unwrap_or(0);
+    let members_max = limits::GUILD_MEMBERS_MAX as i64;
+    let members = body.field("members").optional(|members| members.integer(0..=members_max)).unwrap_or(0);
+    Ok(Call::Operator(OperatorCall::Seed { users, members }))
+}
+
+/// `GET /operator/user?query=`: an id, e-mail address or username.
+fn user(input: &Input<'_>) -> Result<Call, ApiError> {
+    let query = input.query().required_text("query", 1..=QUERY_MAX_CHARS);
+    Ok(Call::Operator(OperatorCall::User { query }))
+}
+
+fn guild(input: &Input<'_>) -> Result<Call, ApiError> {
+    Ok(Call::Operator(OperatorCall::Guild { guild_id: input.id("guild_id") }))
+}
