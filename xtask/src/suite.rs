@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<()> {
     step("licences and bans", policy::check)?;
     step("component", || component::build(Profile::Dev, LockFile::MustBeCurrent))?;
     step("lints", lints)?;
-    step("binary", || shell::run(paths::cargo().args(["build", "--locked", "--package", "rookery"])))?;
+    step("programs under test", || programs(options))?;
     step("tests", || tests(options))?;
     say!("everything passed");
     Ok(())
@@ -66,6 +66,17 @@ fn lints() -> Result<()> {
     component.args(["clippy", "--locked", "--manifest-path", "edge/component/Cargo.toml", "--target", wasm::TARGET]);
     component.arg("--target-dir").arg(paths::component().join("lint"));
     shell::run(component.args(deny))
+}
+
+/// The binary is built by itself, as users build it: together with the bots it would get the features that their
+/// libraries ask of common dependencies.
+fn programs(options: &Options) -> Result<()> {
+    let build = |package| shell::run(paths::cargo().args(["build", "--locked", "--package", package]));
+    build("rookery")?;
+    if options.skip_clients {
+        return Ok(());
+    }
+    build("rookery-test-bots")
 }
 
 fn tests(options: &Options) -> Result<()> {
