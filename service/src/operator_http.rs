@@ -1,0 +1,47 @@
+//! The operator's port: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! It shows names of parts and figures, nothing of users; it belongs on a private address all the same. It is stopped
+//! last, so that a draining process still says that it is.
+
+use std::io;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::readiness::Readiness;
+use crate::telemetry::Telemetry;
+
+/// The format of `/metrics`.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The operator's routes; processes may merge their own into it.
+///
+/// - `/healthz`: 200 as long as the process answers at all;
+/// - `/readyz`: 200 if it wants work, else 503, with every part and its reason as JSON;
+/// - `/metrics`: the figures in Prometheus' text format.
+pub fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/metrics", get(metrics).with_state(telemetry))
+}
+
+/// Serves routes on the operator's port until `stop` is cancelled.
+pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
+    let report = readiness.report();
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
+}
+
+async fn metrics(State(telemetry): State<Telemetry>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry.render())
+}
