@@ -50,6 +50,8 @@ enum Command {
     },
     /// Builds target/release/rookery, with the component inside.
     Build,
+    /// Checks the dependencies' licences and the bans of deny.toml.
+    Policy,
     /// Runs every test that CI runs.
     Test(suite::Options),
     /// What CI runs: the same as `test`.
@@ -90,6 +92,7 @@ fn run(command: Command) -> Result<()> {
             say!("built {}", paths::binary(Profile::Release).display());
             Ok(())
         }
+        Command::Policy => policy::check(),
         Command::Test(options) => suite::run(&options),
         Command::Ci => suite::run(&suite::Options::default()),
         Command::Env => suite::print_env(),
