@@ -1,65 +1,63 @@
 //! The user's state and what changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rookery_model::channel::Channel;
 use rookery_model::gateway::event::MessageAck;
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::store::{ReadState, Write};
-use rookery_model::user::Account;
-use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, MessageId, Timestamp, limits};
+use rookery_model::{ApiError, ChannelId, DeviceId, ErrorCode, GuildId, MessageId, UserId, limits};
 
 use crate::outcome::{Dispatch, Outcome};
 use crate::read_states::ReadStates;
-use crate::request_limit::RequestLimit;
-use crate::sessions::{Session, Sessions};
+use crate::sessions::{Sessions, SubscribeError, UserSession};
 
-/// Figures that operators may change.
-#[derive(Clone, Copy, Debug)]
+/// Counts that operators may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// REST requests a user may make in a second, all routes together; none lifts the limit.
-    pub global_per_second: Option<u32>,
-    pub guilds_max: usize,
-    /// Sessions at the same time.
+    /// Sessions that one account may hold at once.
     pub sessions_max: usize,
+    /// Guilds that a person may be in; bots may be in any number.
+    pub guilds_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { global_per_second: Some(50), guilds_max: limits::USER_GUILDS_MAX, sessions_max: 1_000 }
+        Self { sessions_max: 1_000, guilds_max: limits::USER_GUILDS_MAX }
     }
 }
 
-/// What the shell reads of a user.
+/// The rows of a user, as the shell reads them.
 #[derive(Clone, Debug)]
 pub struct UserState {
-    pub account: Account,
+    pub user_id: UserId,
+    /// Bots have no read states.
+    pub is_bot: bool,
     pub guild_ids: Vec<GuildId>,
-    /// The DMs in the user's list, as the user sees them (`recipients` are the others).
-    pub dms: Vec<Channel>,
+    /// The DMs in the user's list.
+    pub dm_ids: Vec<ChannelId>,
     pub read_states: Vec<ReadState>,
 }
 
-/// What READY tells, at the session's place in the user's stream.
+/// What a session's READY tells of its user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReadyState {
-    /// Ascending.
+pub struct Subscribed {
+    /// The guilds of the session's shard, by id.
     pub guild_ids: Vec<GuildId>,
-    /// The one with the newest message first; empty for bots.
-    pub dms: Vec<Channel>,
-    /// Empty for bots.
-    pub read_states: Vec<ReadState>,
+    /// Empty for shards other than 0.
+    pub dm_ids: Vec<ChannelId>,
+    /// None for bots.
+    pub read_states: Option<Vec<ReadState>>,
 }
 
 /// The one writer of what is the user's.
 pub struct UserCore {
-    account: Account,
+    user_id: UserId,
+    is_bot: bool,
     guilds: BTreeSet<GuildId>,
-    dms: BTreeMap<ChannelId, Channel>,
+    dms: BTreeSet<ChannelId>,
     read_states: ReadStates,
     sessions: Sessions,
-    requests: RequestLimit,
     limits: Limits,
 }
 
@@ -67,33 +65,22 @@ impl UserCore {
     /// A user out of their rows.
     pub fn load(state: UserState, limits: Limits) -> Self {
         Self {
-            account: state.account,
+            user_id: state.user_id,
+            is_bot: state.is_bot,
             guilds: state.guild_ids.into_iter().collect(),
-            dms: state.dms.into_iter().map(|channel| (channel.id, channel)).collect(),
+            dms: state.dm_ids.into_iter().collect(),
             read_states: ReadStates::load(state.read_states),
             sessions: Sessions::default(),
-            requests: RequestLimit::default(),
             limits,
         }
     }
 
-    /// Adds a session; refuses one whose token is void (401) or one too many (429).
-    ///
-    /// Events that happen from now on come to it; those before are in what it gets back.
-    pub fn subscribe(&mut self, session: Session) -> Result<ReadyState, ApiError> {
-        if self.is_void(&session) {
-            return Err(ErrorCode::Unauthorized.into());
-        }
-        let gets_direct = session.gets_direct && !self.account.user.bot;
-        if !self.sessions.add(session, self.limits.sessions_max) {
-            return Err(ErrorCode::RateLimited.into());
-        }
-        let read_states = if self.account.user.bot { Vec::new() } else { self.read_states.sorted() };
-        Ok(ReadyState {
-            guild_ids: self.guild_ids(),
-            dms: if gets_direct { self.dms_newest_first() } else { Vec::new() },
-            read_states,
-        })
+    /// Adds a session; what its READY needs. Events that happen from now on come to it.
+    pub fn subscribe(&mut self, session: UserSession) -> Result<Subscribed, SubscribeError> {
+        let guild_ids = self.guilds.iter().copied().filter(|id| session.has_guild(*id)).collect();
+        let dm_ids = if session.has_direct_events() { self.dms.iter().copied().collect() } else { Vec::new() };
+        self.sessions.add(session, self.limits.sessions_max)?;
+        Ok(Subscribed { guild_ids, dm_ids, read_states: (!self.is_bot).then(|| self.read_states.sorted()) })
     }
 
     /// Forgets a session.
@@ -101,119 +88,84 @@ impl UserCore {
         self.sessions.remove(id);
     }
 
-    /// Whether nothing needs the core in memory.
-    pub fn is_idle(&self) -> bool {
-        self.sessions.is_empty()
+    /// Whether the user may be in one more guild: 30001.
+    pub fn may_join_guild(&self, id: GuildId) -> Result<(), ApiError> {
+        let has_room = self.is_bot || self.guilds.len() < self.limits.guilds_max;
+        if has_room || self.guilds.contains(&id) { Ok(()) } else { Err(ErrorCode::MaxGuilds.into()) }
     }
 
-    /// The sessions that get an event which a guild or DM addressed to the user; keeps the DM list up to date.
-    pub fn deliver(&mut self, event: &Arc<Event>) -> Vec<SubscriberId> {
-        match &**event {
-            Event::ChannelCreate(channel) | Event::ChannelUpdate(channel) if channel.guild_id.is_none() => {
-                self.dms.insert(channel.id, channel.clone());
+    /// Takes in a guild that the user joined; the sessions that are to subscribe to it.
+    pub fn guild_joined(&mut self, id: GuildId) -> Vec<SubscriberId> {
+        self.guilds.insert(id);
+        self.sessions.ids(|session| session.has_guild(id))
+    }
+
+    /// Forgets a guild that the user left; the sessions that are no longer to be subscribed.
+    pub fn guild_left(&mut self, id: GuildId) -> Vec<SubscriberId> {
+        self.guilds.remove(&id);
+        self.sessions.ids(|session| session.has_guild(id))
+    }
+
+    /// The sessions that get an event which is the user's own or a DM's. Keeps the DM list.
+    pub fn deliver(&mut self, event: &Event) -> Vec<SubscriberId> {
+        match event {
+            Event::ChannelCreate(channel) if channel.guild_id.is_none() => {
+                self.dms.insert(channel.id);
             }
             Event::ChannelDelete(channel) if channel.guild_id.is_none() => {
                 self.dms.remove(&channel.id);
             }
-            Event::MessageCreate(message) if message.guild_id.is_none() => {
-                if let Some(channel) = self.dms.get_mut(&message.message.channel_id) {
-                    channel.last_message_id = channel.last_message_id.max(Some(message.message.id));
-                }
-            }
-            Event::ChannelPinsUpdate(pins) if pins.guild_id.is_none() => {
-                if let Some(channel) = self.dms.get_mut(&pins.channel_id) {
-                    channel.last_pin_timestamp = pins.last_pin_timestamp;
-                }
-            }
             _ => {}
         }
-        self.sessions.ids(|session| session.gets(event))
+        self.sessions.ids(|session| session.has_direct_events() && session.wants(event))
     }
 
-    /// Notes that a channel is read up to a message; MESSAGE_ACK goes to all of the user's sessions.
+    /// Counts a mention in a message that is not read yet.
+    pub fn mentioned(&mut self, channel_id: ChannelId, message_id: MessageId) -> Outcome {
+        if self.is_bot {
+            return Outcome::default();
+        }
+        let row = self.read_states.mention(self.user_id, channel_id, message_id);
+        Outcome { writes: row.map(Write::PutReadState).into_iter().collect(), dispatches: Vec::new() }
+    }
+
+    /// Notes that a channel is read up to a message; the user's other devices hear of it.
     ///
-    /// Only `manual` goes back: it marks a message unread again, with what then waits in `mention_count`.
+    /// `from` is the session that acknowledged, if one did: over REST nobody knows, and all hear of it. Only `manual`
+    /// goes back: it marks a message unread again, with what then waits in `mention_count`.
     pub fn acknowledge(
         &mut self,
         channel_id: ChannelId,
         message_id: MessageId,
         manual: bool,
         mention_count: Option<u32>,
+        from: Option<SubscriberId>,
     ) -> Outcome {
-        if self.account.user.bot {
+        if self.is_bot {
             return Outcome::default();
         }
-        let user_id = self.account.user.id;
-        let row = self.read_states.acknowledge(user_id, channel_id, message_id, manual, mention_count);
+        let row = self.read_states.acknowledge(self.user_id, channel_id, message_id, manual, mention_count);
         let Some(row) = row else { return Outcome::default() };
-        let ack = MessageAck { channel_id, message_id, mention_count: row.mention_count, version: 0 };
-        Outcome { writes: vec![Write::PutReadState(row)], ..self.tell(Event::MessageAck(ack)) }
-    }
-
-    /// Counts a mention in a message that is not read yet.
-    pub fn mentioned(&mut self, channel_id: ChannelId, message_id: MessageId) -> Outcome {
-        if self.account.user.bot {
-            return Outcome::default();
-        }
-        let row = self.read_states.mention(self.account.user.id, channel_id, message_id);
-        Outcome { writes: row.map(Write::PutReadState).into_iter().collect(), ..Outcome::default() }
-    }
-
-    /// Whether the user may be in one more guild: 30001. Bots may be in any number.
-    pub fn may_join_guild(&self, guild_id: GuildId) -> Result<(), ApiError> {
-        let has_room = self.account.user.bot || self.guilds.len() < self.limits.guilds_max;
-        if has_room || self.guilds.contains(&guild_id) { Ok(()) } else { Err(ErrorCode::MaxGuilds.into()) }
-    }
-
-    /// Takes in a guild that the user joined; the sessions that are to subscribe to it.
-    ///
-    /// Sessions of other shards are among them: the shell knows the shards.
-    pub fn guild_joined(&mut self, guild_id: GuildId) -> Vec<SubscriberId> {
-        self.guilds.insert(guild_id);
-        self.sessions.ids(|_| true)
-    }
-
-    /// Forgets a guild that the user left.
-    pub fn guild_left(&mut self, guild_id: GuildId) {
-        self.guilds.remove(&guild_id);
-    }
-
-    /// The user's guilds, ascending.
-    pub fn guild_ids(&self) -> Vec<GuildId> {
-        self.guilds.iter().copied().collect()
-    }
-
-    /// Takes over a changed account: USER_UPDATE, and closes for sessions whose token is void now.
-    pub fn account_changed(&mut self, account: Account) -> Outcome {
-        let seen_before = self.account.current_user();
-        self.account = account;
-        let closes = self.sessions.ids(|session| self.is_void(session));
-        closes.iter().for_each(|id| self.sessions.remove(*id));
-        let seen_now = self.account.current_user();
-        let told =
-            if seen_now == seen_before { Outcome::default() } else { self.tell(Event::UserUpdate(Box::new(seen_now))) };
-        Outcome { closes, ..told }
-    }
-
-    /// Takes one request out of the global allowance: 429 with the wait.
-    pub fn take_request(&mut self, now: Timestamp) -> Result<(), ApiError> {
-        self.requests.take(now, self.limits.global_per_second)
-    }
-
-    fn is_void(&self, session: &Session) -> bool {
-        session.token_epoch != self.account.token_epoch || self.account.revoked_devices.contains(&session.device_id)
-    }
-
-    fn tell(&self, event: Event) -> Outcome {
-        let sessions = self.sessions.ids(|session| session.gets(&event));
+        let event =
+            Event::MessageAck(MessageAck { channel_id, message_id, mention_count: row.mention_count, version: 0 });
+        let sessions = self.sessions.ids(|session| Some(session.id) != from);
         let dispatches =
             if sessions.is_empty() { Vec::new() } else { vec![Dispatch { event: Arc::new(event), sessions }] };
-        Outcome { dispatches, ..Outcome::default() }
+        Outcome { writes: vec![Write::PutReadState(row)], dispatches }
     }
 
-    fn dms_newest_first(&self) -> Vec<Channel> {
-        let mut dms: Vec<Channel> = self.dms.values().cloned().collect();
-        dms.sort_by_key(|channel| std::cmp::Reverse(channel.last_message_id.map_or(channel.id.get(), MessageId::get)));
-        dms
+    /// The sessions whose tokens ended: all, or those of one device.
+    pub fn revoke(&self, device: Option<DeviceId>) -> Vec<SubscriberId> {
+        self.sessions.ids(|session| device.is_none_or(|device| session.device == device))
+    }
+
+    /// The guilds that the user is in, ascending.
+    pub fn guild_ids(&self) -> impl Iterator<Item = GuildId> + '_ {
+        self.guilds.iter().copied()
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
     }
 }

@@ -10,12 +10,10 @@ use rookery_model::store::Write;
 pub struct Outcome {
     pub writes: Vec<Write>,
     pub dispatches: Vec<Dispatch>,
-    /// Sessions to close with 4004: their token is void.
-    pub closes: Vec<SubscriberId>,
 }
 
-/// An event for some of the user's sessions; never for none.
-#[derive(Clone, Debug)]
+/// An event and the sessions of the user that get it; never without sessions.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
     pub event: Arc<Event>,
     pub sessions: Vec<SubscriberId>,

@@ -1,44 +1,60 @@
 //! The live sessions of a user.
 
-use rookery_model::DeviceId;
 use rookery_model::gateway::{Event, Intents, SubscriberId};
+use rookery_model::{DeviceId, GuildId};
 
-/// A session of the user.
-#[derive(Clone, Debug)]
-pub struct Session {
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSession {
     pub id: SubscriberId,
+    /// The device and epoch of the token it identified with.
+    pub device: DeviceId,
+    pub epoch: u32,
     /// None: a person's client, which gets everything.
     pub intents: Option<Intents>,
-    /// Of the token that the session identified with.
-    pub device_id: DeviceId,
-    pub token_epoch: u32,
-    /// Shard 0, and every session without sharding, gets what is outside of guilds.
-    pub gets_direct: bool,
+    /// `[shard, count]`; none is all of it.
+    pub shard: Option<[u32; 2]>,
 }
 
-impl Session {
-    /// Whether it gets an event that is outside of guilds.
-    pub(crate) fn gets(&self, event: &Event) -> bool {
-        let required = event.required_intents();
-        self.gets_direct && (required.is_empty() || self.intents.is_none_or(|intents| intents.intersects(required)))
+impl UserSession {
+    /// Whether a guild's events come to this session's shard.
+    pub fn has_guild(&self, id: GuildId) -> bool {
+        self.shard.is_none_or(|[shard, count]| count > 0 && (id.get() >> 22) % u64::from(count) == u64::from(shard))
     }
+    /// Whether events without a guild come to it: shard 0 alone gets them.
+    pub fn has_direct_events(&self) -> bool {
+        self.shard.is_none_or(|[shard, _]| shard == 0)
+    }
+    /// Whether it asked for events of this kind.
+    pub fn wants(&self, event: &Event) -> bool {
+        let required = event.required_intents();
+        required.is_empty() || self.intents.is_none_or(|intents| intents.intersects(required))
+    }
+}
+
+/// Why a session cannot start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The account holds as many sessions as it may.
+    #[error("too many sessions")]
+    TooMany,
 }
 
 /// All sessions of one user, few enough to look through.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    all: Vec<Session>,
+    all: Vec<UserSession>,
 }
 
 impl Sessions {
-    /// Adds a session, in place of an earlier one with its id; false if there are `max` already.
-    pub(crate) fn add(&mut self, session: Session, max: usize) -> bool {
+    /// Adds a session, in place of an earlier one with its id.
+    pub(crate) fn add(&mut self, session: UserSession, max: usize) -> Result<(), SubscribeError> {
         self.remove(session.id);
         if self.all.len() >= max {
-            return false;
+            return Err(SubscribeError::TooMany);
         }
         self.all.push(session);
-        true
+        Ok(())
     }
     pub(crate) fn remove(&mut self, id: SubscriberId) {
         self.all.retain(|session| session.id != id);
@@ -46,10 +62,10 @@ impl Sessions {
             self.all.shrink_to_fit();
         }
     }
-    pub(crate) fn ids(&self, want: impl Fn(&Session) -> bool) -> Vec<SubscriberId> {
+    pub(crate) fn ids(&self, want: impl Fn(&UserSession) -> bool) -> Vec<SubscriberId> {
         self.all.iter().filter(|session| want(session)).map(|session| session.id).collect()
     }
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 }
