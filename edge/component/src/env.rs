@@ -1,6 +1,5 @@
 //! The API's environment as the host provides it.
 
-use std::future::{Ready, ready};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,13 +30,13 @@ impl Env for ComponentEnv {
         &self.config
     }
 
-    fn call(&self, payload: Vec<u8>) -> Ready<Result<Vec<u8>, CallFailure>> {
-        ready(region::call(&payload).map_err(|error| match error {
+    async fn call(&self, payload: Vec<u8>) -> Result<Vec<u8>, CallFailure> {
+        region::call(&payload).map_err(|error| match error {
             CallError::Busy => CallFailure::Busy,
             CallError::Unavailable => CallFailure::Unavailable,
             CallError::DeadlineExceeded => CallFailure::DeadlineExceeded,
             CallError::TooLarge => CallFailure::TooLarge,
-        }))
+        })
     }
 
     fn now_ms(&self) -> u64 {

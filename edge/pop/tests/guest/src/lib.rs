@@ -3,9 +3,7 @@
 use std::cell::Cell;
 
 use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    ErrorCode, Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{ErrorCode, Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use wasip2::io::streams::StreamError;
 
 mod bindings {
@@ -42,7 +40,7 @@ impl Guest for Component {
             }
             "call" => match region::call(b"ping") {
                 Ok(reply) => answer(out, 200, &reply),
-                Err(error) => answer(out, 503, format!("{error:?}").as_bytes()),
+                Err(error) => answer(out, 503, error.name().as_bytes()),
             },
             "call-twice" => {
                 let mut both = region::call(b"one").unwrap_or_default();
