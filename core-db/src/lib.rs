@@ -3,11 +3,18 @@
 //! The rest of the program holds a [`Store`] and speaks in terms of the model; which engine runs is configuration.
 //! Architecture invariant: no type of an engine's library appears in a public signature of this crate.
 
+mod bucket;
 mod config;
+mod embedded;
 pub mod engine;
 mod error;
+pub mod faults;
+mod key;
+mod lower;
+mod row;
 mod stats;
 mod store;
+mod tables;
 
 pub use config::EmbeddedConfig;
 pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};

@@ -27,12 +27,14 @@ impl Store {
         Self { engine }
     }
 
+    /// The engine, to wrap it in another.
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
     /// Opens the embedded engine, repairing a torn tail; blocks while the journal is read.
     pub fn open_embedded(config: EmbeddedConfig) -> Result<Self, OpenError> {
-        Err(OpenError::Engine {
-            path: config.path,
-            reason: "the embedded engine is not part of this commit yet".into(),
-        })
+        Ok(Self::new(Arc::new(crate::embedded::EmbeddedEngine::open(config)?)))
     }
 
     /// Takes a batch in the order of calls; the commit resolves when it is durable.

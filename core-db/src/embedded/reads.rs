@@ -1,0 +1,330 @@
+//! The engine's interface: what each call reads from which table.
+
+use std::ops::Bound;
+
+use rookery_model::channel::Channel;
+use rookery_model::guild::{BanRow, GuildProperties};
+use rookery_model::invite::InviteRow;
+use rookery_model::member::MemberRow;
+use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::role::Role;
+use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::user::{Account, Application};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use tokio::sync::oneshot;
+
+use super::EmbeddedEngine;
+use super::committer::Job;
+use super::db::{Db, Direction};
+use super::shared::Phase;
+use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
+use crate::lower::lower;
+use crate::tables::{
+    Table, accounts, applications, applications_by_owner, bans, channels, channels_by_guild, dms, dms_by_user, guilds,
+    guilds_by_user, invites, invites_by_guild, leases, members, messages, messages_by_author, operations, pins,
+    reaction_counts, reactions, read_states, roles, unique_keys,
+};
+use crate::{StoreError, StoreHealth, StoreStats, row};
+
+/// Pages up to this many rows are read on the caller's task.
+const PAGE_ROWS: usize = 100;
+
+impl EmbeddedEngine {
+    /// A read of a few rows.
+    fn few<'a, T: Send + 'a>(&'a self, read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'a) -> Answer<'a, T> {
+        Box::pin(self.read(read))
+    }
+
+    /// A read of a few or of many rows.
+    fn rows<T: Send + 'static>(
+        &self,
+        limit: usize,
+        read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        if limit <= PAGE_ROWS { Box::pin(self.read(read)) } else { Box::pin(self.scan(read)) }
+    }
+
+    /// What a guild that is being removed answers.
+    fn in_guild<T: Default>(&self, id: GuildId, answer: T) -> T {
+        if self.shared.doomed.guild(id) { T::default() } else { answer }
+    }
+
+    /// What a channel that is being removed answers.
+    fn in_channel<T: Default>(&self, id: ChannelId, answer: T) -> T {
+        if self.shared.doomed.channel(id) { T::default() } else { answer }
+    }
+
+    /// A read inside a guild; what it finds in one that is being removed is not there.
+    fn of_guild<T: Send + Default + 'static>(
+        &self,
+        id: GuildId,
+        limit: usize,
+        read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(async move { Ok(self.in_guild(id, self.rows(limit, read).await?)) })
+    }
+
+    /// Likewise inside a channel.
+    fn of_channel<'a, T: Send + Default + 'a>(
+        &'a self,
+        id: ChannelId,
+        read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move { Ok(self.in_channel(id, self.read(read).await?)) })
+    }
+}
+
+impl Engine for EmbeddedEngine {
+    fn submit(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
+        let steps = lower(batch)?;
+        let (done, commit) = oneshot::channel();
+        self.send(Job::Batch { steps, done })?;
+        Ok(Commit::new(commit))
+    }
+
+    fn claim(&self, key: UniqueKey, owner: u64) -> Answer<'_, Result<(), u64>> {
+        Box::pin(async move {
+            let key = unique_keys::key(&key)?;
+            let (done, answer) = oneshot::channel();
+            self.send(Job::Claim { key, owner, done })?;
+            Self::answer(answer).await
+        })
+    }
+
+    fn raise_id_ceiling(&self, ceiling_ms: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            self.send(Job::RaiseCeiling { ceiling_ms, done })?;
+            Self::answer(answer).await
+        })
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.shared.health.read().clone()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.shared.counters.snapshot()
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.queue.write().take();
+            let mut phase = self.shared.phase.subscribe();
+            // An error means that the sender is gone, and it lives in `self`.
+            let _closed = phase.wait_for(|phase| *phase == Phase::Closed).await;
+            Ok(())
+        })
+    }
+
+    fn unique<'a>(&'a self, key: &'a UniqueKey) -> Answer<'a, Option<u64>> {
+        self.few(|db| match unique_keys::key(key) {
+            Ok(key) => unique_keys::get(db, &key),
+            // What cannot be stored is not there.
+            Err(_) => Ok(None),
+        })
+    }
+
+    fn id_ceiling(&self) -> Answer<'_, u64> {
+        self.few(|db| leases::id_ceiling(db))
+    }
+
+    fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {
+        self.few(|db| operations::get(db, id))
+    }
+
+    fn accounts<'a>(&'a self, ids: &'a [UserId]) -> Answer<'a, Vec<Account>> {
+        if ids.len() <= PAGE_ROWS {
+            return self.few(|db| accounts::get(db, ids));
+        }
+        let ids = ids.to_vec();
+        self.rows(ids.len(), move |db| accounts::get(db, &ids))
+    }
+
+    fn application(&self, id: ApplicationId) -> Answer<'_, Option<Application>> {
+        self.few(move |db| applications::get(db, id))
+    }
+
+    fn applications_of(&self, owner: UserId) -> Answer<'_, Vec<Application>> {
+        self.few(move |db| applications_by_owner::of(db, owner))
+    }
+
+    fn guild(&self, id: GuildId) -> Answer<'_, Option<GuildProperties>> {
+        self.few(move |db| guilds::get(db, id))
+    }
+
+    fn guild_channels(&self, id: GuildId) -> Answer<'_, Vec<Channel>> {
+        self.rows(usize::MAX, move |db| channels_by_guild::of(db, id))
+    }
+
+    fn guild_roles(&self, id: GuildId) -> Answer<'_, Vec<Role>> {
+        self.of_guild(id, usize::MAX, move |db| roles::of(db, id))
+    }
+
+    fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
+        self.of_guild(id, limit, move |db| {
+            let rows =
+                db.page_after(Table::Members, &members::prefix(id), members::page_start(id, after).as_ref(), limit)?;
+            rows.iter().map(|(key, bytes)| row::decode(Table::Members, key, bytes)).collect()
+        })
+    }
+
+    fn member(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<MemberRow>> {
+        self.of_guild(guild_id, 1, move |db| members::get(db, guild_id, user_id))
+    }
+
+    fn guilds_of_user(&self, user_id: UserId) -> Answer<'_, Vec<GuildId>> {
+        Box::pin(async move {
+            let mut guilds = self.read(|db| guilds_by_user::of(db, user_id)).await?;
+            guilds.retain(|id| !self.shared.doomed.guild(*id));
+            Ok(guilds)
+        })
+    }
+
+    fn ban(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<BanRow>> {
+        self.of_guild(guild_id, 1, move |db| bans::get(db, guild_id, user_id))
+    }
+
+    fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
+        self.of_guild(guild_id, limit, move |db| {
+            let after = bans::page_start(guild_id, after);
+            let rows = db.page_after(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit)?;
+            rows.iter().map(|(key, bytes)| row::decode(Table::Bans, key, bytes)).collect()
+        })
+    }
+
+    fn invite<'a>(&'a self, code: &'a str) -> Answer<'a, Option<InviteRow>> {
+        Box::pin(async move {
+            let invite = self.read(|db| invites::get(db, code)).await?;
+            Ok(invite.filter(|invite| !self.shared.doomed.guild(invite.guild_id)))
+        })
+    }
+
+    fn guild_invites(&self, guild_id: GuildId) -> Answer<'_, Vec<InviteRow>> {
+        self.of_guild(guild_id, usize::MAX, move |db| invites_by_guild::of(db, guild_id))
+    }
+
+    fn channel(&self, id: ChannelId) -> Answer<'_, Option<Channel>> {
+        self.few(move |db| channels::get(db, id))
+    }
+
+    fn dm(&self, id: ChannelId) -> Answer<'_, Option<DmRow>> {
+        self.few(move |db| dms::get(db, id))
+    }
+
+    fn dms_of_user(&self, user_id: UserId) -> Answer<'_, Vec<ChannelId>> {
+        self.few(move |db| dms_by_user::of(db, user_id))
+    }
+
+    fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
+        self.rows(usize::MAX, move |db| read_states::of(db, user_id))
+    }
+
+    fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>> {
+        self.few(move |db| read_states::get(db, user_id, channel_id))
+    }
+
+    fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
+        self.of_channel(channel_id, move |db| messages::get(db, channel_id, id))
+    }
+
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
+        if limit <= PAGE_ROWS {
+            return self.of_channel(channel_id, move |db| messages_page(db, channel_id, range, limit));
+        }
+        Box::pin(async move {
+            let page = self.scan(move |db| messages_page(db, channel_id, range, limit)).await?;
+            Ok(self.in_channel(channel_id, page))
+        })
+    }
+
+    fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
+        self.of_channel(channel_id, move |db| {
+            let rows = db.page_after(Table::Messages, &messages::prefix(channel_id), None, 1)?;
+            rows.first().map(|(key, _)| messages::ids(key).map(|(_, id)| id)).transpose()
+        })
+    }
+
+    fn messages_of_author(
+        &self,
+        author_id: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ChannelId, MessageId)>> {
+        Box::pin(async move {
+            let mut found = self
+                .rows(limit, move |db| {
+                    let after = messages_by_author::page_start(author_id, before);
+                    let prefix = messages_by_author::prefix(author_id);
+                    let rows = db.page_after(Table::MessagesByAuthor, &prefix, after.as_ref(), limit)?;
+                    rows.iter().map(|(key, _)| messages_by_author::ids(key)).collect::<Result<Vec<_>, _>>()
+                })
+                .await?;
+            found.retain(|(channel_id, _)| !self.shared.doomed.channel(*channel_id));
+            Ok(found)
+        })
+    }
+
+    fn reaction_counts<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<ReactionCountRow>> {
+        self.of_channel(channel_id, move |db| reaction_counts::of(db, channel_id, message_ids))
+    }
+
+    fn own_reactions<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+        user_id: UserId,
+    ) -> Answer<'a, Vec<OwnReaction>> {
+        self.of_channel(channel_id, move |db| reactions::own(db, channel_id, message_ids, user_id))
+    }
+
+    fn reactions_of<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: &'a ReactionEmoji,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<UserId>> {
+        self.of_channel(channel_id, move |db| {
+            let Ok(prefix) = reactions::emoji_prefix(channel_id, message_id, emoji) else { return Ok(Vec::new()) };
+            let after = reactions::page_start(&prefix, after);
+            let rows = db.page_after(Table::Reactions, &prefix, after.as_ref(), limit)?;
+            rows.iter().map(|(key, _)| reactions::user(key, &prefix)).collect()
+        })
+    }
+
+    fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
+        self.of_channel(channel_id, move |db| pins::of(db, channel_id))
+    }
+}
+
+/// A page of a channel, newest first.
+fn messages_page(
+    db: &Db,
+    channel_id: ChannelId,
+    range: MessageRange,
+    limit: usize,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let prefix = messages::prefix(channel_id);
+    let rows = match range {
+        MessageRange::Latest => db.page_after(Table::Messages, &prefix, None, limit)?,
+        MessageRange::Before(id) => {
+            db.page_after(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit)?
+        }
+        MessageRange::After(id) => {
+            // Newer messages stand before: backwards from the id they come oldest first.
+            let to = messages::key(channel_id, id);
+            let from = Bound::Included(prefix.as_bytes());
+            let to = Bound::Excluded(to.as_bytes());
+            let mut rows = db.page(Table::Messages, from, to, Direction::Backward, limit)?;
+            rows.reverse();
+            rows
+        }
+    };
+    rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect()
+}

@@ -1,0 +1,155 @@
+//! What readers, writers and the committer share.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use rookery_model::{ChannelId, GuildId};
+use tokio::sync::watch;
+
+use super::db::Db;
+use crate::tables::purges::Purge;
+use crate::{StoreError, StoreHealth, StoreStats};
+
+/// Whether the database can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Open,
+    /// Being opened anew after a write error; readers wait.
+    Reopening,
+    /// Could not be opened anew.
+    Unreadable(String),
+    Closed,
+}
+
+/// The state of a store.
+pub struct Shared {
+    /// The database; taken out only by the committer, to open it anew or to close it.
+    pub db: RwLock<Option<Db>>,
+    pub phase: watch::Sender<Phase>,
+    pub health: RwLock<StoreHealth>,
+    pub doomed: Doomed,
+    pub counters: Counters,
+}
+
+impl Shared {
+    /// A store around an open database.
+    pub fn new(db: Db, pending: BTreeSet<Purge>) -> Self {
+        Self {
+            db: RwLock::new(Some(db)),
+            phase: watch::Sender::new(Phase::Open),
+            health: RwLock::new(StoreHealth::writable()),
+            doomed: Doomed::new(pending),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Runs a read, or gives it back when the database is not there.
+    pub fn try_read<T, F>(&self, read: F) -> Result<Result<T, StoreError>, F>
+    where
+        F: FnOnce(&Db) -> Result<T, StoreError>,
+    {
+        match &*self.db.read() {
+            Some(db) => Ok(read(db)),
+            None => Err(read),
+        }
+    }
+
+    /// Waits until the database is there again.
+    pub async fn readable(&self) -> Result<(), StoreError> {
+        let mut phase = self.phase.subscribe();
+        loop {
+            match &*phase.borrow_and_update() {
+                Phase::Open => return Ok(()),
+                Phase::Closed => return Err(StoreError::Closed),
+                Phase::Unreadable(reason) => return Err(StoreError::Unavailable(reason.clone())),
+                Phase::Reopening => {}
+            }
+            if phase.changed().await.is_err() {
+                return Err(StoreError::Closed);
+            }
+        }
+    }
+}
+
+/// Channels and guilds that were deleted and whose contents are still being removed: nobody sees those any more.
+pub struct Doomed {
+    any: AtomicBool,
+    pending: RwLock<BTreeSet<Purge>>,
+}
+
+impl Doomed {
+    fn new(pending: BTreeSet<Purge>) -> Self {
+        Self { any: AtomicBool::new(!pending.is_empty()), pending: RwLock::new(pending) }
+    }
+    /// Begins or ends purges.
+    pub fn apply(&self, purges: impl Iterator<Item = (Purge, bool)>) {
+        let mut pending = self.pending.write();
+        for (purge, begun) in purges {
+            if begun {
+                pending.insert(purge)
+            } else {
+                pending.remove(&purge)
+            };
+        }
+        self.any.store(!pending.is_empty(), Ordering::Release);
+    }
+    /// Whether there is anything to remove.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+    /// What is to be removed.
+    pub fn pending(&self) -> BTreeSet<Purge> {
+        self.pending.read().clone()
+    }
+    fn holds(&self, purge: Purge) -> bool {
+        self.any() && self.pending.read().contains(&purge)
+    }
+    pub fn channel(&self, id: ChannelId) -> bool {
+        self.holds(Purge::Channel(id))
+    }
+    pub fn guild(&self, id: GuildId) -> bool {
+        self.holds(Purge::Guild(id))
+    }
+}
+
+/// Counters behind [`StoreStats`].
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub commits: AtomicU64,
+    pub failures: AtomicU64,
+    pub refused_busy: AtomicU64,
+    pub groups: AtomicU64,
+    pub fsyncs: AtomicU64,
+    pub rows_written: AtomicU64,
+    pub bytes_written: AtomicU64,
+    pub largest_group: AtomicU64,
+    pub queued: AtomicU64,
+    pub reopens: AtomicU64,
+    pub purged_rows: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The figures now.
+    pub fn snapshot(&self) -> StoreStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StoreStats {
+            commits: get(&self.commits),
+            failures: get(&self.failures),
+            refused_busy: get(&self.refused_busy),
+            groups: get(&self.groups),
+            fsyncs: get(&self.fsyncs),
+            rows_written: get(&self.rows_written),
+            bytes_written: get(&self.bytes_written),
+            largest_group: get(&self.largest_group),
+            queued: get(&self.queued),
+            reopens: get(&self.reopens),
+            purged_rows: get(&self.purged_rows),
+        }
+    }
+}

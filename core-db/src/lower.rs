@@ -1,0 +1,226 @@
+//! What each write of the model does to the tables.
+//!
+//! Most writes are lowered where they are submitted, on the caller's thread. Those that depend on stored rows are
+//! lowered by the committer, in their place in the order.
+
+use rookery_model::channel::ChannelType;
+use rookery_model::store::{UniqueKey, Write};
+use rookery_model::{ChannelId, GuildId, MessageId};
+
+use crate::StoreError;
+use crate::key::Parts;
+use crate::row;
+use crate::tables::purges::Purge;
+use crate::tables::{
+    Change, Sink, Table, View, accounts, applications, bans, channels_by_guild, dms, dms_by_user, guilds, invites,
+    invites_by_guild, members, messages, messages_by_author, operations, pins, purges, reaction_counts, reactions,
+    read_states, roles, unique_keys,
+};
+
+/// A part of a batch.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// What to change is known.
+    Change(Change),
+    /// What to change depends on stored rows.
+    Lookup(Lookup),
+}
+
+/// A write that depends on stored rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Lookup {
+    DeleteGuild(GuildId),
+    DeleteChannel {
+        guild_id: Option<GuildId>,
+        channel_id: ChannelId,
+    },
+    DeleteMessage {
+        channel_id: ChannelId,
+        message_id: MessageId,
+    },
+    /// Prefixes in `reactions` and `reaction_counts`.
+    ClearReactions {
+        reactions: crate::key::Key,
+        counts: crate::key::Key,
+    },
+}
+
+impl Sink for Vec<Step> {
+    fn change(&mut self, change: Change) {
+        self.push(Step::Change(change));
+    }
+}
+
+/// Lowers a batch as far as possible without reading.
+pub(crate) fn lower(batch: Vec<Write>) -> Result<Vec<Step>, StoreError> {
+    // A message with its operation comes to four rows.
+    let mut steps = Vec::with_capacity(batch.len() * 3 + 1);
+    for write in batch {
+        lower_one(write, &mut steps)?;
+    }
+    Ok(steps)
+}
+
+fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
+    match write {
+        Write::PutAccount(account) => accounts::put(steps, &account)?,
+        Write::PutApplication(application) => applications::put(steps, &application)?,
+        Write::DeleteApplication { application_id, owner_id } => applications::delete(steps, application_id, owner_id),
+        Write::PutGuild(guild) => guilds::put(steps, &guild)?,
+        Write::DeleteGuild(id) => steps.push(Step::Lookup(Lookup::DeleteGuild(id))),
+        Write::PutChannel(channel) => channels_by_guild::put(steps, &channel)?,
+        Write::DeleteChannel { guild_id, channel_id } => {
+            steps.push(Step::Lookup(Lookup::DeleteChannel { guild_id, channel_id }));
+        }
+        Write::PutRole { guild_id, role } => roles::put(steps, guild_id, &role)?,
+        Write::DeleteRole { guild_id, role_id } => roles::delete(steps, guild_id, role_id),
+        Write::PutMember(member) => members::put(steps, &member)?,
+        Write::DeleteMember { guild_id, user_id } => members::delete(steps, guild_id, user_id),
+        Write::PutBan(ban) => bans::put(steps, &ban)?,
+        Write::DeleteBan { guild_id, user_id } => bans::delete(steps, guild_id, user_id),
+        Write::PutInvite(invite) => invites::put(steps, &invite)?,
+        Write::DeleteInvite { guild_id, code } => invites::delete(steps, guild_id, &code)?,
+        Write::PutMessage(message) => messages::put(steps, &message)?,
+        Write::DeleteMessage { channel_id, message_id } => {
+            steps.push(Step::Lookup(Lookup::DeleteMessage { channel_id, message_id }));
+        }
+        Write::PutReaction(reaction) => reactions::put(steps, &reaction)?,
+        Write::DeleteReaction(reaction) => reactions::delete(steps, &reaction)?,
+        Write::PutReactionCount(count) => reaction_counts::put(steps, &count)?,
+        Write::DeleteReactionCount { channel_id, message_id, emoji } => {
+            reaction_counts::delete(steps, channel_id, message_id, &emoji)?;
+        }
+        Write::ClearReactions { channel_id, message_id, emoji } => {
+            let (reactions, counts) = match &emoji {
+                Some(emoji) => (
+                    reactions::emoji_prefix(channel_id, message_id, emoji)?,
+                    reaction_counts::key(channel_id, message_id, emoji)?,
+                ),
+                None => (
+                    reactions::message_prefix(channel_id, message_id),
+                    reaction_counts::message_prefix(channel_id, message_id),
+                ),
+            };
+            steps.push(Step::Lookup(Lookup::ClearReactions { reactions, counts }));
+        }
+        Write::PutPin { channel_id, message_id, pinned_at } => pins::put(steps, channel_id, message_id, pinned_at),
+        Write::DeletePin { channel_id, message_id } => pins::delete(steps, channel_id, message_id),
+        Write::PutDm(dm) => dms::put(steps, &dm)?,
+        Write::PutDmListing { user_id, channel_id } => dms_by_user::put(steps, user_id, channel_id),
+        Write::DeleteDmListing { user_id, channel_id } => dms_by_user::delete(steps, user_id, channel_id),
+        Write::PutReadState(state) => read_states::put(steps, &state)?,
+        Write::PutOperation(operation) => operations::put(steps, &operation)?,
+        Write::DeleteUnique(key) => unique_keys::delete(steps, &key)?,
+    }
+    Ok(())
+}
+
+/// Lowers a write that depends on stored rows.
+///
+/// What may be large, the contents of channels and guilds, is not removed here but noted for the background; readers
+/// do not see it from now on.
+pub(crate) fn look_up(lookup: &Lookup, view: &impl View) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    match lookup {
+        Lookup::DeleteGuild(id) => delete_guild(view, *id, &mut changes)?,
+        Lookup::DeleteChannel { guild_id: Some(guild_id), channel_id } => {
+            delete_guild_channel(view, *guild_id, *channel_id, &mut changes)?;
+        }
+        Lookup::DeleteChannel { guild_id: None, channel_id } => delete_dm(view, *channel_id, &mut changes)?,
+        Lookup::DeleteMessage { channel_id, message_id } => {
+            delete_message(view, *channel_id, *message_id, &mut changes)?;
+        }
+        Lookup::ClearReactions { reactions, counts } => {
+            for (table, prefix) in [(Table::Reactions, reactions), (Table::ReactionCounts, counts)] {
+                delete_prefix(view, table, prefix, &mut changes)?;
+            }
+        }
+    }
+    Ok(changes)
+}
+
+fn delete_prefix(
+    view: &impl View,
+    table: Table,
+    prefix: &crate::key::Key,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    for (key, _) in view.scan(table, prefix, usize::MAX)? {
+        let parts = Parts::of(&key, table).ok_or_else(|| row::corrupt(table, &key, "key of another table"))?;
+        changes.delete(table, crate::key::Key::of(table).tail(parts.tail()));
+    }
+    Ok(())
+}
+
+fn delete_guild(view: &impl View, id: GuildId, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+    guilds::delete(changes, id);
+    for channel_id in channels_by_guild::ids_of(view, id)? {
+        channels_by_guild::delete(changes, id, channel_id);
+        purges::put(changes, Purge::Channel(channel_id));
+    }
+    purges::put(changes, Purge::Guild(id));
+    Ok(())
+}
+
+fn delete_guild_channel(
+    view: &impl View,
+    guild_id: GuildId,
+    channel_id: ChannelId,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    channels_by_guild::delete(changes, guild_id, channel_id);
+    for invite in invites_by_guild::of(view, guild_id)? {
+        if invite.channel_id == channel_id {
+            invites::delete(changes, guild_id, &invite.code)?;
+            release_invite_code(view, guild_id, invite.code, changes)?;
+        }
+    }
+    purges::put(changes, Purge::Channel(channel_id));
+    Ok(())
+}
+
+/// Gives a code free that nobody else can give free any more.
+pub(crate) fn release_invite_code(
+    view: &impl View,
+    guild_id: GuildId,
+    code: String,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    let key = unique_keys::key(&UniqueKey::InviteCode(code))?;
+    if unique_keys::get(view, &key)? == Some(guild_id.get()) {
+        changes.delete(Table::UniqueKeys, key);
+    }
+    Ok(())
+}
+
+fn delete_dm(view: &impl View, id: ChannelId, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+    if let Some(dm) = dms::get(view, id)? {
+        for user_id in &dm.user_ids {
+            dms_by_user::delete(changes, *user_id, id);
+        }
+        if let (ChannelType::Dm, [one, other]) = (dm.channel.kind, &dm.user_ids[..]) {
+            let key = unique_keys::key(&UniqueKey::DmPair(*one, *other))?;
+            if unique_keys::get(view, &key)? == Some(id.get()) {
+                changes.delete(Table::UniqueKeys, key);
+            }
+        }
+    }
+    dms::delete(changes, id);
+    purges::put(changes, Purge::Channel(id));
+    Ok(())
+}
+
+fn delete_message(
+    view: &impl View,
+    channel_id: ChannelId,
+    id: MessageId,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    if let Some(message) = messages::get(view, channel_id, id)? {
+        messages_by_author::delete(changes, message.author_id, id, channel_id);
+    }
+    changes.delete(Table::Messages, messages::key(channel_id, id));
+    pins::delete(changes, channel_id, id);
+    delete_prefix(view, Table::Reactions, &reactions::message_prefix(channel_id, id), changes)?;
+    delete_prefix(view, Table::ReactionCounts, &reaction_counts::message_prefix(channel_id, id), changes)
+}

@@ -1,0 +1,39 @@
+//! `dms`: DMs and group DMs.
+
+use rookery_model::ChannelId;
+use rookery_model::UserId;
+use rookery_model::store::DmRow;
+use serde::Serialize;
+
+use super::channels::{self, Stored};
+use super::{Sink, Table, View};
+use crate::key::Key;
+use crate::{StoreError, row};
+
+#[derive(Serialize)]
+struct StoredDm<'a> {
+    channel: Stored<'a>,
+    user_ids: &'a [UserId],
+}
+
+fn key(id: ChannelId) -> Key {
+    Key::of(Table::Dms).id(id.get())
+}
+
+/// Puts a DM, and the way to it.
+pub fn put(sink: &mut impl Sink, dm: &DmRow) -> Result<(), StoreError> {
+    let DmRow { channel, user_ids } = dm;
+    sink.put(Table::Dms, key(channel.id), row::encode(&StoredDm { channel: channel.into(), user_ids })?);
+    channels::put_place(sink, channel.id, None)
+}
+
+pub fn delete(sink: &mut impl Sink, id: ChannelId) {
+    sink.delete(Table::Dms, key(id));
+    channels::delete(sink, id);
+}
+
+pub fn get(view: &impl View, id: ChannelId) -> Result<Option<DmRow>, StoreError> {
+    let key = key(id);
+    let row = view.get(Table::Dms, &key)?;
+    row.map(|bytes| row::decode(Table::Dms, key.as_bytes(), &bytes)).transpose()
+}

@@ -1,0 +1,36 @@
+//! `invites_by_guild`: the codes of a guild's invites.
+
+use rookery_model::GuildId;
+use rookery_model::invite::InviteRow;
+
+use super::{Sink, Table, View, invites, marker};
+use crate::key::{Key, Parts};
+use crate::{StoreError, row};
+
+/// All codes of a guild.
+pub fn prefix(guild_id: GuildId) -> Key {
+    Key::of(Table::InvitesByGuild).id(guild_id.get())
+}
+
+pub fn put(sink: &mut impl Sink, guild_id: GuildId, code: &str) {
+    sink.put(Table::InvitesByGuild, prefix(guild_id).tail(code.as_bytes()), marker());
+}
+
+pub fn delete(sink: &mut impl Sink, guild_id: GuildId, code: &str) {
+    sink.delete(Table::InvitesByGuild, prefix(guild_id).tail(code.as_bytes()));
+}
+
+/// The code that a key of a guild names.
+pub fn code(guild_id: GuildId, key: &[u8]) -> Result<&str, StoreError> {
+    let code = Parts::after(key, &prefix(guild_id)).and_then(|parts| std::str::from_utf8(parts.tail()).ok());
+    code.ok_or_else(|| row::corrupt(Table::InvitesByGuild, key, "key without a code"))
+}
+
+/// The invites of a guild, by code.
+pub fn of(view: &impl View, guild_id: GuildId) -> Result<Vec<InviteRow>, StoreError> {
+    let mut found = Vec::new();
+    for (key, _) in view.scan(Table::InvitesByGuild, &prefix(guild_id), usize::MAX)? {
+        found.extend(invites::get(view, code(guild_id, &key)?)?.filter(|invite| invite.guild_id == guild_id));
+    }
+    Ok(found)
+}
