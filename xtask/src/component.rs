@@ -182,12 +182,14 @@ impl Stamp {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all; one that would not change keeps its time, so that nothing is rebuilt for it.
 fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     let temporary = path.with_added_extension(format!("{}.tmp", std::process::id()));
-    write(&temporary)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("{} could not be written", path.display()))
+    let replaced = write(&temporary).and_then(|()| {
+        let is_same = fs::read(path).is_ok_and(|old| fs::read(&temporary).is_ok_and(|new| new == old));
+        if is_same { fs::remove_file(&temporary) } else { fs::rename(&temporary, path) }
+    });
+    replaced.with_context(|| format!("{} could not be written", path.display()))
 }
 
 fn hash_sources(hash: &mut Sha256, sources: &[&str]) -> Result<()> {
