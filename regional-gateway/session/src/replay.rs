@@ -1,0 +1,171 @@
+//! What a session keeps to send again.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::params::Encoding;
+use crate::payload::{Exposure, Payload};
+
+/// An event that has a sequence number.
+pub(crate) enum Stored {
+    Shared {
+        payload: Arc<Payload>,
+        exposure: Exposure,
+        /// What it counts against the bounds.
+        bytes: u32,
+    },
+    Own(Box<Own>),
+}
+
+/// An event of this session alone: only what was sent is kept.
+pub(crate) struct Own {
+    pub(crate) name: &'static str,
+    pub(crate) encoding: Encoding,
+    pub(crate) data: Bytes,
+}
+
+impl Stored {
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Shared { bytes, .. } => *bytes as usize,
+            Self::Own(own) => own.data.len(),
+        }
+    }
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Shared { payload, .. } => payload.name(),
+            Self::Own(own) => own.name,
+        }
+    }
+    pub(crate) fn data(&self, encoding: Encoding) -> &Bytes {
+        match self {
+            Self::Shared { payload, exposure, .. } => payload.data(encoding, *exposure),
+            Self::Own(own) => &own.data,
+        }
+    }
+    fn can_be_written_as(&self, encoding: Encoding) -> bool {
+        match self {
+            Self::Shared { .. } => true,
+            Self::Own(own) => own.encoding == encoding,
+        }
+    }
+}
+
+/// The newest events of a session, in order, numbered without gaps.
+pub(crate) struct Replay {
+    first_seq: u64,
+    events: VecDeque<Stored>,
+    bytes: usize,
+}
+
+impl Replay {
+    pub(crate) const fn new() -> Self {
+        Self { first_seq: 1, events: VecDeque::new(), bytes: 0 }
+    }
+    /// The number of the newest event, 0 before the first.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.first_seq + self.events.len() as u64 - 1
+    }
+    /// The number of the oldest event kept, or of the next one.
+    pub(crate) const fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+    pub(crate) fn get(&self, seq: u64) -> Option<&Stored> {
+        let place = usize::try_from(seq.checked_sub(self.first_seq)?).ok()?;
+        self.events.get(place)
+    }
+    /// Whether everything after this number is here, in a form that the encoding can carry.
+    pub(crate) fn covers(&self, seq: u64, encoding: Encoding) -> bool {
+        let Some(skip) = seq.saturating_add(1).checked_sub(self.first_seq) else { return false };
+        self.events.iter().skip(skip as usize).all(|e| e.can_be_written_as(encoding))
+    }
+
+    /// Appends an event and drops the oldest beyond the bounds.
+    pub(crate) fn push(&mut self, event: Stored, max_events: usize, max_bytes: usize) {
+        self.bytes += event.bytes();
+        self.events.push_back(event);
+        while self.events.len() > max_events || self.bytes > max_bytes {
+            if self.pop().is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Drops what the client has received: all but the newest `keep`, and whatever is this session's alone, because
+    /// nobody shares the memory of that.
+    pub(crate) fn acknowledge(&mut self, seq: u64, keep: usize) {
+        let acknowledged = seq.saturating_add(1).saturating_sub(self.first_seq).min(self.events.len() as u64) as usize;
+        let own = self.events.iter().take(acknowledged).rposition(|e| matches!(e, Stored::Own(_)));
+        let drop = acknowledged.saturating_sub(keep).max(own.map_or(0, |place| place + 1));
+        for _ in 0..drop {
+            self.pop();
+        }
+        if drop > 0 && self.events.capacity() > 2 * self.events.len() + 8 {
+            self.events.shrink_to_fit();
+        }
+    }
+
+    /// Forgets everything and gives the memory back; the numbers go on.
+    pub(crate) fn clear(&mut self) {
+        self.first_seq += self.events.len() as u64;
+        self.events = VecDeque::new();
+        self.bytes = 0;
+    }
+
+    fn pop(&mut self) -> Option<Stored> {
+        let event = self.events.pop_front()?;
+        self.first_seq += 1;
+        self.bytes -= event.bytes();
+        Some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(bytes: usize) -> Stored {
+        Stored::Own(Box::new(Own { name: "READY", encoding: Encoding::Json, data: vec![0; bytes].into() }))
+    }
+    fn shared() -> Stored {
+        let payload = Payload::new(rookery_model::gateway::Event::Resumed);
+        Stored::Shared { payload, exposure: Exposure::Full, bytes: 2 }
+    }
+
+    #[test]
+    fn bounds_by_count_and_bytes() {
+        let mut replay = Replay::new();
+        (0..5).for_each(|_| replay.push(own(10), 3, 1_000));
+        assert_eq!((replay.first_seq(), replay.last_seq()), (3, 5));
+        replay.push(own(985), 3, 1_000);
+        assert_eq!((replay.first_seq(), replay.last_seq(), replay.bytes), (5, 6, 995));
+        replay.push(own(2_000), 3, 1_000);
+        assert_eq!((replay.first_seq(), replay.last_seq(), replay.bytes), (8, 7, 0));
+        assert!(replay.covers(7, Encoding::Json) && !replay.covers(6, Encoding::Json));
+    }
+
+    #[test]
+    fn acknowledging_drops_own_events_and_keeps_some_shared_ones() {
+        let mut replay = Replay::new();
+        replay.push(own(10), 100, 1_000);
+        (0..10).for_each(|_| replay.push(shared(), 100, 1_000));
+        replay.acknowledge(0, 4);
+        assert_eq!(replay.first_seq(), 1);
+        replay.acknowledge(3, 4);
+        assert_eq!(replay.first_seq(), 2);
+        replay.acknowledge(8, 4);
+        assert_eq!(replay.first_seq(), 5);
+        replay.acknowledge(99, 4);
+        assert_eq!((replay.first_seq(), replay.last_seq(), replay.bytes), (8, 11, 8));
+    }
+
+    #[test]
+    fn own_events_cannot_change_their_encoding() {
+        let mut replay = Replay::new();
+        replay.push(own(10), 100, 1_000);
+        replay.push(shared(), 100, 1_000);
+        assert!(!replay.covers(0, Encoding::Etf));
+        assert!(replay.covers(1, Encoding::Etf));
+    }
+}

@@ -1,0 +1,346 @@
+//! A session: what outlives the connections of one client between IDENTIFY and the end of its resume window.
+
+use rookery_model::gateway::{CloseCode, Event, Identify, Intents, Shard};
+use rookery_model::{GuildId, UserId};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use crate::action::{Action, EndReason};
+use crate::config::SessionConfig;
+use crate::connection::Connection;
+use crate::inbound::Frame;
+use crate::outbound::Transmit;
+use crate::params::Encoding;
+use crate::payload::{Payload, sees_content, serialize};
+use crate::replay::{Own, Replay, Stored};
+
+/// Who a session belongs to and what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInit {
+    /// Unguessable, made by the shell; READY tells it to the client.
+    pub session_id: Box<str>,
+    pub user_id: UserId,
+    /// None: everything, as people's clients get it.
+    pub intents: Option<Intents>,
+    /// None: not sharded.
+    pub shard: Option<Shard>,
+}
+
+impl SessionInit {
+    /// Checks what an authenticated client asked for; `granted` are the privileged intents that a bot's application has.
+    ///
+    /// Fails with 4010 for a shard that does not exist, 4013 for intents that do not exist or that a bot left out (every
+    /// version spoken here wants them), 4014 for privileged ones without grant.
+    pub fn from_identify(
+        session_id: impl Into<Box<str>>,
+        user_id: UserId,
+        is_bot: bool,
+        granted: Intents,
+        identify: &Identify,
+    ) -> Result<Self, CloseCode> {
+        let shard = identify.shard()?;
+        let intents = identify.intents()?;
+        if is_bot {
+            let asked = intents.ok_or(CloseCode::InvalidIntents)?;
+            if !granted.contains(asked & Intents::PRIVILEGED) {
+                return Err(CloseCode::DisallowedIntents);
+            }
+        }
+        Ok(Self { session_id: session_id.into(), user_id, intents, shard })
+    }
+}
+
+/// The state of a session.
+pub struct Session {
+    init: SessionInit,
+    config: Arc<SessionConfig>,
+    replay: Replay,
+    /// The first event that was not given to the connection yet; what is before it, the client may have.
+    next_unsent: u64,
+    /// Up to here unsent events were waiting when the connection took over; they do not count against its backlog.
+    exempt_until: u64,
+    unsent_bytes: usize,
+    /// How this session's own events are written.
+    encoding: Encoding,
+    link: Link,
+}
+
+enum Link {
+    Attached(Box<Connection>),
+    /// Waits for RESUME.
+    Detached {
+        until_ms: u64,
+    },
+    Ended {
+        /// Not yet told to the shell.
+        untold: Option<EndReason>,
+    },
+}
+
+/// RESUMED is the same for everybody.
+static RESUMED: LazyLock<Arc<Payload>> = LazyLock::new(|| Payload::new(Event::Resumed));
+
+impl Session {
+    /// Starts a session on the connection that identified. The first event given to it should be READY.
+    pub fn new(init: SessionInit, mut connection: Connection) -> Self {
+        connection.attach();
+        Self {
+            init,
+            config: Arc::clone(connection.config()),
+            replay: Replay::new(),
+            next_unsent: 1,
+            exempt_until: 0,
+            unsent_bytes: 0,
+            encoding: connection.encoding(),
+            link: Link::Attached(Box::new(connection)),
+        }
+    }
+
+    /// What the client knows it by.
+    pub fn session_id(&self) -> &str {
+        &self.init.session_id
+    }
+    /// Whose it is.
+    pub const fn user_id(&self) -> UserId {
+        self.init.user_id
+    }
+    /// What it asked for; none for everything.
+    pub const fn intents(&self) -> Option<Intents> {
+        self.init.intents
+    }
+    /// The shard it asked for.
+    pub const fn shard(&self) -> Option<Shard> {
+        self.init.shard
+    }
+    /// The number of the newest event.
+    pub fn last_seq(&self) -> u64 {
+        self.replay.last_seq()
+    }
+    /// Whether an open connection is attached.
+    pub fn is_attached(&self) -> bool {
+        self.open_connection().is_some()
+    }
+    /// Whether it is over.
+    pub const fn is_ended(&self) -> bool {
+        matches!(self.link, Link::Ended { .. })
+    }
+    /// Whether a guild's events concern this shard.
+    pub fn holds_guild(&self, guild_id: GuildId) -> bool {
+        self.init.shard.unwrap_or(Shard::WHOLE).holds_guild(guild_id)
+    }
+    /// Whether the intents let the event through.
+    pub fn wants(&self, event: &Event) -> bool {
+        let Some(intents) = self.init.intents else { return true };
+        let required = event.required_intents();
+        required.is_empty() || intents.intersects(required)
+    }
+    /// Whether events in bulk (the guilds of a READY) may go on; when not, send what waits first.
+    pub fn has_room(&self) -> bool {
+        self.unsent_events() < self.config.unsent_max_events / 2 && self.unsent_bytes < self.config.unsent_max_bytes / 2
+    }
+
+    /// Takes a message of the client.
+    pub fn handle_frame(&mut self, now_ms: u64, frame: Frame<'_>) {
+        let sent = self.next_unsent - 1;
+        let Link::Attached(connection) = &mut self.link else { return };
+        connection.handle_frame(now_ms, frame);
+        if let Some(seq) = connection.take_acknowledged() {
+            self.replay.acknowledge(seq.min(sent), self.config.replay_acknowledged_max_events);
+        }
+    }
+
+    /// Looks at the clock; to be called when [`poll_timeout`](Self::poll_timeout) has passed.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        match &mut self.link {
+            Link::Attached(connection) => connection.handle_timeout(now_ms),
+            Link::Detached { until_ms } if now_ms >= *until_ms => self.end(EndReason::ResumeWindowPassed),
+            Link::Detached { .. } | Link::Ended { .. } => {}
+        }
+    }
+
+    /// Takes an event that others may get too; false if the session does not want it or is over.
+    pub fn handle_dispatch(&mut self, payload: Arc<Payload>) -> bool {
+        if self.is_ended() || !self.wants(payload.event()) {
+            return false;
+        }
+        let exposure = payload.exposure(self.init.user_id, sees_content(self.init.intents));
+        let bytes = u32::try_from(payload.data(self.encoding, exposure).len()).unwrap_or(u32::MAX);
+        self.push(Stored::Shared { payload, exposure, bytes });
+        true
+    }
+
+    /// Takes an event that only this session gets, such as READY and GUILD_CREATE; false if the session does not want
+    /// it or is over.
+    ///
+    /// Only its written form is kept, and that until the client acknowledges it: a session that idles costs little.
+    pub fn handle_own_dispatch(&mut self, event: &Event) -> bool {
+        if self.is_ended() || !self.wants(event) {
+            return false;
+        }
+        let encoding = self.encoding;
+        let data = serialize(encoding, event);
+        self.push(Stored::Own(Box::new(Own { name: event.name(), encoding, data })));
+        true
+    }
+
+    /// The socket is gone, without a close frame of the client or with another code than 1000 and 1001.
+    pub fn handle_detached(&mut self, now_ms: u64) {
+        if matches!(self.link, Link::Attached(_)) {
+            self.link = Link::Detached { until_ms: now_ms.saturating_add(self.config.resume_window_ms) };
+            self.unsent_bytes = 0;
+            self.end_if_unresumable();
+        }
+    }
+
+    /// The client closed with this code: 1000 and 1001 give the session up.
+    ///
+    /// Source: "Initiating a Disconnect" of the API's documentation.
+    pub fn handle_client_close(&mut self, now_ms: u64, code: Option<u16>) {
+        match code {
+            Some(1000 | 1001) if matches!(self.link, Link::Attached(_)) => self.end(EndReason::ClosedByClient),
+            _ => self.handle_detached(now_ms),
+        }
+    }
+
+    /// Continues on a new connection whose client, authenticated as [`user_id`](Self::user_id), received everything up
+    /// to `seq`: what it missed goes out in order, then RESUMED.
+    ///
+    /// An older connection that is still there is dropped; the shell closes its socket. If the session cannot be
+    /// resumed from `seq` the connection comes back, answered with 4007 (a number that was never given out) or INVALID
+    /// SESSION (what followed is not kept any more): drive it on as before.
+    pub fn resume(&mut self, now_ms: u64, mut connection: Connection, seq: u64) -> Result<(), Box<Connection>> {
+        if self.is_ended() {
+            connection.invalid_session(now_ms, false);
+            return Err(Box::new(connection));
+        }
+        if seq > self.replay.last_seq() {
+            connection.close(CloseCode::InvalidSeq);
+            return Err(Box::new(connection));
+        }
+        if !self.replay.covers(seq, connection.encoding()) {
+            connection.invalid_session(now_ms, false);
+            return Err(Box::new(connection));
+        }
+        connection.attach();
+        self.encoding = connection.encoding();
+        self.link = Link::Attached(Box::new(connection));
+        self.next_unsent = seq + 1;
+        self.exempt_until = self.replay.last_seq();
+        self.unsent_bytes = 0;
+        self.handle_dispatch(Arc::clone(&RESUMED));
+        Ok(())
+    }
+
+    /// Asks the client to connect anew and resume, as when the node drains.
+    pub fn request_reconnect(&mut self) {
+        if let Link::Attached(connection) = &mut self.link {
+            connection.request_reconnect();
+        }
+    }
+
+    /// Closes the connection; the session stays and waits for RESUME.
+    pub fn close(&mut self, code: CloseCode) {
+        if let Link::Attached(connection) = &mut self.link {
+            connection.close(code);
+        }
+    }
+
+    /// Ends the session for good, as when its token was revoked. The shell closes the socket itself.
+    pub fn revoke(&mut self) {
+        self.end(EndReason::Revoked);
+    }
+
+    /// The next frame to send; call until none, then flush the socket once.
+    ///
+    /// Call it only while the socket takes more: what is not fetched counts as the connection's backlog.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let Link::Attached(connection) = &mut self.link else { return None };
+        if let Some(transmit) = connection.poll_transmit() {
+            return Some(transmit);
+        }
+        if connection.is_closed() {
+            return None;
+        }
+        let seq = self.next_unsent;
+        let event = self.replay.get(seq)?;
+        let transmit = connection.dispatch(event.name(), seq, event.data(self.encoding))?;
+        self.next_unsent += 1;
+        if seq > self.exempt_until {
+            self.unsent_bytes = self.unsent_bytes.saturating_sub(event.bytes());
+        }
+        Some(transmit)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match &self.link {
+            Link::Attached(connection) => connection.poll_timeout(),
+            Link::Detached { until_ms } => Some(*until_ms),
+            Link::Ended { .. } => None,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        match &mut self.link {
+            Link::Attached(connection) => connection.poll_action(),
+            Link::Detached { .. } => None,
+            Link::Ended { untold } => untold.take().map(Action::Ended),
+        }
+    }
+
+    fn open_connection(&self) -> Option<&Connection> {
+        match &self.link {
+            Link::Attached(connection) if !connection.is_closed() => Some(connection),
+            _ => None,
+        }
+    }
+
+    fn unsent_events(&self) -> usize {
+        let sent = (self.next_unsent - 1).max(self.exempt_until);
+        usize::try_from(self.replay.last_seq().saturating_sub(sent)).unwrap_or(usize::MAX)
+    }
+
+    fn push(&mut self, event: Stored) {
+        let bytes = event.bytes();
+        self.replay.push(event, self.config.replay_max_events, self.config.replay_max_bytes);
+        let Link::Attached(connection) = &mut self.link else { return self.end_if_unresumable() };
+        if connection.is_closed() {
+            return;
+        }
+        self.unsent_bytes += bytes;
+        let lost = self.next_unsent < self.replay.first_seq();
+        let unsent_events = self.unsent_events();
+        // A single event may be larger than the bound: it could otherwise never be sent.
+        let behind = unsent_events > self.config.unsent_max_events
+            || (self.unsent_bytes > self.config.unsent_max_bytes && unsent_events > 1);
+        if lost || behind {
+            self.close(CloseCode::UnknownError);
+        }
+    }
+
+    /// Ends a waiting session when an event was dropped that the client cannot have.
+    fn end_if_unresumable(&mut self) {
+        if matches!(self.link, Link::Detached { .. }) && self.next_unsent < self.replay.first_seq() {
+            self.end(EndReason::ReplayOverflow);
+        }
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        if !self.is_ended() {
+            self.link = Link::Ended { untold: Some(reason) };
+            self.replay.clear();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("user_id", &self.init.user_id)
+            .field("intents", &self.init.intents)
+            .field("last_seq", &self.last_seq())
+            .field("attached", &self.is_attached())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,13 @@
+//! The session core's behaviours, one file each.
+
+mod backlog;
+mod bad_input;
+mod common;
+mod compression;
+mod etf;
+mod heartbeat;
+mod hello;
+mod identify;
+mod intents;
+mod rate_limit;
+mod resume;
