@@ -47,10 +47,12 @@ pub struct GatewayConfig {
     pub max_connections: usize,
     /// From the first byte to the end of the WebSocket handshake.
     pub handshake_timeout_ms: u64,
-    /// How often an account may IDENTIFY in a day.
-    pub identify_per_day: u32,
-    /// How many shards of a bot may IDENTIFY in five seconds.
+    /// How often an account may IDENTIFY in a day; none lifts the limit.
+    pub identify_per_day: Option<u32>,
+    /// How many shards of a bot are told to IDENTIFY in five seconds.
     pub identify_concurrency: u32,
+    /// Bytes that the kernel holds for a client: what it took counts as sent.
+    pub send_buffer_bytes: u32,
     /// Events that may wait between an owner and a session.
     pub inbox_capacity: usize,
     /// Sessions that one account may hold at once.
@@ -71,13 +73,14 @@ impl Default for GatewayConfig {
             session: SessionConfig::default(),
             max_connections: 100_000,
             handshake_timeout_ms: 10_000,
-            identify_per_day: 1_000,
+            identify_per_day: Some(1_000),
             identify_concurrency: 1,
+            send_buffer_bytes: 64 * 1024,
             inbox_capacity: 1_024,
             sessions_per_user: 1_000,
             subscribe_concurrency: 16,
             drain_timeout_ms: 10_000,
-            close_timeout_ms: 3_000,
+            close_timeout_ms: 10_000,
         }
     }
 }
@@ -102,7 +105,14 @@ pub struct OwnersConfig {
 
 impl Default for OwnersConfig {
     fn default() -> Self {
-        Self { mailbox_capacity: 1_024, in_flight_max: 256, in_flight_total: 8_192, idle_evict_user_ms: 15_000, idle_evict_ms: 600_000, channel_cache: 100_000 }
+        Self {
+            mailbox_capacity: 1_024,
+            in_flight_max: 256,
+            in_flight_total: 8_192,
+            idle_evict_user_ms: 15_000,
+            idle_evict_ms: 600_000,
+            channel_cache: 100_000,
+        }
     }
 }
 
@@ -112,6 +122,15 @@ pub(crate) const fn ms(milliseconds: u64) -> Duration {
 }
 
 impl RegionConfig {
+    /// Takes every limit of rate away, for load tests; sizes stay.
+    pub fn lift_rate_limits(&mut self) {
+        self.rest.enabled = false;
+        self.gateway.identify_per_day = u32::MAX;
+        self.gateway.identify_concurrency = u32::MAX;
+        self.gateway.sessions_per_user = usize::MAX;
+        self.gateway.session.rate_events = None;
+    }
+
     /// Every mistake, each by the name of its field.
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -131,6 +150,10 @@ impl RegionConfig {
         want(url.is_none_or(|url| !url.ends_with('/')), "gateway.public_url: without a slash at the end");
         want(gateway.max_connections > 0, "gateway.max_connections: at least 1");
         want(gateway.handshake_timeout_ms > 0, "gateway.handshake_timeout_ms: at least 1");
+        want(
+            gateway.identify_per_day != Some(0),
+            "gateway.identify_per_day: at least 1 (leave it out to lift the limit)",
+        );
         want(gateway.identify_concurrency > 0, "gateway.identify_concurrency: at least 1");
         want(gateway.inbox_capacity > 0, "gateway.inbox_capacity: at least 1");
         want(gateway.sessions_per_user > 0, "gateway.sessions_per_user: at least 1");

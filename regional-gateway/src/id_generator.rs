@@ -93,6 +93,32 @@ impl IdGenerator {
     }
 }
 
+/// A generator's ids as a core asks for them: it cannot be refused one, so whoever runs it looks afterwards.
+pub struct IssuedIds<'a> {
+    generator: &'a IdGenerator,
+    exhausted: bool,
+}
+
+impl<'a> IssuedIds<'a> {
+    /// Ids of this generator.
+    pub const fn new(generator: &'a IdGenerator) -> Self {
+        Self { generator, exhausted: false }
+    }
+    /// Whether an id was asked for and there was none: what was decided with it must not be used.
+    pub const fn are_exhausted(&self) -> bool {
+        self.exhausted
+    }
+}
+
+impl rookery_guild::IdSource for IssuedIds<'_> {
+    fn next_id(&mut self) -> Snowflake {
+        self.generator.next().unwrap_or_else(|_| {
+            self.exhausted = true;
+            Snowflake(0)
+        })
+    }
+}
+
 /// Raises the ceiling whenever somebody wants it raised, until the generator is dropped.
 async fn keep_raised(shared: Arc<Shared>, store: Store, stop: CancellationToken) {
     loop {

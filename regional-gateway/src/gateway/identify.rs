@@ -1,0 +1,239 @@
+//! IDENTIFY and RESUME: from a connection to a session.
+
+use std::sync::Arc;
+
+use rookery_model::gateway::event::{Ready, ReadyApplication, ReadyAuth};
+use rookery_model::gateway::{CloseCode, Identify, Intents, Resume};
+use rookery_model::user::Application;
+use rookery_model::{ApiError, ApplicationId, ErrorCode, limits};
+use rookery_session::{Connection, Session, SessionInit};
+use rookery_user::UserSession;
+use tracing::Instrument as _;
+
+use super::input::{Attach, Control, Input};
+use super::registry::{SessionHandle, SessionId};
+use super::session_task::SessionTask;
+use super::socket::Socket;
+use super::starts::StartRefused;
+use crate::Region;
+use crate::accounts::Identity;
+use crate::errors::from_store;
+use crate::id_generator::now_ms;
+
+/// Bounds of `large_threshold` in IDENTIFY, members; the lower one is the default.
+const LARGE_MIN: u32 = 50;
+const LARGE_MAX: u32 = 250;
+
+/// What became of a connection.
+pub enum Outcome {
+    /// A session has it.
+    HandedOver,
+    /// It stays as it is: closed, or told to try again.
+    Again(Box<Connection>, Socket),
+}
+
+/// Why no session came of an IDENTIFY.
+enum Refusal {
+    Close(CloseCode),
+    /// INVALID SESSION: again, later.
+    TryAgain,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        if error.is(ErrorCode::Unauthorized) {
+            return Self::Close(CloseCode::AuthenticationFailed);
+        }
+        tracing::warn!(%error, "a session could not start");
+        Self::Close(CloseCode::UnknownError)
+    }
+}
+
+/// What was found out about the one who identifies.
+struct Admitted {
+    identity: Identity,
+    application: Option<Application>,
+    init: SessionInit,
+}
+
+/// Starts a session.
+pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: Socket, request: &Identify) -> Outcome {
+    let admitted = admit(region, request).await;
+    let started = match admitted {
+        Ok(admitted) => start(region, &connection, admitted).await,
+        Err(refusal) => Err(refusal),
+    };
+    match started {
+        Ok(start) => {
+            run(region, start, connection, socket, request);
+            Outcome::HandedOver
+        }
+        Err(refusal) => {
+            match refusal {
+                Refusal::Close(code) => connection.close(code),
+                Refusal::TryAgain => connection.invalid_session(region.clock.now_ms(), false),
+            }
+            Outcome::Again(Box::new(connection), socket)
+        }
+    }
+}
+
+async fn admit(region: &Region, request: &Identify) -> Result<Admitted, Refusal> {
+    let identity = region.accounts.authenticate(request.token.bare(), None).await?;
+    let user_id = identity.user_id();
+    let is_bot = identity.is_bot();
+    let application =
+        if is_bot { region.store.application(ApplicationId(user_id.0)).await.map_err(from_store)? } else { None };
+    let granted = application.as_ref().map_or(Intents::empty(), |application| granted(application.flags));
+    let init = SessionInit::from_identify("", user_id, is_bot, granted, request).map_err(Refusal::Close)?;
+    if is_bot {
+        let shards = init.shard.map_or(1, |shard| shard.count) as usize;
+        let guilds = region.store.guilds_of_user(user_id).await.map_err(from_store)?.len();
+        if guilds.div_ceil(shards) > limits::GUILDS_PER_SHARD as usize {
+            return Err(Refusal::Close(CloseCode::ShardingRequired));
+        }
+    }
+    match region.starts.take(now_ms(), user_id) {
+        Ok(()) => Ok(Admitted { identity, application, init }),
+        Err(StartRefused::TooFast) => Err(Refusal::TryAgain),
+        Err(StartRefused::Spent) => Err(Refusal::Close(CloseCode::RateLimited)),
+    }
+}
+
+/// The privileged intents that an application's flags grant, in full or limited.
+fn granted(flags: u64) -> Intents {
+    let pairs = [
+        (Intents::GUILD_PRESENCES, 1 << 12 | 1 << 13),
+        (Intents::GUILD_MEMBERS, 1 << 14 | 1 << 15),
+        (Intents::MESSAGE_CONTENT, 1 << 18 | 1 << 19),
+    ];
+    pairs.into_iter().filter(|(_, bits)| flags & bits != 0).map(|(intent, _)| intent).collect()
+}
+
+async fn still_valid(region: &Region, identity: &Identity) -> Result<(), Refusal> {
+    let account = region.accounts.get(identity.user_id()).await?.ok_or(ApiError::from(ErrorCode::Unauthorized))?;
+    if account.token_epoch == identity.epoch && !account.revoked_devices.contains(&identity.device) {
+        Ok(())
+    } else {
+        Err(Refusal::Close(CloseCode::AuthenticationFailed))
+    }
+}
+
+/// A session that is registered and has no task yet.
+struct Registered {
+    handle: Arc<SessionHandle>,
+    inbox: tokio::sync::mpsc::Receiver<Input>,
+    init: SessionInit,
+    ready: Box<Ready>,
+    subscriber: UserSession,
+    is_bot: bool,
+}
+
+async fn start(region: &Region, connection: &Connection, admitted: Admitted) -> Result<Registered, Refusal> {
+    let Admitted { identity, application, mut init } = admitted;
+    let user_id = identity.user_id();
+    let registered = region.sessions.register(user_id, identity.device);
+    let (handle, inbox) = registered.ok_or(Refusal::Close(CloseCode::RateLimited))?;
+    // A token that was revoked before the session could be found is void now, one that is revoked from here on closes it.
+    if let Err(refusal) = still_valid(region, &identity).await {
+        region.sessions.remove(&handle);
+        return Err(refusal);
+    }
+    init.session_id = handle.id.to_string().into();
+    let ready = ready(region, connection, &identity, application.as_ref(), &init);
+    let subscriber = UserSession {
+        id: handle.subscriber,
+        device: identity.device,
+        epoch: identity.epoch,
+        intents: init.intents,
+        shard: init.shard.map(|shard| [shard.id, shard.count]),
+    };
+    Ok(Registered { handle, inbox, init, ready, subscriber, is_bot: identity.is_bot() })
+}
+
+fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
+    let Registered { handle, inbox, init, ready, subscriber, is_bot } = start;
+    metrics::counter!("rookery_gateway_identifies_total").increment(1);
+    let span =
+        tracing::info_span!("session", region = region.name(), session_id = %handle.id, user_id = %handle.user_id);
+    span.in_scope(|| tracing::debug!(encoding = ?connection.params().encoding, shard = ?init.shard, "identified"));
+    let session = Session::new(init, connection);
+    let large_threshold = request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX);
+    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, large_threshold);
+    region.tasks.spawn(task.instrument(span.clone()));
+    let region = Arc::clone(region);
+    let tasks = region.tasks.clone();
+    let begin = async move {
+        if let Err(error) = begin(&region, &handle, &subscriber, ready, is_bot).await {
+            // A session that is gone does not mind.
+            let _ = handle.send(Input::Control(Control::NotReady(Box::new(error))));
+        }
+    };
+    tasks.spawn(begin.instrument(span));
+}
+
+async fn begin(
+    region: &Region,
+    handle: &Arc<SessionHandle>,
+    subscriber: &UserSession,
+    ready: Box<Ready>,
+    is_bot: bool,
+) -> Result<(), ApiError> {
+    let owner = region.owners.user(handle.user_id).await?;
+    owner.subscribe(handle, subscriber, ready, is_bot).await
+}
+
+/// READY without guilds, DMs and read states, which the user's owner adds.
+fn ready(
+    region: &Region,
+    connection: &Connection,
+    identity: &Identity,
+    application: Option<&Application>,
+    init: &SessionInit,
+) -> Box<Ready> {
+    Box::new(Ready {
+        v: connection.params().version,
+        user: identity.account.current_user(),
+        guilds: Vec::new(),
+        session_id: init.session_id.to_string(),
+        resume_gateway_url: region.gateway_url().to_owned(),
+        session_type: "normal".into(),
+        shard: init.shard.map(|shard| [shard.id, shard.count]),
+        application: application.map(|application| ReadyApplication { id: application.id, flags: application.flags }),
+        private_channels: Vec::new(),
+        relationships: Vec::new(),
+        presences: Vec::new(),
+        geo_ordered_rtc_regions: Vec::new(),
+        auth: ReadyAuth {},
+        user_settings: ReadyAuth {},
+        read_state: None,
+        trace: vec![region.name().to_owned()],
+    })
+}
+
+/// Hands a connection to the session that its client names.
+pub async fn resume(region: &Arc<Region>, mut connection: Connection, socket: Socket, request: &Resume) -> Outcome {
+    match find(region, request).await {
+        Ok(session) => {
+            let attach = Box::new(Attach { connection, socket, seq: request.seq });
+            let Err(attach) = session.attach(attach) else { return Outcome::HandedOver };
+            let Attach { mut connection, socket, .. } = *attach;
+            // It has too much to do at this moment, or just ended: the next attempt finds out which.
+            connection.invalid_session(region.clock.now_ms(), true);
+            return Outcome::Again(Box::new(connection), socket);
+        }
+        Err(Refusal::Close(code)) => connection.close(code),
+        Err(Refusal::TryAgain) => {
+            metrics::counter!("rookery_gateway_resumes_total", "result" => "unknown").increment(1);
+            connection.invalid_session(region.clock.now_ms(), false);
+        }
+    }
+    Outcome::Again(Box::new(connection), socket)
+}
+
+async fn find(region: &Region, request: &Resume) -> Result<Arc<SessionHandle>, Refusal> {
+    let identity = region.accounts.authenticate(request.token.bare(), None).await?;
+    let id: SessionId = request.session_id.parse().map_err(|_| Refusal::TryAgain)?;
+    // Somebody else's session is as unknown as one that never was.
+    region.sessions.get(id).filter(|session| session.user_id == identity.user_id()).ok_or(Refusal::TryAgain)
+}

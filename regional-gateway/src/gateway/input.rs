@@ -1,0 +1,40 @@
+//! What the task of a session receives from the rest of the region.
+
+use std::sync::Arc;
+
+use rookery_model::gateway::Event;
+use rookery_model::{ApiError, GuildId};
+use rookery_session::{Connection, Payload};
+
+use super::socket::Socket;
+
+/// One entry of a session's inbox; small, because every inbox holds a block of them.
+pub enum Input {
+    /// An event that others may get too.
+    Dispatch(Arc<Payload>),
+    /// An event for this session alone: READY, GUILD_CREATE.
+    Own(Box<Event>),
+    Control(Control),
+}
+
+/// What is not an event, in order with the events.
+pub enum Control {
+    /// A connection whose client resumes this session.
+    Attach(Box<Attach>),
+    /// The user joined a guild.
+    GuildJoined(GuildId),
+    /// The user is no longer in a guild.
+    GuildLeft(GuildId),
+    /// A subscription did not come about.
+    NotSubscribed(GuildId, Box<ApiError>),
+    /// The session could not be started.
+    NotReady(Box<ApiError>),
+}
+
+/// A connection on its way to the session that it resumes.
+pub struct Attach {
+    pub connection: Connection,
+    pub socket: Socket,
+    /// The last number that the client received.
+    pub seq: u64,
+}

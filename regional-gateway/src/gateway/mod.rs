@@ -1,0 +1,13 @@
+//! The gateway: WebSocket connections and the sessions behind them.
+
+pub mod clock;
+mod connection;
+mod identify;
+pub mod input;
+pub mod listener;
+pub mod registry;
+mod session_task;
+mod socket;
+pub mod starts;
+mod subscriptions;
+mod websocket;

@@ -1,0 +1,135 @@
+//! A client's socket with its place among the connections, and how it is closed.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rookery_model::gateway::CloseCode;
+use rookery_session::Transmit;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::websocket::frame::{FrameKind, Incoming, close_body};
+use super::websocket::{RecvError, WebSocket};
+
+/// Bytes handed to the socket ahead of the kernel; what is beyond stays in the session, which counts it.
+const QUEUE_BYTES: usize = 32 * 1024;
+/// Pings and pongs that a connection may send for each data message; a flood of them is no conversation.
+const CONTROL_FRAMES_MAX: u32 = 256;
+
+/// An open connection of a client.
+pub struct Socket {
+    websocket: WebSocket,
+    /// Control frames since the last data message.
+    control_frames: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What came from the client.
+pub enum Received {
+    Text(String),
+    Binary(Vec<u8>),
+    /// The connection is over, with the close code that the client gave.
+    Closed(Option<u16>),
+    /// The client broke the framing: close with this.
+    Broken(CloseCode),
+}
+
+/// With what a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    Code(CloseCode),
+    /// 1001, "going away".
+    GoingAway,
+    /// The answer to a close frame of the client.
+    Answer(Option<u16>),
+    /// Nobody is there to read a close frame.
+    Abandon,
+}
+
+impl Socket {
+    /// An open WebSocket that holds a place.
+    pub const fn new(websocket: WebSocket, place: OwnedSemaphorePermit) -> Self {
+        Self { websocket, control_frames: 0, _place: place }
+    }
+
+    /// The next thing that came; pings are answered on the way.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            let message = match ready!(self.websocket.poll_recv(cx)) {
+                Ok(message) => message,
+                Err(RecvError::Frame(_)) => return Poll::Ready(Received::Broken(CloseCode::DecodeError)),
+                Err(RecvError::Ended | RecvError::Io(_)) => return Poll::Ready(Received::Closed(None)),
+            };
+            match message {
+                Incoming::Text(text) => {
+                    self.control_frames = 0;
+                    return Poll::Ready(Received::Text(text));
+                }
+                Incoming::Binary(bytes) => {
+                    self.control_frames = 0;
+                    return Poll::Ready(Received::Binary(bytes));
+                }
+                Incoming::Close(code) => return Poll::Ready(Received::Closed(code.or(Some(1005)))),
+                Incoming::Ping(body) => {
+                    // A client that does not read its pongs gets no more of them.
+                    if self.websocket.queued_bytes() < QUEUE_BYTES {
+                        self.websocket.queue(FrameKind::Pong, body.into());
+                    }
+                }
+                Incoming::Pong => {}
+            }
+            self.control_frames += 1;
+            if self.control_frames > CONTROL_FRAMES_MAX {
+                return Poll::Ready(Received::Broken(CloseCode::RateLimited));
+            }
+        }
+    }
+
+    /// Whether more should be fetched from the session.
+    pub const fn has_room(&self) -> bool {
+        self.websocket.queued_bytes() < QUEUE_BYTES
+    }
+
+    /// Queues a frame of the session.
+    pub fn queue(&mut self, transmit: Transmit) {
+        let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
+        self.websocket.queue(kind, transmit.data);
+    }
+
+    /// Writes what is queued.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.websocket.poll_flush(cx)
+    }
+
+    /// Says good-bye and waits for the client's, both for so long at most; then the socket is gone.
+    pub async fn close(mut self, closing: Closing, within: Duration) {
+        let (code, reason) = match closing {
+            Closing::Code(code) => (code.code(), code.reason()),
+            Closing::GoingAway => (1001, "Going away."),
+            // 1005 stands for "no code" and never goes on the wire.
+            Closing::Answer(code) => (code.filter(|code| *code != 1005).unwrap_or(1000), ""),
+            Closing::Abandon => return,
+        };
+        metrics::counter!("rookery_gateway_closes_total", "code" => code.to_string()).increment(1);
+        self.websocket.queue(FrameKind::Close, Bytes::from(close_body(code, reason)));
+        let good_bye = async {
+            poll_fn(|cx| self.websocket.poll_flush(cx)).await?;
+            if matches!(closing, Closing::Answer(_)) {
+                return poll_fn(|cx| self.websocket.poll_shutdown(cx)).await;
+            }
+            // The client's answer, or its end; other messages that were on their way are passed over.
+            loop {
+                match poll_fn(|cx| self.websocket.poll_recv(cx)).await {
+                    Ok(Incoming::Close(_)) | Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            poll_fn(|cx| self.websocket.poll_shutdown(cx)).await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(within, good_bye).await {
+            tracing::debug!(%error, "a connection ended before it was closed");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Which guilds a session still has to subscribe to, and which it is subscribed to.
+
+use std::collections::VecDeque;
+
+use rookery_model::GuildId;
+
+/// Pause before a guild that could not be reached is tried again; doubled each time in a row.
+const RETRY_MS: u64 = 500;
+const RETRY_MAX_MS: u64 = 30_000;
+
+/// The guilds of a session.
+#[derive(Default)]
+pub struct Subscriptions {
+    /// Sorted. Asked for or already delivered.
+    subscribed: Vec<GuildId>,
+    /// What is left of a start; gone once everything is subscribed.
+    starting: Option<Box<Starting>>,
+}
+
+#[derive(Default)]
+struct Starting {
+    waiting: VecDeque<GuildId>,
+    /// Asked for, without an answer yet.
+    asked: Vec<GuildId>,
+    retry_at_ms: Option<u64>,
+    failures_in_row: u32,
+}
+
+impl Subscriptions {
+    /// Adds a guild to those to subscribe to, unless it is among them.
+    pub fn want(&mut self, guild_id: GuildId) {
+        if self.subscribed.binary_search(&guild_id).is_ok() {
+            return;
+        }
+        let starting = self.starting.get_or_insert_default();
+        if !starting.waiting.contains(&guild_id) {
+            starting.waiting.push_back(guild_id);
+        }
+    }
+
+    /// The next guild to ask for, with at most so many asked for at once.
+    pub fn next(&mut self, now_ms: u64, at_once: usize) -> Option<GuildId> {
+        let starting = self.starting.as_mut()?;
+        if starting.asked.len() >= at_once || starting.retry_at_ms.is_some_and(|at| now_ms < at) {
+            return None;
+        }
+        starting.retry_at_ms = None;
+        let guild_id = starting.waiting.pop_front()?;
+        starting.asked.push(guild_id);
+        if let Err(place) = self.subscribed.binary_search(&guild_id) {
+            self.subscribed.insert(place, guild_id);
+        }
+        Some(guild_id)
+    }
+
+    /// The guild's snapshot came.
+    pub fn confirmed(&mut self, guild_id: GuildId) {
+        let Some(starting) = self.starting.as_mut() else { return };
+        starting.asked.retain(|asked| *asked != guild_id);
+        starting.failures_in_row = 0;
+        self.settle();
+    }
+
+    /// The guild could not be reached: it will be tried again.
+    pub fn failed(&mut self, guild_id: GuildId, now_ms: u64) {
+        if !self.take_out(guild_id) {
+            return;
+        }
+        let starting = self.starting.get_or_insert_default();
+        starting.waiting.push_back(guild_id);
+        let pause = (RETRY_MS << starting.failures_in_row.min(16)).min(RETRY_MAX_MS);
+        starting.failures_in_row += 1;
+        starting.retry_at_ms = Some(now_ms + pause);
+    }
+
+    /// The user is not, or no longer, in the guild; whether it was known.
+    pub fn left(&mut self, guild_id: GuildId) -> bool {
+        let known = self.take_out(guild_id);
+        let waited = self.starting.as_mut().is_some_and(|starting| {
+            let before = starting.waiting.len();
+            starting.waiting.retain(|waiting| *waiting != guild_id);
+            starting.waiting.len() != before
+        });
+        self.settle();
+        known || waited
+    }
+
+    /// When [`Self::next`] is to be asked again although nothing happened.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.starting.as_ref()?.retry_at_ms
+    }
+
+    /// Whether a guild still waits to be asked for.
+    pub fn is_starting(&self) -> bool {
+        self.starting.as_ref().is_some_and(|starting| !starting.waiting.is_empty())
+    }
+
+    /// All guilds to take leave of.
+    pub fn take(&mut self) -> Vec<GuildId> {
+        self.starting = None;
+        std::mem::take(&mut self.subscribed)
+    }
+
+    fn take_out(&mut self, guild_id: GuildId) -> bool {
+        if let Some(starting) = self.starting.as_mut() {
+            starting.asked.retain(|asked| *asked != guild_id);
+        }
+        let place = self.subscribed.binary_search(&guild_id);
+        place.map(|place| self.subscribed.remove(place)).is_ok()
+    }
+
+    fn settle(&mut self) {
+        if self.starting.as_ref().is_some_and(|s| s.waiting.is_empty() && s.asked.is_empty()) {
+            self.starting = None;
+            self.subscribed.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: GuildId = GuildId::new(1);
+    const B: GuildId = GuildId::new(2);
+    const C: GuildId = GuildId::new(3);
+
+    #[test]
+    fn so_many_at_once_and_each_once() {
+        let mut subscriptions = Subscriptions::default();
+        [A, B, C, A].into_iter().for_each(|guild| subscriptions.want(guild));
+        assert_eq!(
+            (subscriptions.next(0, 2), subscriptions.next(0, 2), subscriptions.next(0, 2)),
+            (Some(A), Some(B), None)
+        );
+        subscriptions.want(A);
+        subscriptions.confirmed(A);
+        assert_eq!((subscriptions.next(0, 2), subscriptions.next(0, 2)), (Some(C), None));
+        subscriptions.confirmed(B);
+        subscriptions.confirmed(C);
+        assert!(subscriptions.starting.is_none());
+        assert_eq!(subscriptions.take(), [A, B, C]);
+    }
+
+    #[test]
+    fn a_guild_out_of_reach_is_tried_again_later() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.want(A);
+        assert_eq!(subscriptions.next(0, 1), Some(A));
+        subscriptions.failed(A, 100);
+        assert_eq!((subscriptions.poll_timeout(), subscriptions.next(599, 1)), (Some(600), None));
+        assert_eq!(subscriptions.next(600, 1), Some(A));
+        subscriptions.failed(A, 600);
+        assert_eq!(subscriptions.poll_timeout(), Some(1_600));
+    }
+
+    #[test]
+    fn a_guild_that_was_left_is_forgotten_and_can_be_joined_again() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.want(A);
+        assert_eq!(subscriptions.next(0, 1), Some(A));
+        assert!(subscriptions.left(A));
+        assert!(!subscriptions.left(A));
+        subscriptions.failed(A, 0);
+        assert!(subscriptions.take().is_empty());
+        subscriptions.want(A);
+        assert_eq!(subscriptions.next(0, 1), Some(A));
+    }
+}

@@ -1,0 +1,93 @@
+//! Carries what one owner's outcome means for others: memberships, mentions, events of DMs.
+
+use std::sync::{Arc, Weak};
+
+use futures_util::{StreamExt as _, stream};
+use rookery_guild::Effect;
+use rookery_model::gateway::Event;
+use rookery_model::{ChannelId, MessageId, UserId};
+use rookery_session::Payload;
+use tokio::sync::mpsc;
+
+use super::Shared;
+use super::user::command::UserCommand;
+
+/// Messages with mentions that may wait to be counted in their users' read states.
+const MENTIONS_WAITING: usize = 4_096;
+/// Users whose owners count one message's mention at the same time.
+const USERS_AT_ONCE: usize = 64;
+
+/// The queue of mentions; counting loads their users' owners, which takes longer than the message may wait.
+pub struct Carrier {
+    mentions: mpsc::Sender<Mentions>,
+}
+
+struct Mentions {
+    channel_id: ChannelId,
+    message_id: MessageId,
+    user_ids: Vec<UserId>,
+}
+
+impl Carrier {
+    /// Starts the worker; it ends with the owners.
+    pub fn start(shared: Weak<Shared>) -> Self {
+        let (mentions, mut queue) = mpsc::channel::<Mentions>(MENTIONS_WAITING);
+        tokio::spawn(async move {
+            while let Some(job) = queue.recv().await {
+                let Some(shared) = shared.upgrade() else { return };
+                stream::iter(job.user_ids)
+                    .for_each_concurrent(USERS_AT_ONCE, |id| count(&shared, id, job.channel_id, job.message_id))
+                    .await;
+            }
+        });
+        Self { mentions }
+    }
+}
+
+/// Lets the user's owner count a mention, waiting while it has too much to do.
+async fn count(shared: &Arc<Shared>, user_id: UserId, channel_id: ChannelId, message_id: MessageId) {
+    const ATTEMPTS: u32 = 6;
+    for attempt in 0..ATTEMPTS {
+        let (done, counted) = tokio::sync::oneshot::channel();
+        match shared.send_user(user_id, UserCommand::Mentioned { channel_id, message_id, done }) {
+            // Waited for, so that the work at hand is bounded.
+            Ok(()) => return drop(counted.await),
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10 << attempt)).await,
+        }
+    }
+    metrics::counter!("rookery_mentions_dropped_total").increment(1);
+}
+
+impl Shared {
+    /// Tells somebody outside of a guild what happened to them.
+    pub(crate) fn carry(&self, effect: Effect) {
+        match effect {
+            Effect::MemberJoined { guild_id, user_id } => {
+                self.send_user_if_loaded(user_id, UserCommand::GuildJoined(guild_id));
+            }
+            Effect::MemberLeft { guild_id, user_id } => {
+                self.send_user_if_loaded(user_id, UserCommand::GuildLeft(guild_id));
+            }
+            Effect::GuildDeleted { guild_id, user_ids } => {
+                for user_id in user_ids {
+                    self.send_user_if_loaded(user_id, UserCommand::GuildLeft(guild_id));
+                }
+            }
+            Effect::Mentioned { channel_id, message_id, user_ids } => {
+                let count = user_ids.len() as u64;
+                if self.carrier.mentions.try_send(Mentions { channel_id, message_id, user_ids }).is_err() {
+                    metrics::counter!("rookery_mentions_dropped_total").increment(count);
+                }
+            }
+        }
+    }
+
+    /// Sends an event to the sessions of users; those without sessions see it in their next READY.
+    pub(crate) fn deliver_to_users(&self, user_ids: &[UserId], event: Arc<Event>) {
+        let payload = Payload::new(Event::clone(&event));
+        for user_id in user_ids {
+            let command = UserCommand::Deliver { event: Arc::clone(&event), payload: Arc::clone(&payload) };
+            self.send_user_if_loaded(*user_id, command);
+        }
+    }
+}

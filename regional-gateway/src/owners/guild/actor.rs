@@ -1,0 +1,344 @@
+//! The task of a loaded guild or DM: it loads, decides, waits for the store, delivers, and leaves when idle.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_core_db::StoreError;
+use rookery_guild::{Dispatch, Effect, Given, GuildCore, LockKey};
+use rookery_model::call::Reply;
+use rookery_model::{ApiError, ErrorCode, UserId};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
+use tracing::Instrument as _;
+
+use super::command::{Answer, CallCommand, GuildCommand};
+use super::delivery::Subscribers;
+use crate::config::ms;
+use crate::errors::from_store;
+use crate::loader;
+use crate::owners::locks::{Locks, Ticket};
+use crate::owners::pipeline::Pipeline;
+use crate::owners::{OwnerKey, Shared};
+
+/// Pauses between attempts to load a guild anew after a failed write.
+const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// The owner of a guild or DM before it is loaded.
+pub struct GuildOwner {
+    shared: Arc<Shared>,
+    key: OwnerKey,
+    mailbox: mpsc::Receiver<GuildCommand>,
+}
+
+/// The owner of a guild or DM while it is loaded.
+pub(super) struct LoadedGuild {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: OwnerKey,
+    mailbox: mpsc::Receiver<GuildCommand>,
+    pub(super) core: GuildCore,
+    pub(super) pipeline: Pipeline<Pending>,
+    pub(super) locks: Locks<LockKey>,
+    /// Calls that hold the key now for which they waited.
+    pub(super) ready: VecDeque<Ticket>,
+    /// Calls that wait for a lock or for rows.
+    pub(super) parked: HashMap<Ticket, ParkedCall>,
+    pub(super) reads: JoinSet<(Ticket, Result<Given, ApiError>)>,
+    pub(super) subscribers: Subscribers,
+    pub(super) next_ticket: Ticket,
+    pub(super) health: Health,
+    last_active: Instant,
+}
+
+/// Whether the core is what the store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Sound,
+    /// The core is ahead of what could be stored: nothing more is decided, and it is loaded anew once everything in
+    /// flight is settled.
+    Ahead,
+    /// As `Ahead`; and since a batch failed, what follows it in flight is not told to anybody either.
+    Failed,
+    /// The guild was deleted: the owner ends.
+    Deleted,
+}
+
+/// A call on its way to the core.
+pub(super) struct ParkedCall {
+    pub(super) command: Box<CallCommand>,
+    pub(super) locks: Vec<LockKey>,
+    pub(super) given: Given,
+    pub(super) rounds: u32,
+}
+
+/// What follows an outcome once it is durable.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) effects: Vec<Effect>,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) reply: Option<(Answer<Reply>, Result<Reply, ApiError>)>,
+    pub(super) locks: Option<(Ticket, Vec<LockKey>)>,
+    /// Its place among all outcomes in flight.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+impl GuildOwner {
+    /// An owner that will load itself when it runs.
+    pub fn new(shared: Arc<Shared>, key: OwnerKey, mailbox: mpsc::Receiver<GuildCommand>) -> Self {
+        Self { shared, key, mailbox }
+    }
+
+    /// Runs until the guild is idle, deleted or unknown, or the region stops.
+    pub async fn run(self) {
+        let span = tracing::info_span!("guild", region = &*self.shared.region, guild_id = %self.key);
+        self.load_and_run().instrument(span).await;
+    }
+
+    async fn load_and_run(mut self) {
+        let core = match load(&self.shared, self.key).await {
+            Ok(Some(core)) => core,
+            Ok(None) => return refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown()),
+            Err(error) => return refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &from_store(error)),
+        };
+        let loaded = LoadedGuild {
+            pipeline: Pipeline::new(self.shared.config.in_flight_max),
+            shared: self.shared,
+            key: self.key,
+            mailbox: self.mailbox,
+            core,
+            locks: Locks::default(),
+            ready: VecDeque::new(),
+            parked: HashMap::new(),
+            reads: JoinSet::new(),
+            subscribers: Subscribers::default(),
+            next_ticket: 0,
+            health: Health::Sound,
+            last_active: Instant::now(),
+        };
+        // Large, and it lives long: not inside the future of the task.
+        Box::pin(loaded.run()).await;
+    }
+}
+
+impl LoadedGuild {
+    async fn run(mut self) {
+        let idle_after = ms(self.shared.config.idle_evict_ms);
+        let mut idle = Box::pin(tokio::time::sleep(idle_after));
+        let stop = self.shared.stop.clone();
+        loop {
+            self.run_ready();
+            if self.health != Health::Sound && self.pipeline.is_empty() && !self.recover().await {
+                return;
+            }
+            let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
+            let accepts = self.health == Health::Sound && room;
+            tokio::select! {
+                biased;
+                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                Some(read) = self.reads.join_next() => {
+                    if let Ok((ticket, given)) = read {
+                        self.rows_read(ticket, given);
+                    }
+                }
+                command = self.mailbox.recv(), if accepts => {
+                    let Some(command) = command else { return };
+                    self.last_active = Instant::now();
+                    self.command(command);
+                }
+                () = &mut idle => {
+                    if self.leave_if_idle(idle_after, idle.as_mut()) {
+                        return;
+                    }
+                }
+                () = stop.cancelled(), if self.is_settled() => {
+                    if self.leave() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is under way.
+    fn is_settled(&self) -> bool {
+        self.pipeline.is_empty() && self.parked.is_empty() && self.mailbox.is_empty()
+    }
+
+    fn leave_if_idle(&mut self, idle_after: Duration, idle: Pin<&mut Sleep>) -> bool {
+        let due = self.last_active + idle_after;
+        if due > Instant::now() {
+            idle.reset(due);
+            return false;
+        }
+        if self.subscribers.is_empty() && self.is_settled() && self.leave() {
+            tracing::debug!("unloaded");
+            return true;
+        }
+        idle.reset(Instant::now() + idle_after);
+        false
+    }
+
+    fn leave(&mut self) -> bool {
+        let left = self.shared.guilds.leave(self.key, &self.mailbox);
+        if left {
+            self.subscribers.clear();
+        }
+        left
+    }
+
+    /// Runs the core. A bug in it costs the command at hand, and the core's state, which is loaded anew.
+    pub(super) fn with_core<R>(&mut self, run: impl FnOnce(&mut GuildCore) -> R) -> Result<R, ApiError> {
+        catch_unwind(AssertUnwindSafe(|| run(&mut self.core))).map_err(|_| {
+            tracing::error!("the guild's core panicked; it is loaded anew");
+            self.mark(Health::Ahead);
+            ErrorCode::Internal.into()
+        })
+    }
+
+    /// Takes note that the core no longer stands for what is stored.
+    pub(super) fn mark(&mut self, health: Health) {
+        if self.health == Health::Sound || health == Health::Failed && self.health == Health::Ahead {
+            self.health = health;
+        }
+    }
+
+    /// An outcome's commit is resolved: tells everybody, or nobody.
+    pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
+        let Pending { effects, dispatches, reply, locks, place } = pending;
+        drop(place);
+        let failure = match result {
+            Ok(()) if self.health != Health::Failed => None,
+            Ok(()) => Some(ErrorCode::Unavailable.into()),
+            Err(error) => {
+                self.mark(Health::Failed);
+                Some(from_store(error))
+            }
+        };
+        if let Some(error) = failure {
+            if let Some((answer, _)) = reply {
+                let _ = answer.send(Err(error));
+            }
+        } else {
+            self.deliver(effects, dispatches);
+            if let Some((answer, reply)) = reply {
+                let _ = answer.send(reply);
+            }
+        }
+        if let Some((ticket, keys)) = locks {
+            self.release(ticket, &keys);
+        }
+    }
+
+    fn deliver(&mut self, effects: Vec<Effect>, dispatches: Vec<Dispatch>) {
+        let mut left: Vec<UserId> = Vec::new();
+        let mut deleted = false;
+        for effect in effects {
+            match &effect {
+                Effect::MemberLeft { user_id, .. } => left.push(*user_id),
+                Effect::GuildDeleted { .. } => deleted = true,
+                Effect::MemberJoined { .. } | Effect::Mentioned { .. } => {}
+            }
+            self.shared.carry(effect);
+        }
+        for dispatch in dispatches {
+            for gone in self.subscribers.dispatch(&self.shared, dispatch) {
+                self.unsubscribe(gone);
+            }
+        }
+        // Their sessions got the guild's last word; the core forgot them when it decided.
+        left.into_iter().for_each(|user_id| self.subscribers.remove_user(user_id));
+        if deleted {
+            self.subscribers.clear();
+            self.mark(Health::Deleted);
+        }
+    }
+
+    /// Brings the core back to what is stored; false if the owner ended.
+    async fn recover(&mut self) -> bool {
+        self.fail_parked();
+        if self.health == Health::Deleted {
+            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+            return false;
+        }
+        metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
+        let mut pause = RELOAD_PAUSE_MIN;
+        loop {
+            match load(&self.shared, self.key).await {
+                Ok(Some(core)) => {
+                    self.core = core;
+                    break;
+                }
+                Ok(None) => {
+                    // Its sessions believe in a guild that is not there: they start anew.
+                    self.subscribers.lose_all();
+                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+                    return false;
+                }
+                Err(error) => {
+                    let error = from_store(error);
+                    while let Ok(command) = self.mailbox.try_recv() {
+                        command.refuse(error.clone());
+                    }
+                    if self.shared.stop.is_cancelled() && self.leave() {
+                        return false;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RELOAD_PAUSE_MAX);
+                }
+            }
+        }
+        self.health = Health::Sound;
+        for (session, subscriber) in self.subscribers.all() {
+            let id = subscriber.id;
+            // The session has the guild already: the snapshot is not sent a second time.
+            let subscribed = self.with_core(|core| core.subscribe(subscriber));
+            if !matches!(subscribed, Ok(Ok(_))) {
+                self.subscribers.remove(id);
+                session.signal(crate::gateway::registry::Signal::Lost);
+            }
+        }
+        tracing::warn!("loaded anew after a write that failed");
+        true
+    }
+
+    /// Nothing was decided about calls that wait: they may be tried again.
+    fn fail_parked(&mut self) {
+        self.reads.abort_all();
+        for (_, parked) in self.parked.drain() {
+            let _ = parked.command.reply.send(Err(ErrorCode::Unavailable.into()));
+        }
+        self.locks = Locks::default();
+        self.ready.clear();
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
+        if self.subscribers.remove(id) {
+            // A panic is noted inside.
+            let _ = self.with_core(|core| core.unsubscribe(id));
+        }
+    }
+}
+
+async fn load(shared: &Shared, key: OwnerKey) -> Result<Option<GuildCore>, StoreError> {
+    let limits = shared.guild_limits.clone();
+    Ok(match key {
+        OwnerKey::Guild(id) => loader::guild(&shared.store, id).await?.map(|state| GuildCore::load(state, limits)),
+        OwnerKey::Dm(id) => loader::dm(&shared.store, id).await?.map(|state| GuildCore::load_dm(state, limits)),
+    })
+}
+
+/// Answers everybody with the error until nobody asks any more.
+fn refuse_and_leave(shared: &Shared, key: OwnerKey, mailbox: &mut mpsc::Receiver<GuildCommand>, error: &ApiError) {
+    loop {
+        while let Ok(command) = mailbox.try_recv() {
+            command.refuse(error.clone());
+        }
+        if shared.guilds.leave(key, mailbox) {
+            return;
+        }
+    }
+}

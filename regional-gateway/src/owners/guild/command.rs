@@ -1,0 +1,66 @@
+//! What the owner of a guild or DM can be told.
+
+use std::sync::Arc;
+
+use rookery_guild::{Caller, GuildCore, Subscriber};
+use rookery_model::call::{Call, Reply};
+use rookery_model::gateway::{RequestGuildMembers, SubscriberId};
+use rookery_model::user::User;
+use rookery_model::{ApiError, GuildId};
+use tokio::sync::oneshot;
+
+use crate::gateway::input::{Control, Input};
+use crate::gateway::registry::SessionHandle;
+use crate::operations::OperationContext;
+
+/// A look into the core, or the reason why there is none.
+pub type Query = Box<dyn FnOnce(Result<&GuildCore, ApiError>) + Send>;
+/// Where an answer goes; the asker may have left.
+pub type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// A command to the owner of a guild or DM.
+pub enum GuildCommand {
+    Call(Box<CallCommand>),
+    Query(Query),
+    Subscribe(Box<SubscribeCommand>),
+    Unsubscribe(SubscriberId),
+    /// The account of somebody who may be a member changed.
+    UserUpdated(Arc<User>),
+    RequestMembers(SubscriberId, Box<RequestGuildMembers>),
+}
+
+/// A call and who waits for its reply.
+pub struct CallCommand {
+    pub caller: Caller,
+    pub call: Call,
+    pub operation: Option<OperationContext>,
+    pub reply: Answer<Reply>,
+}
+
+/// A session that wants the guild's events, after a snapshot.
+pub struct SubscribeCommand {
+    pub guild_id: GuildId,
+    pub session: Arc<SessionHandle>,
+    pub subscriber: Subscriber,
+}
+
+impl SubscribeCommand {
+    /// Tells the session that it is not subscribed.
+    pub fn refuse(self, error: ApiError) {
+        let input = Input::Control(Control::NotSubscribed(self.guild_id, Box::new(error)));
+        // A session that is gone does not mind.
+        let _ = self.session.send(input);
+    }
+}
+
+impl GuildCommand {
+    /// Tells whoever waits that it cannot be done.
+    pub fn refuse(self, error: ApiError) {
+        match self {
+            Self::Call(command) => drop(command.reply.send(Err(error))),
+            Self::Query(query) => query(Err(error)),
+            Self::Subscribe(command) => command.refuse(error),
+            Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::RequestMembers(..) => {}
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Owners: the one place where each guild, DM and user is changed.
+//!
+//! Calls and sessions reach an owner by its key and never learn where it runs. Here every owner is a task of this
+//! process; when owners move between nodes, this interface stays.
+
+mod carrier;
+mod directory;
+pub mod guild;
+mod locks;
+mod pipeline;
+pub mod user;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use moka::sync::Cache;
+use rookery_core_db::Store;
+use rookery_guild::Effect;
+use rookery_model::gateway::{Event, RequestGuildMembers, SubscriberId};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::config::OwnersConfig;
+use crate::errors::from_store;
+use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::id_generator::IdGenerator;
+
+use directory::{Directory, MailboxFull};
+pub use guild::GuildHandle;
+use guild::command::GuildCommand;
+pub use user::UserHandle;
+use user::command::UserCommand;
+
+/// What has an owner of its own: a guild, or a DM, which is a guild without roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwnerKey {
+    Guild(GuildId),
+    Dm(ChannelId),
+}
+
+impl OwnerKey {
+    /// The id's number.
+    pub const fn raw(self) -> u64 {
+        match self {
+            Self::Guild(id) => id.get(),
+            Self::Dm(id) => id.get(),
+        }
+    }
+    /// What somebody is told who asks for it in vain.
+    pub fn unknown(self) -> ApiError {
+        match self {
+            Self::Guild(_) => ErrorCode::UnknownGuild.into(),
+            Self::Dm(_) => ErrorCode::UnknownChannel.into(),
+        }
+    }
+}
+
+impl fmt::Display for OwnerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw().fmt(f)
+    }
+}
+
+/// What owners are made with.
+pub struct OwnersInit {
+    /// The region's name.
+    pub region: Box<str>,
+    pub config: OwnersConfig,
+    pub guild_limits: rookery_guild::Limits,
+    pub user_limits: rookery_user::Limits,
+    pub store: Store,
+    pub ids: Arc<IdGenerator>,
+    pub accounts: Arc<Accounts>,
+    pub sessions: Arc<Sessions>,
+}
+
+/// All owners; cloning it is cheap.
+#[derive(Clone)]
+pub struct Owners {
+    shared: Arc<Shared>,
+}
+
+/// What every owner's task uses.
+pub(crate) struct Shared {
+    pub(crate) region: Box<str>,
+    pub(crate) config: OwnersConfig,
+    pub(crate) guild_limits: rookery_guild::Limits,
+    pub(crate) user_limits: rookery_user::Limits,
+    pub(crate) store: Store,
+    pub(crate) ids: Arc<IdGenerator>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) sessions: Arc<Sessions>,
+    /// Places for outcomes of all owners that wait to become durable.
+    pub(crate) in_flight: Arc<Semaphore>,
+    guilds: Directory<OwnerKey, GuildCommand>,
+    users: Directory<UserId, UserCommand>,
+    channels: Cache<ChannelId, OwnerKey>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    stopped: AtomicBool,
+    carrier: carrier::Carrier,
+}
+
+impl Owners {
+    /// No owner yet.
+    pub fn new(init: OwnersInit) -> Self {
+        let capacity = init.config.mailbox_capacity;
+        let shared = Arc::new_cyclic(|weak| Shared {
+            in_flight: Arc::new(Semaphore::new(init.config.in_flight_total)),
+            guilds: Directory::new("guild", capacity),
+            users: Directory::new("user", capacity),
+            channels: Cache::new(init.config.channel_cache),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            stopped: AtomicBool::new(false),
+            carrier: carrier::Carrier::start(weak.clone()),
+            region: init.region,
+            config: init.config,
+            guild_limits: init.guild_limits,
+            user_limits: init.user_limits,
+            store: init.store,
+            ids: init.ids,
+            accounts: init.accounts,
+            sessions: init.sessions,
+        });
+        Self { shared }
+    }
+
+    /// The owner of a guild. Whether the guild exists, its owner says.
+    pub async fn guild(&self, id: GuildId) -> Result<GuildHandle, ApiError> {
+        self.reach(OwnerKey::Guild(id)).await
+    }
+
+    /// The owner of a DM or group DM. Whether it exists, its owner says.
+    pub async fn dm(&self, id: ChannelId) -> Result<GuildHandle, ApiError> {
+        self.reach(OwnerKey::Dm(id)).await
+    }
+
+    /// The owner of a channel: of its guild, or of the DM itself; 10003 if there is no such channel.
+    pub async fn of_channel(&self, id: ChannelId) -> Result<GuildHandle, ApiError> {
+        let key = match self.shared.channels.get(&id) {
+            Some(key) => key,
+            None => {
+                let channel = self.shared.store.channel(id).await.map_err(from_store)?;
+                let channel = channel.ok_or(ErrorCode::UnknownChannel)?;
+                let key = channel.guild_id.map_or(OwnerKey::Dm(id), OwnerKey::Guild);
+                // A channel never moves between guilds, and one that was deleted is unknown to its owner.
+                self.shared.channels.insert(id, key);
+                key
+            }
+        };
+        let mut handle = self.reach(key).await?;
+        handle.via_channel = true;
+        Ok(handle)
+    }
+
+    /// The owner of a user.
+    pub async fn user(&self, id: UserId) -> Result<UserHandle, ApiError> {
+        self.shared.ids.ensure().await?;
+        Ok(UserHandle { shared: Arc::clone(&self.shared), id })
+    }
+
+    /// Tells those outside of a guild what an outcome did to them; for outcomes that no owner's task handled.
+    pub fn carry(&self, effects: Vec<Effect>) {
+        effects.into_iter().for_each(|effect| self.shared.carry(effect));
+    }
+
+    /// Sends an event to the sessions of a user.
+    pub fn deliver_to_user(&self, user_id: UserId, event: Event) {
+        self.shared.deliver_to_users(&[user_id], Arc::new(event));
+    }
+
+    /// Asks the owner of a guild for its events; the guild's snapshot comes first, or a
+    /// [`NotSubscribed`](crate::gateway::input::Control::NotSubscribed).
+    pub(crate) fn subscribe_guild(
+        &self,
+        guild_id: GuildId,
+        session: Arc<SessionHandle>,
+        subscriber: rookery_guild::Subscriber,
+    ) -> Result<(), ApiError> {
+        let command = guild::command::SubscribeCommand { guild_id, session, subscriber };
+        self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
+    }
+
+    /// Takes a session's leave of a user and guilds. An owner without room for it finds the session gone later.
+    pub(crate) fn unsubscribe(&self, id: SubscriberId, user_id: UserId, guild_ids: Vec<GuildId>) {
+        for guild_id in guild_ids {
+            let _ = self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id));
+        }
+        let _ = self.shared.users.send_if_loaded(user_id, UserCommand::Unsubscribe(id));
+    }
+
+    /// Asks a guild for members, on behalf of a session that is subscribed to it.
+    pub(crate) fn request_members(&self, guild_id: GuildId, id: SubscriberId, request: RequestGuildMembers) {
+        let command = GuildCommand::RequestMembers(id, Box::new(request));
+        if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_err() {
+            tracing::debug!(%guild_id, "no room for a request of members");
+        }
+    }
+
+    /// The sizes that guilds keep to.
+    pub fn guild_limits(&self) -> &rookery_guild::Limits {
+        &self.shared.guild_limits
+    }
+
+    /// How many guilds and DMs are loaded.
+    pub fn guilds_loaded(&self) -> usize {
+        self.shared.guilds.len()
+    }
+
+    /// How many users are loaded.
+    pub fn users_loaded(&self) -> usize {
+        self.shared.users.len()
+    }
+
+    /// Takes no more commands, and returns when everything that was taken is durable and answered.
+    pub async fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    async fn reach(&self, key: OwnerKey) -> Result<GuildHandle, ApiError> {
+        // After a quiet time the ceiling of ids must be raised first; owners themselves never wait for it.
+        self.shared.ids.ensure().await?;
+        Ok(GuildHandle { shared: Arc::clone(&self.shared), key, via_channel: false })
+    }
+}
+
+impl Shared {
+    /// Hands a command to the owner of a guild or DM, loading it if need be.
+    pub(crate) fn send_guild(self: &Arc<Self>, key: OwnerKey, command: GuildCommand) -> Result<(), ApiError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(ErrorCode::Unavailable.into());
+        }
+        let spawn = |mailbox| {
+            let owner = guild::actor::GuildOwner::new(Arc::clone(self), key, mailbox);
+            self.tasks.spawn(owner.run());
+        };
+        self.guilds.send(key, command, spawn).map_err(full)
+    }
+
+    /// Hands a command to the owner of a guild or DM if it is loaded.
+    pub(crate) fn send_guild_if_loaded(&self, key: OwnerKey, command: GuildCommand) -> Result<(), MailboxFull> {
+        self.guilds.send_if_loaded(key, command).map(drop)
+    }
+
+    /// Hands a command to the owner of a user, loading it if need be.
+    pub(crate) fn send_user(self: &Arc<Self>, id: UserId, command: UserCommand) -> Result<(), ApiError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(ErrorCode::Unavailable.into());
+        }
+        let spawn = |mailbox| {
+            let owner = user::actor::UserOwner::new(Arc::clone(self), id, mailbox);
+            self.tasks.spawn(owner.run());
+        };
+        self.users.send(id, command, spawn).map_err(full)
+    }
+
+    /// Hands a command to the owner of a user if it is loaded: who is not hears of it when they are.
+    ///
+    /// A user whose owner has no room for it loses their sessions instead of silently missing something.
+    pub(crate) fn send_user_if_loaded(&self, id: UserId, command: UserCommand) {
+        if self.users.send_if_loaded(id, command).is_err() {
+            self.sessions.lose(id);
+        }
+    }
+}
+
+fn full(_: MailboxFull) -> ApiError {
+    ErrorCode::Unavailable.into()
+}

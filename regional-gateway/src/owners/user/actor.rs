@@ -1,0 +1,405 @@
+//! The task of a loaded user: sessions, memberships, DMs, read states.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_core_db::StoreError;
+use rookery_model::call::Reply;
+use rookery_model::channel::Channel;
+use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::guild::UnavailableGuild;
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
+use rookery_session::Payload;
+use rookery_user::{Outcome, Subscribed, UserCore, UserSession, UserState};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::command::{AcknowledgeCommand, Started, SubscribeCommand, UserCommand};
+use crate::config::ms;
+use crate::errors::from_store;
+use crate::gateway::input::{Control, Input};
+use crate::gateway::registry::{SessionHandle, Signal};
+use crate::operations::OperationContext;
+use crate::owners::Shared;
+use crate::owners::guild::command::Answer;
+use crate::owners::pipeline::Pipeline;
+
+/// Pauses between attempts to load a user anew after a failed write.
+const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// The owner of a user.
+pub struct UserOwner {
+    shared: Arc<Shared>,
+    id: UserId,
+    mailbox: mpsc::Receiver<UserCommand>,
+}
+
+struct LoadedUser {
+    shared: Arc<Shared>,
+    id: UserId,
+    mailbox: mpsc::Receiver<UserCommand>,
+    core: UserCore,
+    pipeline: Pipeline<Pending>,
+    sessions: HashMap<SubscriberId, (Arc<SessionHandle>, UserSession)>,
+    /// The core is ahead of what could be stored.
+    is_ahead: bool,
+    /// A batch failed: what follows it in flight is not told to anybody either.
+    has_failed: bool,
+    last_active: Instant,
+}
+
+/// What follows an outcome once it is durable.
+#[derive(Default)]
+struct Pending {
+    sends: Vec<(Vec<SubscriberId>, Outgoing)>,
+    reply: Option<(Answer<Reply>, Result<Reply, ApiError>)>,
+    done: Option<oneshot::Sender<()>>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// Something for some of the user's sessions.
+enum Outgoing {
+    Shared(Arc<Payload>),
+    Ready(Box<rookery_model::gateway::event::Ready>),
+    GuildJoined(GuildId),
+    GuildLeft(GuildId),
+}
+
+impl Outgoing {
+    fn input(&self) -> Input {
+        match self {
+            Self::Shared(payload) => Input::Dispatch(Arc::clone(payload)),
+            Self::Ready(ready) => Input::Own(Box::new(Event::Ready(ready.clone()))),
+            Self::GuildJoined(id) => Input::Control(Control::GuildJoined(*id)),
+            Self::GuildLeft(id) => Input::Control(Control::GuildLeft(*id)),
+        }
+    }
+}
+
+impl UserOwner {
+    /// An owner that will load itself when it runs.
+    pub fn new(shared: Arc<Shared>, id: UserId, mailbox: mpsc::Receiver<UserCommand>) -> Self {
+        Self { shared, id, mailbox }
+    }
+
+    /// Runs until the user is idle or unknown, or the region stops.
+    pub async fn run(self) {
+        let span = tracing::info_span!("user", region = &*self.shared.region, user_id = %self.id);
+        self.load_and_run().instrument(span).await;
+    }
+
+    async fn load_and_run(mut self) {
+        let core = match load(&self.shared, self.id).await {
+            Ok(Some(core)) => core,
+            Ok(None) => {
+                return refuse_and_leave(&self.shared, self.id, &mut self.mailbox, &ErrorCode::UnknownUser.into());
+            }
+            Err(error) => return refuse_and_leave(&self.shared, self.id, &mut self.mailbox, &error),
+        };
+        let loaded = LoadedUser {
+            pipeline: Pipeline::new(self.shared.config.in_flight_max),
+            shared: self.shared,
+            id: self.id,
+            mailbox: self.mailbox,
+            core,
+            sessions: HashMap::new(),
+            is_ahead: false,
+            has_failed: false,
+            last_active: Instant::now(),
+        };
+        loaded.run().await;
+    }
+}
+
+impl LoadedUser {
+    async fn run(mut self) {
+        let idle_after = ms(self.shared.config.idle_evict_user_ms);
+        let mut idle = Box::pin(tokio::time::sleep(idle_after));
+        let stop = self.shared.stop.clone();
+        loop {
+            if self.is_ahead && self.pipeline.is_empty() && !self.recover().await {
+                return;
+            }
+            let accepts = !self.is_ahead && !self.pipeline.is_full();
+            tokio::select! {
+                biased;
+                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                command = self.mailbox.recv(), if accepts => {
+                    let Some(command) = command else { return };
+                    self.last_active = Instant::now();
+                    self.command(command);
+                }
+                () = &mut idle => {
+                    let due = self.last_active + idle_after;
+                    let is_due = due <= Instant::now();
+                    if is_due && self.sessions.is_empty() && self.is_settled() && self.leave() {
+                        return;
+                    }
+                    idle.as_mut().reset(if is_due { Instant::now() + idle_after } else { due });
+                }
+                () = stop.cancelled(), if self.is_settled() => {
+                    if self.leave() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.pipeline.is_empty() && self.mailbox.is_empty()
+    }
+
+    fn leave(&mut self) -> bool {
+        let left = self.shared.users.leave(self.id, &self.mailbox);
+        if left {
+            self.sessions.clear();
+        }
+        left
+    }
+
+    fn command(&mut self, command: UserCommand) {
+        match command {
+            UserCommand::Subscribe(command) => self.subscribe(*command),
+            UserCommand::Unsubscribe(id) => self.unsubscribe(id),
+            UserCommand::Deliver { event, payload } => {
+                let sessions = self.core.deliver(&event);
+                self.send(sessions, Outgoing::Shared(payload));
+            }
+            UserCommand::GuildJoined(id) => {
+                let sessions = self.core.guild_joined(id);
+                self.send(sessions, Outgoing::GuildJoined(id));
+            }
+            UserCommand::GuildLeft(id) => {
+                let sessions = self.core.guild_left(id);
+                self.send(sessions, Outgoing::GuildLeft(id));
+            }
+            UserCommand::Mentioned { channel_id, message_id, done } => {
+                let Ok(place) = self.place() else { return };
+                let outcome = self.core.mentioned(channel_id, message_id);
+                self.submit(outcome, None, Pending { done: Some(done), place, ..Pending::default() });
+            }
+            UserCommand::Acknowledge(command) => self.acknowledge(*command),
+            UserCommand::Query(query) => query(Ok(&self.core)),
+        }
+    }
+
+    fn subscribe(&mut self, command: SubscribeCommand) {
+        let SubscribeCommand { session, subscriber, mut ready, dms, started } = command;
+        let id = subscriber.id;
+        let subscribed = match self.core.subscribe(subscriber.clone()) {
+            Ok(subscribed) => subscribed,
+            Err(error) => {
+                tracing::info!(%error, "a session is refused");
+                let _ = started.send(Err(ErrorCode::RateLimited.into()));
+                return;
+            }
+        };
+        match complete(&mut ready, subscribed, dms) {
+            Ok(()) => {
+                self.sessions.insert(id, (session, subscriber));
+                self.send(vec![id], Outgoing::Ready(ready));
+                let _ = started.send(Ok(Started::Ready));
+            }
+            Err(missing) => {
+                self.core.unsubscribe(id);
+                let _ = started.send(Ok(Started::Missing(missing)));
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, command: AcknowledgeCommand) {
+        let AcknowledgeCommand { channel_id, message_id, manual, mention_count, operation, reply } = command;
+        match self.place() {
+            Ok(place) => {
+                let outcome = self.core.acknowledge(channel_id, message_id, manual, mention_count, None);
+                self.submit(
+                    outcome,
+                    operation,
+                    Pending { reply: Some((reply, Ok(Reply::Acked))), place, ..Pending::default() },
+                );
+            }
+            Err(error) => self.enqueue(None, Pending { reply: Some((reply, Err(error))), ..Pending::default() }),
+        }
+    }
+
+    fn place(&self) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        if !self.shared.store.health().writable {
+            return Err(ErrorCode::Unavailable.into());
+        }
+        let place = Arc::clone(&self.shared.in_flight).try_acquire_owned();
+        place.map(Some).map_err(|_| ErrorCode::Unavailable.into())
+    }
+
+    fn submit(&mut self, outcome: Outcome, operation: Option<OperationContext>, mut pending: Pending) {
+        let Outcome { mut writes, dispatches } = outcome;
+        let shared = |event: Arc<Event>| Outgoing::Shared(Payload::new(Arc::unwrap_or_clone(event)));
+        pending.sends.extend(dispatches.into_iter().map(|dispatch| (dispatch.sessions, shared(dispatch.event))));
+        if writes.is_empty() {
+            return self.enqueue(None, pending);
+        }
+        if let (Some(operation), Some((_, Ok(reply)))) = (operation, &pending.reply) {
+            writes.push(operation.record(reply));
+        }
+        match self.shared.store.submit(writes) {
+            Ok(commit) => self.enqueue(Some(commit), pending),
+            Err(error) => {
+                self.is_ahead = true;
+                let reply = pending.reply.map(|(reply, _)| (reply, Err(from_store(error))));
+                self.enqueue(None, Pending { reply, ..Pending::default() });
+            }
+        }
+    }
+
+    fn send(&mut self, sessions: Vec<SubscriberId>, outgoing: Outgoing) {
+        if !sessions.is_empty() {
+            self.enqueue(None, Pending { sends: vec![(sessions, outgoing)], ..Pending::default() });
+        }
+    }
+
+    fn enqueue(&mut self, commit: Option<rookery_core_db::Commit>, pending: Pending) {
+        if commit.is_none() && self.pipeline.is_empty() {
+            self.settle(Ok(()), pending);
+        } else {
+            self.pipeline.push(commit, pending);
+        }
+    }
+
+    /// An outcome's commit is resolved: tells everybody, or nobody.
+    fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
+        let Pending { sends, reply, done, place } = pending;
+        drop(place);
+        if result.is_err() {
+            self.is_ahead = true;
+            self.has_failed = true;
+        }
+        let writes_nothing = reply.is_none() && done.is_none();
+        // Events of others are durable by their own owners' word: a failure here does not take them back.
+        if !self.has_failed || writes_nothing {
+            for (sessions, outgoing) in sends {
+                self.deliver(&sessions, &outgoing);
+            }
+        }
+        if let Some((answer, reply)) = reply {
+            let refused = || Err(result.err().map_or_else(|| ErrorCode::Unavailable.into(), from_store));
+            let _ = answer.send(if self.has_failed { refused() } else { reply });
+        }
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+
+    fn deliver(&mut self, sessions: &[SubscriberId], outgoing: &Outgoing) {
+        for id in sessions {
+            let Some((session, _)) = self.sessions.get(id) else { continue };
+            if session.send(outgoing.input()).is_err() {
+                self.unsubscribe(*id);
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, id: SubscriberId) {
+        self.sessions.remove(&id);
+        self.core.unsubscribe(id);
+    }
+
+    /// Brings the core back to what is stored; false if the owner ended.
+    async fn recover(&mut self) -> bool {
+        metrics::counter!("rookery_owner_reloads_total", "kind" => "user").increment(1);
+        let mut pause = RELOAD_PAUSE_MIN;
+        loop {
+            match load(&self.shared, self.id).await {
+                Ok(Some(core)) => {
+                    self.core = core;
+                    break;
+                }
+                Ok(None) => {
+                    self.lose_all();
+                    refuse_and_leave(&self.shared, self.id, &mut self.mailbox, &ErrorCode::UnknownUser.into());
+                    return false;
+                }
+                Err(error) => {
+                    // Sessions lose what is refused here, so they end with it.
+                    self.lose_all();
+                    while let Ok(command) = self.mailbox.try_recv() {
+                        command.refuse(error.clone());
+                    }
+                    if self.shared.stop.is_cancelled() && self.leave() {
+                        return false;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RELOAD_PAUSE_MAX);
+                }
+            }
+        }
+        (self.is_ahead, self.has_failed) = (false, false);
+        for (session, subscriber) in self.sessions.values() {
+            if self.core.subscribe(subscriber.clone()).is_err() {
+                session.signal(Signal::Lost);
+            }
+        }
+        true
+    }
+
+    fn lose_all(&mut self) {
+        for (_, (session, _)) in self.sessions.drain() {
+            session.signal(Signal::Lost);
+        }
+    }
+}
+
+impl Drop for LoadedUser {
+    /// An owner that ends on its way takes nobody's events with it in silence.
+    fn drop(&mut self) {
+        self.lose_all();
+    }
+}
+
+/// Fills in what the core knows; the DMs that were not read beforehand, if there are any.
+fn complete(
+    ready: &mut rookery_model::gateway::event::Ready,
+    subscribed: Subscribed,
+    dms: Option<HashMap<ChannelId, Option<Channel>>>,
+) -> Result<(), Vec<ChannelId>> {
+    if let Some(mut dms) = dms {
+        let missing: Vec<ChannelId> = subscribed.dm_ids.iter().copied().filter(|id| !dms.contains_key(id)).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        ready.private_channels = subscribed.dm_ids.iter().filter_map(|id| dms.remove(id).flatten()).collect();
+        ready.private_channels.sort_by_key(|dm| std::cmp::Reverse(dm.last_message_id));
+    }
+    ready.guilds =
+        subscribed.guild_ids.into_iter().map(|id| UnavailableGuild { id, unavailable: Some(true) }).collect();
+    ready.read_state = subscribed.read_states;
+    Ok(())
+}
+
+async fn load(shared: &Shared, id: UserId) -> Result<Option<UserCore>, ApiError> {
+    let store = &shared.store;
+    let Some(account) = shared.accounts.get(id).await? else { return Ok(None) };
+    let is_bot = account.user.bot;
+    let state = UserState {
+        user_id: id,
+        is_bot,
+        guild_ids: store.guilds_of_user(id).await.map_err(from_store)?,
+        dm_ids: store.dms_of_user(id).await.map_err(from_store)?,
+        read_states: if is_bot { Vec::new() } else { store.read_states(id).await.map_err(from_store)? },
+    };
+    Ok(Some(UserCore::load(state, shared.user_limits.clone())))
+}
+
+/// Answers everybody with the error until nobody asks any more.
+fn refuse_and_leave(shared: &Shared, id: UserId, mailbox: &mut mpsc::Receiver<UserCommand>, error: &ApiError) {
+    loop {
+        while let Ok(command) = mailbox.try_recv() {
+            command.refuse(error.clone());
+        }
+        if shared.users.leave(id, mailbox) {
+            return;
+        }
+    }
+}

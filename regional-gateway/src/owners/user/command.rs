@@ -1,0 +1,87 @@
+//! What the owner of a user can be told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rookery_model::call::Reply;
+use rookery_model::channel::Channel;
+use rookery_model::gateway::event::Ready;
+use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::{ApiError, ChannelId, GuildId, MessageId};
+use rookery_session::Payload;
+use rookery_user::{UserCore, UserSession};
+use tokio::sync::oneshot;
+
+use crate::gateway::registry::SessionHandle;
+use crate::operations::OperationContext;
+use crate::owners::guild::command::Answer;
+
+/// A look into the core, or the reason why there is none.
+pub type Query = Box<dyn FnOnce(Result<&UserCore, ApiError>) + Send>;
+
+/// A command to the owner of a user.
+pub enum UserCommand {
+    Subscribe(Box<SubscribeCommand>),
+    Unsubscribe(SubscriberId),
+    /// An event that is the user's own or a DM's.
+    Deliver {
+        event: Arc<Event>,
+        payload: Arc<Payload>,
+    },
+    /// Answered when the mention is durable, or given up.
+    Mentioned {
+        channel_id: ChannelId,
+        message_id: MessageId,
+        done: oneshot::Sender<()>,
+    },
+    Acknowledge(Box<AcknowledgeCommand>),
+    GuildJoined(GuildId),
+    GuildLeft(GuildId),
+    Query(Query),
+}
+
+/// A session that starts.
+pub struct SubscribeCommand {
+    pub session: Arc<SessionHandle>,
+    pub subscriber: UserSession,
+    /// READY without what the core adds: guilds, DMs, read states.
+    pub ready: Box<Ready>,
+    /// The DMs as the user sees them, read beforehand, those that are gone too; none for bots, whose READY has no DMs.
+    pub dms: Option<HashMap<ChannelId, Option<Channel>>>,
+    pub started: oneshot::Sender<Result<Started, ApiError>>,
+}
+
+/// What came of a subscription.
+#[derive(Debug)]
+pub enum Started {
+    /// READY is on its way.
+    Ready,
+    /// These DMs are in the user's list now and were not read beforehand: nothing was done.
+    Missing(Vec<ChannelId>),
+}
+
+/// A message that the user read.
+pub struct AcknowledgeCommand {
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    pub manual: bool,
+    pub mention_count: Option<u32>,
+    pub operation: Option<OperationContext>,
+    pub reply: Answer<Reply>,
+}
+
+impl UserCommand {
+    /// Tells whoever waits that it cannot be done.
+    pub fn refuse(self, error: ApiError) {
+        match self {
+            Self::Subscribe(command) => drop(command.started.send(Err(error))),
+            Self::Acknowledge(command) => drop(command.reply.send(Err(error))),
+            Self::Query(query) => query(Err(error)),
+            Self::Unsubscribe(_)
+            | Self::Deliver { .. }
+            | Self::Mentioned { .. }
+            | Self::GuildJoined(_)
+            | Self::GuildLeft(_) => {}
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The owner of a user, as others reach it.
+
+pub(crate) mod actor;
+pub mod command;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use rookery_model::call::Reply;
+use rookery_model::channel::Channel;
+use rookery_model::gateway::event::Ready;
+use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, UserId};
+use rookery_user::{UserCore, UserSession};
+use tokio::sync::oneshot;
+
+use super::Shared;
+use crate::errors::from_store;
+use crate::gateway::registry::SessionHandle;
+use crate::operations::OperationContext;
+use command::{AcknowledgeCommand, Started, SubscribeCommand, UserCommand};
+
+/// DMs that are read at the same time for a READY.
+const DMS_AT_ONCE: usize = 16;
+/// How often a READY is put together anew because a DM was opened meanwhile.
+const START_ATTEMPTS: usize = 5;
+
+/// The way to the owner of a user.
+#[derive(Clone)]
+pub struct UserHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: UserId,
+}
+
+impl UserHandle {
+    /// Whose owner it is.
+    pub const fn id(&self) -> UserId {
+        self.id
+    }
+
+    /// Notes that the user read a channel up to a message; returns when that is durable.
+    pub async fn acknowledge(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        manual: bool,
+        mention_count: Option<u32>,
+        operation: Option<OperationContext>,
+    ) -> Result<Reply, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let command = AcknowledgeCommand { channel_id, message_id, manual, mention_count, operation, reply };
+        self.shared.send_user(self.id, UserCommand::Acknowledge(Box::new(command)))?;
+        received(answer.await)
+    }
+
+    /// Looks into the core, in order with its commands. What it shows may not be durable yet.
+    pub async fn query<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&UserCore) -> R + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let query = Box::new(move |core: Result<&UserCore, ApiError>| drop(reply.send(core.map(look))));
+        self.shared.send_user(self.id, UserCommand::Query(query))?;
+        received(answer.await)
+    }
+
+    /// Starts a session: READY goes to it, and from then on the user's events.
+    pub(crate) async fn subscribe(
+        &self,
+        session: &Arc<SessionHandle>,
+        subscriber: &UserSession,
+        ready: Box<Ready>,
+        is_bot: bool,
+    ) -> Result<(), ApiError> {
+        let mut dms = HashMap::new();
+        if !is_bot {
+            let listed = self.shared.store.dms_of_user(self.id).await.map_err(from_store)?;
+            self.read_dms(listed, &mut dms).await?;
+        }
+        for _ in 0..START_ATTEMPTS {
+            let (started, answer) = oneshot::channel();
+            let command = SubscribeCommand {
+                session: Arc::clone(session),
+                subscriber: subscriber.clone(),
+                ready: ready.clone(),
+                dms: (!is_bot).then(|| dms.clone()),
+                started,
+            };
+            self.shared.send_user(self.id, UserCommand::Subscribe(Box::new(command)))?;
+            match received(answer.await)? {
+                Started::Ready => return Ok(()),
+                Started::Missing(ids) => self.read_dms(ids, &mut dms).await?,
+            }
+        }
+        Err(ErrorCode::Unavailable.into())
+    }
+
+    async fn read_dms(
+        &self,
+        ids: Vec<ChannelId>,
+        dms: &mut HashMap<ChannelId, Option<Channel>>,
+    ) -> Result<(), ApiError> {
+        let read: Vec<(ChannelId, Option<Channel>)> = stream::iter(ids)
+            .map(|id| async move { self.dm_view(id).await.map(|dm| (id, dm)) })
+            .buffer_unordered(DMS_AT_ONCE)
+            .try_collect()
+            .await?;
+        dms.extend(read);
+        Ok(())
+    }
+
+    /// A DM as the user sees it: without themselves among the recipients.
+    async fn dm_view(&self, id: ChannelId) -> Result<Option<Channel>, ApiError> {
+        let store = &self.shared.store;
+        let Some(row) = store.dm(id).await.map_err(from_store)? else { return Ok(None) };
+        let others: Vec<UserId> = row.user_ids.iter().copied().filter(|other| *other != self.id).collect();
+        let recipients = self.shared.accounts.users(&others).await?;
+        let last_message_id = store.last_message_id(id).await.map_err(from_store)?;
+        Ok(Some(Channel { recipients, last_message_id, ..row.channel }))
+    }
+}
+
+fn received<R>(answer: Result<Result<R, ApiError>, oneshot::error::RecvError>) -> Result<R, ApiError> {
+    // An owner that was cut off has told nobody anything.
+    answer.unwrap_or_else(|_| Err(ErrorCode::Unavailable.into()))
+}

@@ -1,0 +1,128 @@
+//! Start and end of a region.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rookery_core_db::StoreError;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::config::{RegionConfig, ms};
+use crate::gateway::clock::Clock;
+use crate::gateway::listener;
+use crate::gateway::registry::{Sessions, Signal};
+use crate::gateway::starts::SessionStarts;
+use crate::id_generator::IdGenerator;
+use crate::operations::Operations;
+use crate::owners::{Owners, OwnersInit};
+use crate::passwords::Passwords;
+use crate::rate_limit::RateLimiter;
+use crate::region::{Region, RegionDeps};
+
+/// Why a region could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the gateway cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the store does not give out ids")]
+    Ids(#[source] StoreError),
+    #[error("passwords cannot be hashed: {0}")]
+    Passwords(String),
+}
+
+/// A region that serves.
+pub struct RunningRegion {
+    pub region: Arc<Region>,
+    /// Where the gateway listens.
+    pub gateway_addr: SocketAddr,
+}
+
+impl Region {
+    /// Opens the gateway's port and starts to serve.
+    pub async fn start(config: RegionConfig, deps: RegionDeps) -> Result<RunningRegion, StartError> {
+        let address = config.gateway.listen;
+        let refused = |source| StartError::Listen { address, source };
+        let listener = listener::bind(&config.gateway).map_err(refused)?;
+        let gateway_addr = listener.local_addr().map_err(refused)?;
+        let gateway_url = config.gateway.public_url.clone().unwrap_or_else(|| format!("ws://{gateway_addr}"));
+        let region = Arc::new(build(config, deps, gateway_url).await?);
+        region.tasks.spawn(listener::run(Arc::clone(&region), listener));
+        tracing::info!(region = region.name(), %gateway_addr, "the gateway listens");
+        Ok(RunningRegion { region, gateway_addr })
+    }
+}
+
+async fn build(config: RegionConfig, deps: RegionDeps, gateway_url: String) -> Result<Region, StartError> {
+    let RegionDeps { store, signing_key, public_keys, operator_secret } = deps;
+    let ids = Arc::new(IdGenerator::start(store.clone(), config.worker_id).await.map_err(StartError::Ids)?);
+    let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+    let passwords = Passwords::new(parallel).map_err(|error| StartError::Passwords(error.to_string()))?;
+    let accounts = Arc::new(Accounts::new(store.clone(), signing_key, public_keys, passwords));
+    let sessions = Arc::new(Sessions::new(config.gateway.inbox_capacity, config.gateway.sessions_per_user));
+    let owners = Owners::new(OwnersInit {
+        region: config.name.clone().into(),
+        config: config.owners.clone(),
+        guild_limits: rookery_guild::Limits { slowmode: config.rest.enabled, ..rookery_guild::Limits::default() },
+        user_limits: rookery_user::Limits {
+            sessions_max: config.gateway.sessions_per_user,
+            ..rookery_user::Limits::default()
+        },
+        store: store.clone(),
+        ids: Arc::clone(&ids),
+        accounts: Arc::clone(&accounts),
+        sessions: Arc::clone(&sessions),
+    });
+    Ok(Region {
+        operations: Operations::new(store.clone()),
+        limiter: RateLimiter::new(config.rest.clone()),
+        starts: SessionStarts::new(config.gateway.identify_per_day, config.gateway.identify_concurrency),
+        session_config: Arc::new(config.gateway.session.clone()),
+        clock: Clock::start(),
+        tasks: TaskTracker::new(),
+        connections: Arc::new(Semaphore::new(config.gateway.max_connections)),
+        draining: CancellationToken::new(),
+        closing: CancellationToken::new(),
+        config,
+        store,
+        ids,
+        owners,
+        sessions,
+        accounts,
+        operator_secret,
+        gateway_url,
+    })
+}
+
+impl RunningRegion {
+    /// Asks all clients to go elsewhere, waits for them as long as the configuration says, closes the rest, and returns
+    /// when everything that was acknowledged, or will be, is durable.
+    ///
+    /// Calls must have stopped coming before: the link's listener drains first. The store stays open.
+    pub async fn shutdown(self) {
+        let region = self.region;
+        let sessions = region.start_drain();
+        tracing::info!(region = region.name(), sessions, "draining");
+        let all = u32::try_from(region.config.gateway.max_connections).unwrap_or(u32::MAX);
+        let within = ms(region.config.gateway.drain_timeout_ms);
+        // All places free again means that no connection is left.
+        if tokio::time::timeout(within, region.connections.acquire_many(all)).await.is_err() {
+            tracing::warn!(region = region.name(), "some clients stayed; they are closed");
+        }
+        region.closing.cancel();
+        region.sessions.all().iter().for_each(|session| session.signal(Signal::Shutdown));
+        region.tasks.close();
+        let within = ms(region.config.gateway.close_timeout_ms);
+        if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
+            tracing::warn!(region = region.name(), "some connections did not end in time");
+        }
+        region.owners.stop().await;
+        tracing::info!(region = region.name(), "stopped");
+    }
+}
