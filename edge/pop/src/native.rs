@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use parking_lot::RwLock;
 use rookery_edge_api::{CallFailure, Config, Env, Request, Response};
 
 use crate::admission::Admission;
@@ -14,55 +13,28 @@ use crate::config::{PopConfig, ms};
 use crate::handler::{ApiRequest, ApiResponse, HandleError, Handler};
 use crate::{CallContext, RegionCallError, RegionClient};
 
-/// The API's settings cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the API's settings are not what the API reads: {0}")]
-pub struct ApiConfigError(String);
-
 /// Runs the API natively.
 pub(crate) struct NativeHandler {
     admission: Admission,
     api_config: Arc<ApiConfig>,
-    decoded: RwLock<(u64, Arc<Config>)>,
     region: Arc<dyn RegionClient>,
     max_calls: u32,
 }
 
 impl NativeHandler {
-    pub fn new(
-        config: &PopConfig,
-        api_config: Arc<ApiConfig>,
-        region: Arc<dyn RegionClient>,
-    ) -> Result<Self, ApiConfigError> {
-        let (generation, bytes) = api_config.current();
-        let decoded = RwLock::new((generation, decode(&bytes)?));
+    pub fn new(config: &PopConfig, api_config: Arc<ApiConfig>, region: Arc<dyn RegionClient>) -> Self {
         let requests = &config.requests;
-        Ok(Self {
+        Self {
             admission: Admission::new(requests.max_concurrent, requests.max_queued, ms(requests.queue_timeout_ms)),
             api_config,
-            decoded,
             region,
             max_calls: config.component.max_calls_per_request,
-        })
-    }
-
-    fn config(&self) -> Result<Arc<Config>, ApiConfigError> {
-        let generation = self.api_config.generation();
-        {
-            let decoded = self.decoded.read();
-            if decoded.0 == generation {
-                return Ok(Arc::clone(&decoded.1));
-            }
         }
-        let (generation, bytes) = self.api_config.current();
-        let config = decode(&bytes)?;
-        *self.decoded.write() = (generation, Arc::clone(&config));
-        Ok(config)
     }
 
     async fn answer(&self, request: ApiRequest, context: Arc<CallContext>) -> Result<ApiResponse, HandleError> {
         let _place = self.admission.enter().await?;
-        let config = self.config().map_err(|error| HandleError::Failed(error.to_string()))?;
+        let config = self.api_config.current().config;
         let deadline = context.deadline();
         let env = NativeEnv { config, context, region: &*self.region, max_calls: self.max_calls };
         let answered = tokio::time::timeout_at(deadline, rookery_edge_api::handle(into_api(request), &env)).await;
@@ -78,10 +50,6 @@ impl Handler for NativeHandler {
     ) -> BoxFuture<'_, Result<ApiResponse, HandleError>> {
         Box::pin(self.answer(request, context))
     }
-}
-
-fn decode(bytes: &[u8]) -> Result<Arc<Config>, ApiConfigError> {
-    ciborium::from_reader(bytes).map(Arc::new).map_err(|error| ApiConfigError(error.to_string()))
 }
 
 struct NativeEnv<'a> {

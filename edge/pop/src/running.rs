@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rookery_edge_api::ConfigError;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
@@ -11,7 +12,7 @@ use crate::api_config::ApiConfig;
 use crate::component::{self, ComponentError, ComponentHandler};
 use crate::config::{EngineKind, PopConfig};
 use crate::handler::Handler;
-use crate::native::{ApiConfigError, NativeHandler};
+use crate::native::NativeHandler;
 use crate::server::Server;
 use crate::service::Service;
 use crate::status_page::StatusEntry;
@@ -40,17 +41,17 @@ pub enum StartError {
     /// The component cannot be run.
     #[error(transparent)]
     Component(#[from] ComponentError),
-    /// The API's settings cannot be read.
+    /// The API's settings cannot be handed over.
     #[error(transparent)]
-    ApiConfig(#[from] ApiConfigError),
+    ApiConfig(#[from] ConfigError),
 }
 
 /// What a point of presence needs besides its configuration.
 pub struct PopDeps {
     /// The way to the region.
     pub region: Arc<dyn RegionClient>,
-    /// The API's settings: `rookery_edge_api::Config` as CBOR.
-    pub api_config: Vec<u8>,
+    /// The API's settings.
+    pub api_config: rookery_edge_api::Config,
     /// What the page at `/` says.
     pub status: Vec<StatusEntry>,
     /// The certificate for HTTPS if the configuration names no files; the program's own on `rookery dev`.
@@ -61,7 +62,7 @@ pub struct PopDeps {
 
 impl PopDeps {
     /// A region and settings; no status lines, no certificate, the component inside the binary.
-    pub fn new(region: Arc<dyn RegionClient>, api_config: Vec<u8>) -> Self {
+    pub fn new(region: Arc<dyn RegionClient>, api_config: rookery_edge_api::Config) -> Self {
         Self { region, api_config, status: Vec::new(), tls: None, component: None }
     }
 }
@@ -119,7 +120,7 @@ impl BoundPop {
             (Some(_), None, Some(config)) => Some(tls::acceptor(config)),
             (Some(_), None, None) => return Err(TlsError::NoCertificate.into()),
         };
-        let api_config = Arc::new(ApiConfig::new(deps.api_config));
+        let api_config = Arc::new(ApiConfig::new(deps.api_config)?);
         let handler: Arc<dyn Handler> = match self.config.engine {
             EngineKind::Component => {
                 let precompiled = deps.component.as_deref().unwrap_or(component::EMBEDDED);
@@ -128,7 +129,7 @@ impl BoundPop {
             }
             EngineKind::Native => {
                 tracing::warn!("the API runs natively, outside of its sandbox; this is for benchmarks only");
-                Arc::new(NativeHandler::new(&self.config, Arc::clone(&api_config), deps.region)?)
+                Arc::new(NativeHandler::new(&self.config, Arc::clone(&api_config), deps.region))
             }
         };
         let service = Arc::new(Service::new(handler, &self.config, &deps.status));
@@ -154,8 +155,8 @@ pub struct RunningPop {
 
 impl RunningPop {
     /// Replaces the API's settings for all requests that begin from now on.
-    pub fn set_api_config(&self, cbor: Vec<u8>) {
-        self.api_config.replace(cbor);
+    pub fn set_api_config(&self, config: rookery_edge_api::Config) -> Result<(), ConfigError> {
+        self.api_config.replace(config)
     }
 
     /// Replaces what the page at `/` says.

@@ -91,9 +91,9 @@ impl InstancePool {
     }
 
     async fn instantiate(&self) -> wasmtime::Result<Instance> {
-        let (generation, api_config) = self.api_config.current();
+        let settings = self.api_config.current();
         let limits = StoreLimitsBuilder::new().memory_size(self.max_memory_bytes).build();
-        let state = HostState::new(limits, self.max_calls, Arc::clone(&self.region), api_config);
+        let state = HostState::new(limits, self.max_calls, Arc::clone(&self.region), settings.cbor);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limits);
         store.epoch_deadline_callback(|mut store| {
@@ -114,7 +114,7 @@ impl InstancePool {
         Ok(Instance {
             store,
             proxy,
-            generation,
+            generation: settings.generation,
             requests_left: self.requests_per_instance,
             idle_since: Instant::now(),
             ticks_per_request: self.ticks_per_request,

@@ -39,9 +39,11 @@ async fn an_idle_instance_is_given_back() {
 #[tokio::test]
 async fn new_settings_reach_every_later_request() {
     let pop = start(|_| {}).await;
-    assert_eq!(pop.get("/api/config").await.text(), "settings");
-    pop.pop.set_api_config(b"changed".to_vec());
-    assert_eq!(pop.get("/api/config").await.text(), "changed");
+    let mut config = rookery_edge_api::Config::default();
+    assert_eq!(pop.get("/api/config").await.body, config.to_cbor().unwrap());
+    config.max_body_bytes = 7;
+    pop.pop.set_api_config(config.clone()).unwrap();
+    assert_eq!(pop.get("/api/config").await.body, config.to_cbor().unwrap());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The PoP host against a component that misbehaves on request (`tests/guest`), over real sockets.
 
+mod api;
 mod bodies;
 mod clients;
 mod component;

@@ -47,6 +47,7 @@ pub struct FakeRegion {
     /// If set, every call waits for a permit.
     gate: Option<Semaphore>,
     failure: Option<RegionCallError>,
+    reply: Option<Vec<u8>>,
     abandoned: AtomicUsize,
     abandonment: Notify,
 }
@@ -65,6 +66,11 @@ impl FakeRegion {
     /// Fails every call.
     pub fn failing(failure: RegionCallError) -> Self {
         Self { failure: Some(failure), ..Self::default() }
+    }
+
+    /// Answers every call with these bytes.
+    pub fn replying(reply: Vec<u8>) -> Self {
+        Self { reply: Some(reply), ..Self::default() }
     }
 
     /// Lets so many calls through.
@@ -124,9 +130,10 @@ impl RegionClient for FakeRegion {
                 gate.acquire().await.unwrap().forget();
             }
             pending.answered = true;
-            match self.failure {
-                Some(failure) => Err(failure),
-                None => Ok([b"re:".as_slice(), &payload].concat()),
+            match (self.failure, &self.reply) {
+                (Some(failure), _) => Err(failure),
+                (None, Some(reply)) => Ok(reply.clone()),
+                (None, None) => Ok([b"re:".as_slice(), &payload].concat()),
             }
         })
     }
@@ -148,7 +155,7 @@ pub fn test_config() -> PopConfig {
 /// What a point of presence needs, with the guest as its component.
 pub fn test_deps(region: &Arc<FakeRegion>) -> PopDeps {
     let region: Arc<dyn RegionClient> = Arc::clone(region) as _;
-    let mut deps = PopDeps::new(region, b"settings".to_vec());
+    let mut deps = PopDeps::new(region, rookery_edge_api::Config::default());
     deps.component = Some(guest());
     deps
 }
