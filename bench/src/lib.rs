@@ -1,1 +1,78 @@
 //! Benchmarks, each beside its floor in the same run.
+//!
+//! Figures are CPU time as the kernel counts it, not wall time: the machine may be busy with other things. The server
+//! runs as a process of its own, so that the load generator's cost is not in its figures. Every figure is the median of
+//! rounds that alternate with rounds of its floor.
+
+mod client;
+mod cpu;
+mod edge;
+mod fanout;
+mod idle;
+mod post;
+mod server;
+mod statistics;
+mod store;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    name: Name,
+    /// Prints one JSON object instead of lines.
+    #[arg(long)]
+    json: bool,
+    /// Rounds of each side; the figure is their median.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
+    #[arg(long)]
+    size: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Name {
+    /// Server CPU of a message from POST to acknowledgement, beside fdatasync.
+    Post,
+    /// An authenticated GET through the component, beside the same code native.
+    Edge,
+    /// CPU of a message's delivery to a session, beside a bare send.
+    Fanout,
+    /// Memory of an idle session.
+    Idle,
+    /// Inserts and pages through the store, beside the bare engine.
+    Store,
+}
+
+/// Runs one benchmark and prints its figures.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    let rounds = args.rounds.max(1);
+    let figures = runtime.block_on(async {
+        match args.name {
+            Name::Post => post::run(rounds, args.size.unwrap_or(4_000)).await,
+            Name::Edge => edge::run(rounds, args.size.unwrap_or(8_000)).await,
+            Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
+            Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
+            Name::Store => store::run(rounds, args.size.unwrap_or(20_000)).await,
+        }
+    })?;
+    print(&figures, args.json)
+}
+
+fn print(figures: &Value, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{figures}")?;
+        return Ok(());
+    }
+    for (name, value) in figures.as_object().into_iter().flatten() {
+        writeln!(out, "{name:44} {value}")?;
+    }
+    Ok(())
+}

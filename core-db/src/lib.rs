@@ -9,6 +9,7 @@ mod embedded;
 pub mod engine;
 mod error;
 pub mod faults;
+pub mod floor;
 mod key;
 mod lower;
 mod row;

@@ -9,7 +9,7 @@
 //! channels, pages of members) go to the blocking pool.
 
 mod committer;
-mod db;
+pub(crate) mod db;
 mod group;
 mod journal;
 mod open;
