@@ -9,13 +9,28 @@
 //! 2. read what [`GuildCore::needs`] names into a [`Given`], until it names nothing;
 //! 3. [`GuildCore::handle`], then submit, wait, dispatch and reply as [`Outcome`] says; release the locks.
 
+mod access;
+mod audience;
+mod commands;
+mod create_guild;
 mod limits;
+mod members;
+mod mentions;
 mod needs;
 mod outcome;
+mod permission_cache;
+mod recent;
+mod sight;
 mod state;
+mod subscribe;
+mod view;
 
+pub use access::History;
+pub use audience::Subscriber;
+pub use create_guild::create_guild;
 pub use limits::Limits;
+pub use mentions::Mentions;
 pub use needs::{Given, LockKey, Need};
 pub use outcome::{Audience, Caller, Dispatch, Effect, IdSource, Outcome};
 pub use rookery_model::gateway::SubscriberId;
-pub use state::{DmState, GuildCore, GuildState, History, Subscriber, create_guild};
+pub use state::{DmState, GuildCore, GuildState};

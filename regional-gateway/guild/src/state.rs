@@ -1,19 +1,22 @@
 //! The state of a guild or DM, and how it comes into memory.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use rookery_model::call::{Call, CreateGuild};
 use rookery_model::channel::Channel;
-use rookery_model::gateway::{Intents, RequestGuildMembers, SubscriberId};
-use rookery_model::guild::{Guild, GuildProperties, PartialGuild};
+use rookery_model::guild::GuildProperties;
 use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::role::Role;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
-use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, Permissions, Timestamp, UserId};
+use rookery_model::{ChannelId, GuildId, RoleId, UserId};
 
-use crate::{Caller, Given, IdSource, Limits, LockKey, Need, Outcome};
+use crate::Limits;
+use crate::audience::Subscribers;
+use crate::members::Members;
+use crate::permission_cache::PermissionCache;
+use crate::recent::Recent;
 
 /// All rows of a guild, as the shell reads them.
 #[derive(Clone, Debug)]
@@ -38,130 +41,159 @@ pub struct DmState {
     pub users: Vec<User>,
 }
 
-/// A session that wants the guild's events.
-#[derive(Clone, Debug)]
-pub struct Subscriber {
-    pub id: SubscriberId,
-    pub user_id: UserId,
-    /// None: a person's client, which gets everything.
-    pub intents: Option<Intents>,
-    /// Guilds with more members than this come without the offline ones.
-    pub large_threshold: u32,
-}
-
-/// What a caller who may see a channel may read of its past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum History {
-    Readable,
-    /// Without READ_MESSAGE_HISTORY: lists are empty, single messages are refused with 50013.
-    Hidden,
-}
-
-/// A guild, or a DM, which is a guild without roles.
+/// A guild, or a DM, which is a guild without roles: its only writer.
 pub struct GuildCore {
-    limits: Limits,
+    pub(crate) limits: Limits,
+    pub(crate) space: Space,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) recent: Recent,
 }
 
-/// Makes a guild with the API's default channels, or those asked for; `id` becomes the guild's and `@everyone`'s.
-///
-/// The outcome holds the guild's rows, the reply and the owner's [`Effect::MemberJoined`](crate::Effect).
-pub fn create_guild(
-    now: Timestamp,
-    caller: &Caller,
-    wanted: &CreateGuild,
-    id: GuildId,
-    ids: &mut dyn IdSource,
-    limits: &Limits,
-) -> Result<(GuildState, Outcome), ApiError> {
-    Err(ErrorCode::Unavailable.into())
+pub(crate) enum Space {
+    Guild(Box<GuildSpace>),
+    Dm(Box<DmSpace>),
+}
+
+/// A guild's rows, indexed. Changed only through the methods below, which keep the caches true.
+pub(crate) struct GuildSpace {
+    properties: GuildProperties,
+    roles: BTreeMap<RoleId, Role>,
+    channels: BTreeMap<ChannelId, Channel>,
+    members: Members,
+    pub(crate) invites: BTreeMap<String, InviteRow>,
+    pub(crate) inviters: HashMap<UserId, Arc<User>>,
+    pub(crate) banned: HashSet<UserId>,
+    pub(crate) is_deleted: bool,
+    pub(crate) permissions: PermissionCache,
+    /// Grows with every change of who sees what; audiences computed at another value are void.
+    sight_version: u64,
+}
+
+/// A DM's or group DM's row.
+pub(crate) struct DmSpace {
+    pub(crate) channel: Channel,
+    /// Everybody in it, in the order of the row.
+    pub(crate) users: Vec<Arc<User>>,
+    /// Those in whose list this core has put the DM; others may have closed it.
+    pub(crate) listed: HashSet<UserId>,
 }
 
 impl GuildCore {
     /// A guild out of its rows.
     pub fn load(state: GuildState, limits: Limits) -> Self {
-        Self { limits }
+        let roles: BTreeMap<RoleId, Role> = state.roles.into_iter().map(|role| (role.id, role)).collect();
+        let mut members = Members::default();
+        for (mut row, user) in state.members {
+            // Deleting a role leaves its id in the rows of its members; ids are never given twice.
+            row.roles.retain(|id| roles.contains_key(id));
+            row.roles.sort_unstable();
+            members.put(row, Arc::new(user));
+        }
+        let space = GuildSpace {
+            properties: state.properties,
+            roles,
+            channels: state.channels.into_iter().map(|channel| (channel.id, channel)).collect(),
+            members,
+            invites: state.invites.into_iter().map(|invite| (invite.code.clone(), invite)).collect(),
+            inviters: state.inviters.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
+            banned: state.banned.into_iter().collect(),
+            is_deleted: false,
+            permissions: PermissionCache::default(),
+            sight_version: 0,
+        };
+        Self::with_space(Space::Guild(Box::new(space)), limits)
     }
+
     /// A DM or group DM out of its row.
     pub fn load_dm(state: DmState, limits: Limits) -> Self {
-        Self { limits }
+        let mut by_id: HashMap<UserId, Arc<User>> = state.users.into_iter().map(|u| (u.id, Arc::new(u))).collect();
+        let users = state.row.user_ids.iter().filter_map(|id| by_id.remove(id)).collect();
+        let space = DmSpace { channel: state.row.channel, users, listed: HashSet::new() };
+        Self::with_space(Space::Dm(Box::new(space)), limits)
     }
-    /// The keys to hold while the call is carried out.
-    pub fn locks(call: &Call) -> Vec<LockKey> {
-        Vec::new()
+
+    fn with_space(space: Space, limits: Limits) -> Self {
+        Self { limits, space, subscribers: Subscribers::default(), recent: Recent::default() }
     }
-    /// What the call still needs; none left: it can be handled. Asked anew after each reading, since one row can name
-    /// another.
-    pub fn needs(&self, now: Timestamp, caller: &Caller, call: &Call, given: &Given) -> Vec<Need> {
-        Vec::new()
+}
+
+impl GuildSpace {
+    pub(crate) const fn id(&self) -> GuildId {
+        self.properties.id
     }
-    /// Carries out a call, or answers it from memory. Not for reads of messages, reactions and pins: see
-    /// [`GuildCore::authorize_read`].
-    pub fn handle(
-        &mut self,
-        now: Timestamp,
-        caller: &Caller,
-        call: &Call,
-        given: &Given,
-        ids: &mut dyn IdSource,
-    ) -> Result<Outcome, ApiError> {
-        Err(ErrorCode::Unavailable.into())
+    pub(crate) const fn owner_id(&self) -> UserId {
+        self.properties.owner_id
     }
-    /// Whether somebody may list messages, reactions and pins of a channel.
-    pub fn authorize_read(&self, now: Timestamp, user_id: UserId, channel_id: ChannelId) -> Result<History, ApiError> {
-        Err(ErrorCode::Unavailable.into())
+    pub(crate) const fn properties(&self) -> &GuildProperties {
+        &self.properties
     }
-    /// Adds a session; the outcome's only dispatch is its GUILD_CREATE. Goes through the same stream as all outcomes.
-    pub fn subscribe(&mut self, subscriber: Subscriber) -> Result<Outcome, ApiError> {
-        Err(ErrorCode::Unavailable.into())
+    pub(crate) const fn roles(&self) -> &BTreeMap<RoleId, Role> {
+        &self.roles
     }
-    /// Forgets a session.
-    pub fn unsubscribe(&mut self, id: SubscriberId) {}
-    /// Answers REQUEST_GUILD_MEMBERS with GUILD_MEMBERS_CHUNK events to the session.
-    pub fn request_members(&self, id: SubscriberId, request: &RequestGuildMembers) -> Outcome {
-        Outcome::default()
+    pub(crate) const fn channels(&self) -> &BTreeMap<ChannelId, Channel> {
+        &self.channels
     }
-    /// Takes over a changed name or avatar of somebody who may be a member.
-    pub fn user_updated(&mut self, user: &User) -> Outcome {
-        Outcome::default()
+    pub(crate) const fn members(&self) -> &Members {
+        &self.members
     }
-    /// None for DMs.
-    pub fn guild_id(&self) -> Option<GuildId> {
-        None
+    pub(crate) const fn sight_version(&self) -> u64 {
+        self.sight_version
     }
-    pub fn member_count(&self) -> usize {
-        0
+
+    pub(crate) fn set_properties(&mut self, properties: GuildProperties) {
+        if properties.owner_id != self.properties.owner_id {
+            self.sight_version += 1;
+        }
+        self.properties = properties;
     }
-    pub fn channel_ids(&self) -> Vec<ChannelId> {
-        Vec::new()
+
+    pub(crate) fn put_role(&mut self, role: Role) {
+        if self.roles.get(&role.id).is_none_or(|old| old.permissions != role.permissions) {
+            self.permissions.forget_role(role.id, self.properties.id);
+            self.sight_version += 1;
+        }
+        self.roles.insert(role.id, role);
     }
-    pub fn subscriber_count(&self) -> usize {
-        0
+
+    /// Takes a role out of the guild and of its members; overwrites for it are the caller's to remove.
+    pub(crate) fn remove_role(&mut self, id: RoleId) {
+        self.roles.remove(&id);
+        self.members.remove_role(id);
+        self.permissions.forget_role(id, self.properties.id);
+        self.sight_version += 1;
     }
-    pub fn is_member(&self, user_id: UserId) -> bool {
-        false
+
+    pub(crate) fn put_channel(&mut self, channel: Channel) {
+        let old = self.channels.get(&channel.id);
+        if old.is_none_or(|old| old.permission_overwrites != channel.permission_overwrites) {
+            self.permissions.forget_channel(channel.id);
+            self.sight_version += 1;
+        }
+        self.channels.insert(channel.id, channel);
     }
-    /// What a user may do in a channel; nothing for strangers and in channels that do not exist.
-    pub fn permissions_in(&self, now: Timestamp, user_id: UserId, channel_id: ChannelId) -> Permissions {
-        Permissions::empty()
+
+    pub(crate) fn remove_channel(&mut self, id: ChannelId) -> Option<Channel> {
+        self.permissions.forget_channel(id);
+        self.sight_version += 1;
+        self.channels.remove(&id)
     }
-    /// What a member may do in the guild as a whole.
-    pub fn guild_permissions(&self, now: Timestamp, user_id: UserId) -> Permissions {
-        Permissions::empty()
+
+    /// Notes the newest message; kept out of the stored row, see [`GuildState::channels`].
+    pub(crate) fn set_last_message(&mut self, id: ChannelId, message_id: rookery_model::MessageId) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.last_message_id = Some(message_id);
+        }
     }
-    /// The guild as the API shows it.
-    pub fn guild_view(&self) -> Option<Guild> {
-        None
+
+    pub(crate) fn put_member(&mut self, row: MemberRow, user: Arc<User>) {
+        if self.members.get(row.user_id).is_none_or(|old| old.row.roles != row.roles) {
+            self.sight_version += 1;
+        }
+        self.members.put(row, user);
     }
-    /// The entry of a member's list of guilds.
-    pub fn partial_guild(&self, now: Timestamp, user_id: UserId, with_counts: bool) -> Option<PartialGuild> {
-        None
-    }
-    /// A DM's channel as one of its users sees it.
-    pub fn dm_view(&self, viewer: UserId) -> Option<Channel> {
-        None
-    }
-    /// A member's user, as known here.
-    pub fn user(&self, user_id: UserId) -> Option<&Arc<User>> {
-        None
+
+    pub(crate) fn remove_member(&mut self, id: UserId) {
+        self.members.remove(id);
+        self.sight_version += 1;
     }
 }

@@ -1,0 +1,94 @@
+//! `POST /channels/{id}/invites`.
+
+use rookery_model::call::{CreateInvite, Reply};
+use rookery_model::channel::ChannelType;
+use rookery_model::gateway::Event;
+use rookery_model::gateway::event::InviteCreate;
+use rookery_model::invite::InviteRow;
+use rookery_model::store::Write;
+use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp};
+
+use super::Cx;
+use crate::state::GuildCore;
+use crate::{Caller, Outcome};
+
+impl GuildCore {
+    pub(super) fn create_invite(
+        &mut self,
+        cx: &mut Cx<'_>,
+        channel_id: ChannelId,
+        wanted: &CreateInvite,
+    ) -> Result<Outcome, ApiError> {
+        let access = self.access(cx.now, cx.caller.id(), channel_id)?;
+        let guild = access.guild()?;
+        access.require(Permissions::CREATE_INSTANT_INVITE)?;
+        if access.channel.kind == ChannelType::GuildCategory {
+            return Err(ErrorCode::WrongChannelType.into());
+        }
+        if let Some(row) = self.reusable_invite(cx.now, cx.caller, channel_id, wanted) {
+            return self.show_invite(row, true);
+        }
+        let guild_id = guild.id();
+        let ended: Vec<String> =
+            guild.invites.values().filter(|row| !row.is_valid(cx.now)).map(|row| row.code.clone()).collect();
+        if guild.invites.len() - ended.len() >= self.limits.invites_max {
+            return Err(ErrorCode::MaxInvites.into());
+        }
+        // Asked for by `needs` whenever it comes to this.
+        let code = cx.given.invite_code.clone().ok_or(ErrorCode::Internal)?;
+        let row = InviteRow {
+            code,
+            guild_id,
+            channel_id,
+            inviter_id: Some(cx.caller.id()),
+            uses: 0,
+            max_uses: wanted.max_uses,
+            max_age: wanted.max_age,
+            temporary: wanted.temporary,
+            created_at: cx.now,
+        };
+        let mut out = self.show_invite(&row, true)?;
+        for code in ended {
+            out.writes.extend(self.forget_invite(&code)?);
+        }
+        self.guild_mut()?.invites.insert(row.code.clone(), row.clone());
+        out.writes.push(Write::PutInvite(row.clone()));
+        let event = Event::InviteCreate(InviteCreate {
+            channel_id,
+            guild_id,
+            code: row.code.clone(),
+            created_at: row.created_at,
+            inviter: Some(cx.caller.user.clone()),
+            max_age: row.max_age,
+            max_uses: row.max_uses,
+            temporary: row.temporary,
+            uses: 0,
+            kind: 0,
+            expires_at: row.expires_at(),
+        });
+        self.send_to_permitted(&mut out, cx.now, channel_id, Permissions::MANAGE_CHANNELS, event);
+        Ok(out)
+    }
+
+    /// An invite that is just what is asked for, unless a new one is wanted.
+    pub(crate) fn reusable_invite(
+        &self,
+        now: Timestamp,
+        caller: &Caller,
+        channel_id: ChannelId,
+        wanted: &CreateInvite,
+    ) -> Option<&InviteRow> {
+        let invites = self.guild().ok().filter(|_| !wanted.unique)?.invites.values();
+        invites
+            .filter(|row| row.channel_id == channel_id && row.inviter_id == Some(caller.id()) && row.is_valid(now))
+            .find(|row| {
+                (row.max_age, row.max_uses, row.temporary) == (wanted.max_age, wanted.max_uses, wanted.temporary)
+            })
+    }
+
+    /// An answer with an invite.
+    pub(super) fn show_invite(&self, row: &InviteRow, with_metadata: bool) -> Result<Outcome, ApiError> {
+        let invite = self.invite_view(self.guild()?, row, false, with_metadata).ok_or(ErrorCode::UnknownInvite)?;
+        Ok(Outcome::reply(Reply::Invite(Box::new(invite))))
+    }
+}
