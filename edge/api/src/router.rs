@@ -142,7 +142,7 @@ mod tests {
             assert_eq!(pattern("GET", path), Err(NoRoute::UnknownPath), "{path}");
         }
         let Err(NoRoute::WrongMethod(allowed)) = pattern("PUT", "/api/v10/channels/1/messages") else { panic!() };
-        assert_eq!(allowed, [Method::Get, Method::Post]);
+        assert_eq!(allowed, [Method::Post, Method::Get]);
         assert!(matches!(pattern("get", "/api/v10/gateway"), Err(NoRoute::WrongMethod(_))));
     }
 

@@ -21,7 +21,9 @@ pub struct Errors(RefCell<Vec<FieldError>>);
 
 impl Errors {
     /// Nothing was wrong yet.
-    pub const EMPTY: Self = Self(RefCell::new(Vec::new()));
+    pub const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
 
     /// Adds a mistake.
     pub fn add(&self, at: &At<'_>, code: &'static str, message: impl Into<Cow<'static, str>>) {

@@ -26,7 +26,7 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     pub const fn new(matched: &'a Matched<'a>, request: &'a Request, config: &'a Config, now_ms: u64) -> Self {
-        Self { matched, request, config, now_ms, errors: Errors::EMPTY, body: OnceCell::new() }
+        Self { matched, request, config, now_ms, errors: Errors::new(), body: OnceCell::new() }
     }
 
     /// Runs the route; the call is made only if nothing was wrong.

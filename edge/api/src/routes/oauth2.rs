@@ -22,7 +22,8 @@ fn authorize(input: &Input<'_>) -> Result<Call, ApiError> {
     check_scope(input);
     let in_query = query.text("permissions").map(|bits| {
         bits.parse().map(Permissions::from_bits_retain).unwrap_or_else(|_| {
-            query.error("permissions", "NUMBER_TYPE_COERCE", "Value is not int.");
+            let message = format!("Value \"{}\" is not int.", crate::read::shorten(&bits));
+            query.error("permissions", "NUMBER_TYPE_COERCE", message);
             Permissions::empty()
         })
     });
