@@ -1,0 +1,32 @@
+//! Client payloads in JSON.
+
+#![no_main]
+
+mod drive;
+
+use libfuzzer_sys::fuzz_target;
+use rookery_session::{ClientPayload, Encoding, Frame, etf};
+use serde_json::Value;
+
+fn depth(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    drive::drive(Encoding::Json, bytes);
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        assert!(ClientPayload::decode(Encoding::Json, Frame::Binary(bytes)).is_err());
+        return;
+    };
+    // Written anew, so that a key that stands twice stands once.
+    let text = value.to_string();
+    let Ok(payload) = ClientPayload::decode(Encoding::Json, Frame::Text(&text)) else { return };
+    if depth(&value) < usize::from(etf::MAX_DEPTH) {
+        let term = etf::to_vec(&value).expect("any JSON can be written");
+        assert_eq!(ClientPayload::decode(Encoding::Etf, Frame::Binary(&term)), Ok(payload));
+    }
+});
