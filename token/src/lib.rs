@@ -12,7 +12,7 @@ mod claims;
 mod key;
 
 pub use claims::{Claims, MAX_TOKEN_CHARS, TokenError};
-pub use key::{KeyId, PublicKeys, SigningKey};
+pub use key::{BadPublicKey, KeyId, PublicKeys, SigningKey};
 
 use claims::Parts;
 
