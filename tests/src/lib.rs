@@ -2,15 +2,25 @@
 //!
 //! The tests see what users see: the program as `cargo xtask dev` starts it, its ready file, REST and the gateway.
 
+mod answer;
+mod gateway;
 mod lines;
 mod people;
 mod process;
 mod proxy;
+mod rookery;
+mod scene;
+mod shared;
 
+pub use answer::Answer;
+pub use gateway::{Arrival, Gateway, intents};
 pub use lines::Lines;
-pub use people::{Person, Seed};
-pub use process::Rookery;
+pub use people::{PASSWORD, Person, Seed};
+pub use process::{Ended, Process, run};
 pub use proxy::Proxy;
+pub use rookery::Rookery;
+pub use scene::{Guild, bot_in, text};
+pub use shared::{InUse, Shared};
 
 use std::time::Duration;
 

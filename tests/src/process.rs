@@ -1,5 +1,6 @@
-//! Rookery as a process of its own.
+//! Processes of the binary under test.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -7,39 +8,36 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::{PATIENCE, Seed};
-
-/// A running `rookery dev`; killed when dropped.
-pub struct Rookery {
-    child: Child,
-    /// What the ready file says.
-    pub ready: Value,
-    data_dir: PathBuf,
-}
+use crate::PATIENCE;
 
 /// The binary under test, as `cargo xtask test` built it.
-pub fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("ROOKERY_BIN").context("ROOKERY_BIN is not set: run the tests by `cargo xtask test`")?;
     Ok(path.into())
 }
 
-impl Rookery {
-    /// Starts `rookery dev` on a data folder, all ports free ones, and waits for its ready file.
-    pub async fn start(data_dir: &Path, extra: &[&str]) -> anyhow::Result<Self> {
-        let ready_file = data_dir.with_extension("ready.json");
+/// A running role; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// What the ready file says.
+    pub ready: Value,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts the binary with these arguments and waits for its ready file, `BASE.ready.json`; its log is `BASE.log`.
+    pub async fn start(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
+        let ready_file = base.with_extension("ready.json");
         match std::fs::remove_file(&ready_file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let log = std::fs::File::options().create(true).append(true).open(data_dir.with_extension("log"))?;
-        let mut child = Command::new(binary()?)
-            .args(["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"])
-            .arg("--data-dir")
-            .arg(data_dir)
+        let log_file = base.with_extension("log");
+        let log = std::fs::File::options().create(true).append(true).open(&log_file)?;
+        let mut child = command(base.parent())?
+            .args(args)
             .arg("--ready-file")
             .arg(&ready_file)
-            .args(extra)
-            .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)
@@ -47,10 +45,10 @@ impl Rookery {
             .context("the binary could not be started")?;
         let ready = tokio::time::timeout(PATIENCE, wait_for_file(&ready_file, &mut child)).await;
         let ready = ready.context("no ready file in time").and_then(|ready| ready).with_context(|| {
-            let log = std::fs::read_to_string(data_dir.with_extension("log")).unwrap_or_default();
+            let log = std::fs::read_to_string(&log_file).unwrap_or_default();
             format!("the log of the process:\n{log}")
         })?;
-        Ok(Self { child, ready, data_dir: data_dir.to_owned() })
+        Ok(Self { child, ready, log: log_file })
     }
 
     /// A string of the ready file.
@@ -58,35 +56,14 @@ impl Rookery {
         self.ready[name].as_str().with_context(|| format!("the ready file has no {name}: {}", self.ready))
     }
 
-    /// The base of the REST API, without a version.
-    pub fn api(&self) -> anyhow::Result<&str> {
-        self.address("api")
-    }
-
-    /// Runs `rookery admin seed` and reads what it made.
-    pub async fn seed(&self, users: usize) -> anyhow::Result<Seed> {
-        let out = self.admin(&["seed", "--users", &users.to_string()]).await?;
-        Seed::from_json(&out)
-    }
-
-    /// Runs an operator's command with the secret of the data folder.
-    pub async fn admin(&self, command: &[&str]) -> anyhow::Result<Value> {
-        let out = Command::new(binary()?)
-            .args(["admin", "--api", self.api()?, "--json", "--token-file"])
-            .arg(self.data_dir.join("admin.token"))
-            .args(command)
-            .stdin(Stdio::null())
-            .output()
-            .await?;
-        if !out.status.success() {
-            bail!("rookery admin {command:?}: {}", String::from_utf8_lossy(&out.stderr));
-        }
-        serde_json::from_slice(&out.stdout).context("rookery admin printed no JSON")
-    }
-
     /// The log so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.data_dir.with_extension("log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The process's id, as long as it was not waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Ends the process at once, as a crash or the kernel would.
@@ -94,8 +71,8 @@ impl Rookery {
         self.child.kill().await.context("SIGKILL")
     }
 
-    /// Asks the process to drain and waits for it; its exit code.
-    pub async fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+    /// Asks the process to drain.
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
         let pid = self.child.id().context("the process has ended already")?;
         // SAFETY: `kill` takes two integers; the child was not waited for, so the id is its own.
         #[allow(unsafe_code, reason = "std has no call that sends SIGTERM")]
@@ -103,9 +80,61 @@ impl Rookery {
         if sent != 0 {
             bail!("SIGTERM: {}", std::io::Error::last_os_error());
         }
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("no end after SIGTERM")??;
-        Ok(status.code())
+        Ok(())
     }
+
+    /// Waits for the end; the exit code.
+    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        Ok(status.with_context(|| format!("the process does not end; its log:\n{}", self.log()))??.code())
+    }
+
+    /// Asks the process to drain and waits for it; its exit code.
+    pub async fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+        self.ask_to_end()?;
+        self.ended().await
+    }
+}
+
+/// What a command that ran to its end left.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// All that it printed.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs the binary with these arguments to its end; what it keeps for its user lies in `home`.
+pub async fn run(home: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Ended> {
+    let out = command(Some(home))?.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
+    let out = tokio::time::timeout(PATIENCE, out).await.context("the command does not end")??;
+    Ok(Ended {
+        code: out.status.code(),
+        stdout: String::from_utf8(out.stdout)?,
+        stderr: String::from_utf8(out.stderr)?,
+    })
+}
+
+/// The binary, without anything of the environment that would change what it does.
+fn command(home: Option<&Path>) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ROOKERY_") {
+            command.env_remove(name);
+        }
+    }
+    if let Some(home) = home {
+        command.env("XDG_STATE_HOME", std::path::absolute(home)?.join("state"));
+    }
+    Ok(command)
 }
 
 async fn wait_for_file(path: &Path, child: &mut Child) -> anyhow::Result<Value> {
