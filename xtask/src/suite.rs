@@ -49,7 +49,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn format() -> Result<()> {
     shell::run(paths::cargo().args(["fmt", "--all", "--check"]))?;
-    for manifest in paths::SATELLITES {
+    for manifest in paths::SATELLITES.into_iter().chain(["fuzz/Cargo.toml"]) {
         shell::run(paths::cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
     }
     Ok(())
