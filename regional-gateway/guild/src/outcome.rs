@@ -16,9 +16,8 @@ pub trait IdSource {
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// As the account stands now.
+    /// As the account stands now; `user.bot` tells bots from people.
     pub user: User,
-    pub is_bot: bool,
     /// `X-Audit-Log-Reason`.
     pub reason: Option<String>,
 }
@@ -26,7 +25,7 @@ pub struct Caller {
 impl Caller {
     /// Somebody who gave no reason.
     pub fn new(user: User) -> Self {
-        Self { is_bot: user.bot, user, reason: None }
+        Self { user, reason: None }
     }
     /// The caller's id.
     pub const fn id(&self) -> UserId {

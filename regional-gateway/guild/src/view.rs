@@ -177,7 +177,7 @@ impl GuildCore {
     }
 
     /// An invite as the API shows it; `with_metadata` for its maker and moderators.
-    pub(crate) fn invite_view(
+    pub(crate) fn show_invite_row(
         &self,
         guild: &GuildSpace,
         invite: &InviteRow,

@@ -19,7 +19,7 @@ const SUPPRESS_JOIN_NOTIFICATIONS: u32 = 1;
 
 impl GuildCore {
     pub(super) fn accept_invite(&mut self, cx: &mut Cx<'_>, code: &str) -> Result<Outcome, ApiError> {
-        if cx.caller.is_bot {
+        if cx.caller.user.bot {
             return Err(ErrorCode::BotsCannotUse.into());
         }
         let mut row = self.valid_invite(cx.now, code)?.clone();
@@ -28,7 +28,7 @@ impl GuildCore {
             return Err(ErrorCode::UserBanned.into());
         }
         let is_new = !guild.members().contains(cx.caller.id());
-        let mut invite = self.invite_view(guild, &row, false, false).ok_or(ErrorCode::UnknownInvite)?;
+        let mut invite = self.show_invite_row(guild, &row, false, false).ok_or(ErrorCode::UnknownInvite)?;
         invite.new_member = Some(is_new);
         let mut out = Outcome::reply(Reply::Invite(Box::new(invite)));
         if !is_new {

@@ -16,7 +16,7 @@ const AUTHORIZED_LOCATION: &str = "/oauth2/authorized";
 impl GuildCore {
     /// The shell has checked that the application exists, has a bot, and that the caller may add it.
     pub(super) fn authorize(&mut self, cx: &mut Cx<'_>, wanted: &Authorize) -> Result<Outcome, ApiError> {
-        if cx.caller.is_bot {
+        if cx.caller.user.bot {
             return Err(ErrorCode::BotsCannotUse.into());
         }
         let guild = self.guild()?;

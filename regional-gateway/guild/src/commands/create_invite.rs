@@ -88,7 +88,7 @@ impl GuildCore {
 
     /// An answer with an invite.
     pub(super) fn show_invite(&self, row: &InviteRow, with_metadata: bool) -> Result<Outcome, ApiError> {
-        let invite = self.invite_view(self.guild()?, row, false, with_metadata).ok_or(ErrorCode::UnknownInvite)?;
+        let invite = self.show_invite_row(self.guild()?, row, false, with_metadata).ok_or(ErrorCode::UnknownInvite)?;
         Ok(Outcome::reply(Reply::Invite(Box::new(invite))))
     }
 }

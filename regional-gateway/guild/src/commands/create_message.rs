@@ -70,7 +70,8 @@ impl GuildCore {
     /// Whether slowmode holds for the caller; 20016 while they must wait. Bots never wait.
     fn check_slowmode(&self, now: Timestamp, caller: &Caller, access: &Access<'_>) -> Result<bool, ApiError> {
         let interval = access.channel.rate_limit_per_user;
-        if interval == 0 || !self.limits.slowmode || caller.is_bot || access.permissions.intersects(WITHOUT_SLOWMODE) {
+        if interval == 0 || !self.limits.slowmode || caller.user.bot || access.permissions.intersects(WITHOUT_SLOWMODE)
+        {
             return Ok(false);
         }
         match self.recent.slowmode_wait_seconds(now, access.channel.id, caller.id(), interval) {

@@ -13,14 +13,14 @@ use crate::access::require;
 use crate::state::GuildCore;
 
 impl GuildCore {
-    /// `GET /invites/{code}`, which needs no account: 10006 once it ended.
-    pub fn invite(&self, now: Timestamp, code: &str, with_counts: bool) -> Result<Invite, ApiError> {
-        let row = self.valid_invite(now, code)?;
-        self.invite_view(self.guild()?, row, with_counts, false).ok_or_else(|| ErrorCode::UnknownInvite.into())
+    /// An invite as anybody may see it, who need not have signed in; none once it ended.
+    pub fn invite_view(&self, now: Timestamp, code: &str, with_counts: bool) -> Option<Invite> {
+        let row = self.valid_invite(now, code).ok()?;
+        self.show_invite_row(self.guild().ok()?, row, with_counts, false)
     }
 
     pub(super) fn get_invite(&self, cx: &Cx<'_>, code: &str, with_counts: bool) -> Result<Outcome, ApiError> {
-        let invite = self.invite(cx.now, code, with_counts)?;
+        let invite = self.invite_view(cx.now, code, with_counts).ok_or(ErrorCode::UnknownInvite)?;
         Ok(Outcome::reply(Reply::Invite(Box::new(invite))))
     }
 
@@ -72,7 +72,7 @@ impl GuildCore {
     fn list_invites(&self, cx: &Cx<'_>, wanted: impl Fn(&InviteRow) -> bool) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let rows = guild.invites.values().filter(|row| row.is_valid(cx.now) && wanted(row));
-        let invites = rows.filter_map(|row| self.invite_view(guild, row, false, true)).collect();
+        let invites = rows.filter_map(|row| self.show_invite_row(guild, row, false, true)).collect();
         Ok(Outcome::reply(Reply::Invites(invites)))
     }
 }
