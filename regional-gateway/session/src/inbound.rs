@@ -26,6 +26,13 @@ impl<'a> Frame<'a> {
             Self::Binary(bytes) => bytes,
         }
     }
+    /// The message as text, if it is any: a JSON parser looks only at the strings that it is asked for.
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(bytes) => std::str::from_utf8(bytes).ok(),
+        }
+    }
     /// Bytes of the message.
     pub const fn len(self) -> usize {
         self.bytes().len()
@@ -73,8 +80,8 @@ impl<'a> Envelope<'a> {
     pub(crate) fn decode(encoding: Encoding, frame: Frame<'a>) -> Result<Self, CloseCode> {
         let (op, data) = match (encoding, frame) {
             (Encoding::Json, frame) => {
-                let wire: JsonEnvelope<'_> =
-                    serde_json::from_slice(frame.bytes()).map_err(|_| CloseCode::DecodeError)?;
+                let text = frame.text().ok_or(CloseCode::DecodeError)?;
+                let wire: JsonEnvelope<'_> = serde_json::from_str(text).map_err(|_| CloseCode::DecodeError)?;
                 (wire.op, wire.d.map_or(Data::Absent, |raw| Data::Json(raw.get())))
             }
             (Encoding::Etf, Frame::Binary(bytes)) => etf_envelope(bytes).ok_or(CloseCode::DecodeError)?,

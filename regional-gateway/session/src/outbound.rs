@@ -105,8 +105,9 @@ impl Outbound {
     pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &[u8]) -> Result<Transmit, CompressionFailed> {
         match self.encoding {
             Encoding::Json => {
-                let head = format!(r#"{{"t":"{name}","s":{seq},"op":0,"d":"#);
-                self.frame(&[head.as_bytes(), data, b"}"])
+                let mut digits = [0; 20];
+                let seq = decimal(seq, &mut digits);
+                self.frame(&[br#"{"t":""#, name.as_bytes(), br#"","s":"#, seq, br#","op":0,"d":"#, data, b"}"])
             }
             Encoding::Etf => self.frame(&[&etf_head(name, seq), data]),
         }
@@ -141,6 +142,19 @@ fn write<D: Serialize>(encoding: Encoding, opcode: Opcode, d: D) -> Vec<u8> {
     match encoding {
         Encoding::Json => serde_json::to_vec(&envelope).expect(WRITABLE),
         Encoding::Etf => etf::to_vec(&envelope).expect(WRITABLE),
+    }
+}
+
+/// The number's digits, written at the end of the buffer.
+fn decimal(mut n: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &buffer[start..];
+        }
     }
 }
 
@@ -197,4 +211,16 @@ fn step(
         out.reserve(out.capacity().max(64));
     }
     stream.compress_vec(input, out, flush).map_err(|_| CompressionFailed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length() {
+        for n in [0, 9, 10, 12_345, u64::MAX] {
+            assert_eq!(decimal(n, &mut [0; 20]), n.to_string().as_bytes());
+        }
+    }
 }

@@ -30,6 +30,8 @@ fn garbage_is_4002() {
         assert_eq!(close_code_of("encoding=etf", Frame::Binary(text.as_bytes())), Some(4002), "{text}");
     }
     assert_eq!(close_code_of("v=10", Frame::Binary(b"{\"op\":1,\"d\":\"\xff\"}")), Some(4002));
+    // Also where nobody looks.
+    assert_eq!(close_code_of("v=10", Frame::Binary(b"{\"op\":1,\"x\":{\"\x8b\":0}}")), Some(4002));
     assert_eq!(close_code_of("v=10", Frame::Text(&"[".repeat(4_000))), Some(4002));
 }
 
