@@ -157,17 +157,20 @@ fn known_emoji(emoji: &EmojiRef) -> Result<ReactionEmoji, ApiError> {
     }
 }
 
-/// A coarse guard of the store's keys: the edge knows the emojis. ASCII is only in keycaps, and letters of common
-/// scripts are in none.
+/// A coarse guard of the store's keys, by the blocks of Unicode in which emojis are; the edge knows each emoji.
 fn looks_like_emoji(name: &str) -> bool {
     const CHARS_MAX: usize = 32;
-    let is_keycap_base = |c: char| c.is_ascii_digit() || c == '#' || c == '*';
-    !name.is_empty()
-        && name.chars().count() <= CHARS_MAX
-        && !name.is_ascii()
-        && name.chars().all(|c| {
-            !c.is_alphabetic() && !c.is_control() && !c.is_whitespace() && (!c.is_ascii() || is_keycap_base(c))
-        })
+    const fn is_part(c: char) -> bool {
+        matches!(c,
+            // Keycaps, with a variation selector and U+20E3 behind them.
+            '0'..='9' | '#' | '*' | '©' | '®'
+            // Joiners and marks, arrows, symbols, and the few of CJK.
+            | '\u{200d}' | '\u{203c}' | '\u{2049}' | '\u{20e3}' | '\u{2100}'..='\u{2bff}'
+            | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{fe0e}' | '\u{fe0f}'
+            // Pictographs and flags, and the tags of flags of regions.
+            | '\u{1f000}'..='\u{1faff}' | '\u{e0020}'..='\u{e007f}')
+    }
+    !name.is_ascii() && name.chars().count() <= CHARS_MAX && name.chars().all(is_part)
 }
 
 #[cfg(test)]
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn emojis_are_told_from_text() {
-        for emoji in ["👍", "❤️", "1️⃣", "🏳️‍🌈", "🇩🇪", "👍🏽", "©️", "ℹ️", "Ⓜ️"]
+        for emoji in ["👍", "❤️", "1️⃣", "🏳️‍🌈", "🇩🇪", "👍🏽", "©️", "ℹ️", "Ⓜ️", "㊗️", "🅰️", "♥"]
         {
             assert!(looks_like_emoji(emoji), "{emoji}");
         }

@@ -1,0 +1,72 @@
+//! A client's picture of the guild's channels, built of nothing but the events it gets.
+
+use std::collections::BTreeMap;
+
+use rookery_guild::SubscriberId;
+use rookery_model::channel::Channel;
+use rookery_model::gateway::Event;
+use rookery_model::{ChannelId, UserId};
+
+/// One session's picture.
+pub struct Mirror {
+    pub id: SubscriberId,
+    pub user_id: UserId,
+    pub channels: BTreeMap<ChannelId, Channel>,
+    pub is_in: bool,
+}
+
+impl Mirror {
+    pub fn new(id: SubscriberId, user_id: UserId) -> Self {
+        Self { id, user_id, channels: BTreeMap::new(), is_in: false }
+    }
+
+    /// Takes in an event, refusing those that make no sense at this point.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::GuildCreate(guild) => {
+                self.channels = guild.channels.iter().map(|c| (c.id, plain(c))).collect();
+                self.is_in = true;
+            }
+            Event::GuildDelete(_) => {
+                self.channels.clear();
+                self.is_in = false;
+            }
+            Event::ChannelCreate(channel) => {
+                assert!(self.channels.insert(channel.id, plain(channel)).is_none(), "created twice: {channel:?}");
+            }
+            Event::ChannelUpdate(channel) => {
+                assert!(self.channels.insert(channel.id, plain(channel)).is_some(), "updated, not seen: {channel:?}");
+            }
+            Event::ChannelDelete(channel) => {
+                let known = self.channels.remove(&channel.id);
+                assert_eq!(known, Some(plain(channel)), "deleted as it was never seen");
+            }
+            other => {
+                if let Some(channel) = channel_of(other) {
+                    assert!(self.channels.contains_key(&channel), "{} of an unseen channel", other.name());
+                }
+            }
+        }
+    }
+}
+
+/// Without what messages and pins change, which have events of their own.
+pub fn plain(channel: &Channel) -> Channel {
+    Channel { last_message_id: None, last_pin_timestamp: None, ..channel.clone() }
+}
+
+/// The channel in which something happened.
+pub fn channel_of(event: &Event) -> Option<ChannelId> {
+    Some(match event {
+        Event::ChannelPinsUpdate(e) => e.channel_id,
+        Event::InviteCreate(e) => e.channel_id,
+        Event::InviteDelete(e) => e.channel_id,
+        Event::MessageCreate(e) | Event::MessageUpdate(e) => e.message.channel_id,
+        Event::MessageDelete(e) => e.channel_id,
+        Event::MessageDeleteBulk(e) => e.channel_id,
+        Event::MessageReactionAdd(e) | Event::MessageReactionRemove(e) => e.channel_id,
+        Event::MessageReactionRemoveAll(e) | Event::MessageReactionRemoveEmoji(e) => e.channel_id,
+        Event::TypingStart(e) => e.channel_id,
+        _ => return None,
+    })
+}

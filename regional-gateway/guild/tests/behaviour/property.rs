@@ -1,0 +1,389 @@
+//! Random calls by random people: nobody ever hears of what they cannot see, and the caches never lie.
+
+use std::collections::BTreeMap;
+
+use rookery_guild::{Audience, Outcome};
+use rookery_model::call::{
+    Call, ChannelPosition, CreateInvite, CreateRole, EditMessage, EmojiRef, ModifyChannel, ModifyGuild, ModifyMember,
+    ModifyRole, RolePosition,
+};
+use rookery_model::channel::{ChannelType, Overwrite};
+use rookery_model::gateway::{Event, Intents};
+use rookery_model::permissions::{base_permissions, channel_permissions};
+use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp, UserId};
+
+use crate::mirror::{Mirror, channel_of, plain};
+use crate::store::Rows;
+use crate::world::*;
+
+/// SplitMix64: small, and the same everywhere.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+    fn chance(&mut self, percent: u64) -> bool {
+        self.next() % 100 < percent
+    }
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+    /// Few bits, among them always those that matter.
+    fn permissions(&mut self) -> Permissions {
+        let of = [
+            Permissions::VIEW_CHANNEL,
+            Permissions::SEND_MESSAGES,
+            Permissions::MANAGE_ROLES,
+            Permissions::MANAGE_CHANNELS,
+            Permissions::MANAGE_MESSAGES,
+            Permissions::MODERATE_MEMBERS,
+            Permissions::READ_MESSAGE_HISTORY,
+            Permissions::KICK_MEMBERS,
+            Permissions::MANAGE_GUILD,
+            Permissions::CONNECT,
+            Permissions::MENTION_EVERYONE,
+        ];
+        let mut sum = (0..self.below(4)).fold(Permissions::empty(), |sum, _| sum | self.pick(&of));
+        if self.chance(3) {
+            sum |= Permissions::ADMINISTRATOR;
+        }
+        sum
+    }
+}
+
+const PEOPLE: [UserId; 5] = [OWNER, ALICE, BOB, BOT, STRANGER];
+
+/// The permission computation of the API's documentation, without any cache.
+fn plain_permissions(rows: &Rows, now: Timestamp, user: UserId, channel: ChannelId) -> Permissions {
+    let properties = rows.properties.as_ref().expect("the guild");
+    let (Some(member), Some(channel)) = (rows.members.get(&user), rows.channels.get(&channel)) else {
+        return Permissions::empty();
+    };
+    let roles: Vec<RoleId> = member.roles.iter().copied().filter(|id| rows.roles.contains_key(id)).collect();
+    let everyone = rows.roles[&RoleId::from(properties.id)].permissions;
+    let base = base_permissions(properties.owner_id, user, everyone, roles.iter().map(|id| &rows.roles[id]));
+    let until = member.communication_disabled_until;
+    channel_permissions(base, properties.id, user, &roles, &channel.permission_overwrites, until, now)
+}
+
+fn sees(rows: &Rows, now: Timestamp, user: UserId, channel: ChannelId) -> bool {
+    plain_permissions(rows, now, user, channel).contains(Permissions::VIEW_CHANNEL)
+}
+
+struct Run {
+    world: World,
+    rng: Rng,
+    mirrors: Vec<Mirror>,
+    newest: BTreeMap<ChannelId, MessageId>,
+    accepted: u32,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut run =
+            Self { world: World::new(), rng: Rng(seed), mirrors: vec![], newest: BTreeMap::new(), accepted: 0 };
+        let all = Intents::all();
+        for (user, intents) in [(OWNER, None), (ALICE, None), (BOB, None), (BOT, Some(all)), (ALICE, Some(all))] {
+            run.subscribe(user, intents);
+        }
+        run
+    }
+
+    fn subscribe(&mut self, user: UserId, intents: Option<Intents>) {
+        let (id, outcome) = self.world.subscribe(user, intents);
+        self.mirrors.push(Mirror::new(id, user));
+        self.deliver(&outcome);
+    }
+
+    fn channel(&mut self) -> ChannelId {
+        let ids: Vec<ChannelId> = self.world.rows.channels.keys().copied().collect();
+        if ids.is_empty() || self.rng.chance(2) { ChannelId::new(9) } else { self.rng.pick(&ids) }
+    }
+
+    fn role(&mut self) -> RoleId {
+        let ids: Vec<RoleId> = self.world.rows.roles.keys().copied().collect();
+        self.rng.pick(&ids)
+    }
+
+    fn message(&mut self) -> (ChannelId, MessageId) {
+        let ids: Vec<_> = self.world.rows.messages.keys().copied().collect();
+        if ids.is_empty() { (self.channel(), MessageId::new(1)) } else { self.rng.pick(&ids) }
+    }
+
+    fn overwrite(&mut self) -> Overwrite {
+        let (allow, deny) = (self.rng.permissions(), self.rng.permissions());
+        if self.rng.chance(30) {
+            let user = self.rng.pick(&PEOPLE);
+            return for_member(user, allow, deny);
+        }
+        for_role(self.role(), allow, deny)
+    }
+
+    fn call(&mut self) -> Call {
+        let guild_id = self.world.guild_id();
+        let user_id = self.rng.pick(&PEOPLE);
+        match self.rng.below(26) {
+            0..=4 => {
+                let text = format!("<@{user_id}> <@&{}> @everyone", self.role());
+                Call::CreateMessage(Box::new(message(self.channel(), &text)))
+            }
+            5 | 6 => Call::PutOverwrite { channel_id: self.channel(), overwrite: self.overwrite() },
+            7 => {
+                let channel_id = self.channel();
+                let of = self.world.rows.channels.get(&channel_id).map_or(vec![], |c| c.permission_overwrites.clone());
+                let overwrite_id = of.first().map_or(user_id.0, |o| o.id);
+                Call::DeleteOverwrite { channel_id, overwrite_id }
+            }
+            8 => {
+                let kinds = [ChannelType::GuildText, ChannelType::GuildVoice, ChannelType::GuildCategory];
+                let mut wanted = channel("Some Name", self.rng.pick(&kinds));
+                if self.rng.chance(40) {
+                    wanted.parent_id = Some(self.channel());
+                }
+                if self.rng.chance(40) {
+                    wanted.permission_overwrites = vec![self.overwrite(), self.overwrite()];
+                }
+                Call::CreateGuildChannel { guild_id, channel: Box::new(wanted) }
+            }
+            9 if self.world.rows.channels.len() > 3 => Call::DeleteChannel { channel_id: self.channel() },
+            9 | 10 => {
+                let permission_overwrites =
+                    if self.rng.chance(50) { Patch::Set(vec![self.overwrite()]) } else { Patch::Keep };
+                let changes = ModifyChannel {
+                    name: Some(format!("n{}", self.rng.below(9))),
+                    parent_id: if self.rng.chance(30) { Patch::Set(self.channel()) } else { Patch::Keep },
+                    permission_overwrites,
+                    ..ModifyChannel::default()
+                };
+                Call::ModifyChannel { channel_id: self.channel(), changes: Box::new(changes) }
+            }
+            11 => {
+                let permissions = Some(self.rng.permissions());
+                Call::CreateRole { guild_id, role: CreateRole { permissions, ..CreateRole::default() } }
+            }
+            12 => {
+                let permissions = Patch::Set(self.rng.permissions() | Permissions::VIEW_CHANNEL);
+                let changes = ModifyRole { permissions, ..ModifyRole::default() };
+                Call::ModifyRole { guild_id, role_id: self.role(), changes }
+            }
+            13 => Call::DeleteRole { guild_id, role_id: self.role() },
+            14 | 15 => Call::AddMemberRole { guild_id, user_id, role_id: self.role() },
+            16 => Call::RemoveMemberRole { guild_id, user_id, role_id: self.role() },
+            17 => {
+                let id = self.role();
+                let positions = vec![RolePosition { id, position: Some(self.rng.below(5) as u32) }];
+                Call::ModifyRolePositions { guild_id, positions }
+            }
+            18 => {
+                let id = self.channel();
+                let parent_id = if self.rng.chance(50) { Patch::Set(self.channel()) } else { Patch::Clear };
+                let positions = vec![ChannelPosition { id, position: Some(1), lock_permissions: true, parent_id }];
+                Call::ModifyChannelPositions { guild_id, positions }
+            }
+            19 => {
+                let until = Timestamp(self.world.now.0 + 30_000_000);
+                let changes =
+                    ModifyMember { communication_disabled_until: Patch::Set(until), ..ModifyMember::default() };
+                Call::ModifyMember { guild_id, user_id, changes }
+            }
+            20 => {
+                let owner_id = self.rng.chance(10).then_some(user_id);
+                let changes = ModifyGuild { owner_id, name: Some("renamed".into()), ..ModifyGuild::default() };
+                Call::ModifyGuild { guild_id, changes: Box::new(changes) }
+            }
+            21 => {
+                let invite = CreateInvite { max_age: 0, max_uses: 0, temporary: false, unique: false };
+                Call::CreateInvite { channel_id: self.channel(), invite }
+            }
+            22 => match self.world.rows.invites.keys().next().cloned() {
+                Some(code) => Call::AcceptInvite { code },
+                None if self.rng.chance(30) => Call::LeaveGuild { guild_id },
+                None => Call::KickMember { guild_id, user_id },
+            },
+            23 => {
+                let (channel_id, message_id) = self.message();
+                match self.rng.below(3) {
+                    0 => Call::PinMessage { channel_id, message_id },
+                    1 => Call::UnpinMessage { channel_id, message_id },
+                    _ => Call::DeleteMessage { channel_id, message_id },
+                }
+            }
+            24 => {
+                let (channel_id, message_id) = self.message();
+                let emoji = EmojiRef::Unicode(self.rng.pick(&["👍", "🎉"]).into());
+                if self.rng.chance(50) {
+                    Call::AddReaction { channel_id, message_id, emoji }
+                } else {
+                    Call::RemoveReaction { channel_id, message_id, emoji, user_id: None }
+                }
+            }
+            _ => {
+                let (channel_id, message_id) = self.message();
+                Call::EditMessage(Box::new(EditMessage {
+                    channel_id,
+                    message_id,
+                    content: Patch::Set("edited".into()),
+                    embeds: Patch::Keep,
+                    flags: Patch::Keep,
+                    allowed_mentions: Patch::Keep,
+                }))
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        if self.rng.chance(5) {
+            self.world.pass_ms(10_000);
+        }
+        if self.rng.chance(2) {
+            self.reload();
+        }
+        let call = self.call();
+        let by = if self.rng.chance(50) {
+            self.world.rows.properties.as_ref().expect("it").owner_id
+        } else {
+            self.rng.pick(&PEOPLE)
+        };
+        let rows_before = self.world.rows.clone();
+        let audience_before: Vec<(UserId, bool)> = self.mirrors.iter().map(|m| (m.user_id, m.is_in)).collect();
+        match self.world.call(by, call.clone()) {
+            Ok(outcome) => {
+                self.accepted += 1;
+                self.check_ids(&outcome);
+                self.check_audiences(&outcome, &rows_before);
+                self.deliver(&outcome);
+            }
+            Err(error) => assert!((400..500).contains(&error.status), "{call:?}: {error}"),
+        }
+        for (mirror, (_, was_in)) in self.mirrors.iter().zip(audience_before) {
+            assert!(was_in || !mirror.is_in, "nobody comes back unasked");
+        }
+        self.rejoin();
+        self.check_state(&call);
+    }
+
+    /// A refused call and a write that was lost both leave what the rows say.
+    fn reload(&mut self) {
+        self.world.reload();
+        let old = std::mem::take(&mut self.mirrors);
+        for mirror in old.into_iter().filter(|mirror| mirror.is_in) {
+            self.subscribe(mirror.user_id, None);
+            assert_eq!(self.mirrors.last().expect("the new one").channels, mirror.channels, "a reload changes nothing");
+        }
+    }
+
+    /// Sessions of members who came back subscribe again.
+    fn rejoin(&mut self) {
+        self.mirrors.retain(|mirror| mirror.is_in);
+        for user in PEOPLE {
+            if self.world.core.is_member(user) && self.mirrors.iter().all(|m| m.user_id != user) {
+                self.subscribe(user, None);
+            }
+        }
+    }
+
+    fn check_ids(&mut self, outcome: &Outcome) {
+        for dispatch in &outcome.dispatches {
+            let Event::MessageCreate(event) = &*dispatch.event else { continue };
+            let newest = self.newest.entry(event.message.channel_id).or_default();
+            assert!(event.message.id >= *newest, "ids of a channel grow");
+            *newest = event.message.id;
+        }
+    }
+
+    /// No event goes to somebody who does not see its channel; none of them is left out.
+    fn check_audiences(&self, outcome: &Outcome, before: &Rows) {
+        let (rows, now) = (&self.world.rows, self.world.now);
+        for dispatch in &outcome.dispatches {
+            let Audience::Subscribers(ids) = &dispatch.audience else { panic!("guilds know their sessions") };
+            assert!(!ids.is_empty() && ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+            let users = ids.iter().map(|id| self.mirrors.iter().find(|m| m.id == *id).expect("a session").user_id);
+            let (channel, at) = match &*dispatch.event {
+                Event::ChannelCreate(c) | Event::ChannelUpdate(c) => (c.id, rows),
+                Event::ChannelDelete(c) => (c.id, before),
+                // An invite ends with its channel, while that is still seen.
+                Event::InviteDelete(e) => (e.channel_id, before),
+                other => match channel_of(other) {
+                    Some(channel) => (channel, rows),
+                    None => continue,
+                },
+            };
+            for user in users.clone() {
+                assert!(sees(at, now, user, channel), "{user} gets {} of {channel}", dispatch.event.name());
+            }
+            if matches!(&*dispatch.event, Event::MessageCreate(_) | Event::MessageUpdate(_) | Event::MessageDelete(_)) {
+                let missing =
+                    self.mirrors.iter().filter(|m| sees(rows, now, m.user_id, channel) && !ids.contains(&m.id));
+                assert_eq!(missing.count(), 0, "everybody who sees it gets it");
+            }
+        }
+    }
+
+    fn deliver(&mut self, outcome: &Outcome) {
+        for mirror in &mut self.mirrors {
+            for event in events_for(outcome, mirror.id) {
+                mirror.take(&event);
+            }
+        }
+    }
+
+    fn check_state(&self, call: &Call) {
+        let (rows, now) = (&self.world.rows, self.world.now);
+        for user in PEOPLE {
+            for channel in rows.channels.keys() {
+                let cached = self.world.core.permissions_in(now, user, *channel);
+                assert_eq!(cached, plain_permissions(rows, now, user, *channel), "{user} in {channel} after {call:?}");
+            }
+        }
+        for mirror in &self.mirrors {
+            let seen: BTreeMap<_, _> = rows
+                .channels
+                .values()
+                .filter(|channel| sees(rows, now, mirror.user_id, channel.id))
+                .map(|channel| (channel.id, plain(channel)))
+                .collect();
+            assert_eq!(mirror.channels, seen, "what {} knows after {call:?}", mirror.user_id);
+        }
+    }
+}
+
+#[test]
+fn random_calls_keep_every_promise() {
+    let mut accepted = 0;
+    for seed in 0..60 {
+        let mut run = Run::new(seed);
+        for _ in 0..250 {
+            run.step();
+        }
+        accepted += run.accepted;
+    }
+    // A generator that is refused everything proves nothing.
+    assert!(accepted > 6_000, "only {accepted} calls were accepted");
+}
+
+#[test]
+fn no_text_upsets_the_reader_of_mentions() {
+    let mut rng = Rng(7);
+    let parts = ["<", "@", "!", "&", ">", "1", "é", "👍", "<@", "<@&", "@everyone", "99999999999999999999", "`"];
+    for _ in 0..20_000 {
+        let text: String = (0..rng.below(12)).map(|_| rng.pick(&parts)).collect();
+        let found = rookery_guild::Mentions::parse(&text);
+        assert_eq!(found.everyone, text.contains("@everyone"));
+        for id in &found.users {
+            assert!(
+                text.contains(&format!("<@{id}>"))
+                    || text.contains(&format!("<@!{id}>"))
+                    || text.contains(id.to_string().trim_start_matches('0')),
+                "{text}"
+            );
+        }
+    }
+}
