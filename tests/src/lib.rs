@@ -15,7 +15,7 @@ mod shared;
 pub use answer::Answer;
 pub use gateway::{Arrival, Gateway, intents};
 pub use lines::Lines;
-pub use people::{PASSWORD, Person, Seed};
+pub use people::{PASSWORD, Person, Seed, http_client};
 pub use process::{Ended, Process, run};
 pub use proxy::Proxy;
 pub use rookery::Rookery;

@@ -25,7 +25,7 @@ impl Person {
     /// A person with their token.
     pub fn new(api: &str, id: &str, token: &str) -> Self {
         Self {
-            http: client(),
+            http: http_client(),
             api: format!("{api}/v10"),
             authorization: Some(token.to_owned()),
             id: id.into(),
@@ -138,8 +138,8 @@ impl Person {
     }
 }
 
-/// A client of its own: connections belong to the runtime of one test.
-fn client() -> reqwest::Client {
+/// An HTTP client of its own: connections belong to the runtime of one test.
+pub fn http_client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Fails only if there is one already.

@@ -12,7 +12,8 @@ use crate::PATIENCE;
 
 /// The binary under test, as `cargo xtask test` built it.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("ROOKERY_BIN").context("ROOKERY_BIN is not set: run the tests by `cargo xtask test`")?;
+    let path =
+        std::env::var_os("ROOKERY_BIN").context("ROOKERY_BIN is not set: run the tests by `cargo xtask test`")?;
     Ok(path.into())
 }
 

@@ -17,7 +17,10 @@ pub struct Rookery {
 impl Rookery {
     /// Starts `rookery dev` on a data folder, all ports free ones, and waits for its ready file.
     pub async fn start(data_dir: &Path, extra: &[&str]) -> anyhow::Result<Self> {
-        Ok(Self { process: Process::start(data_dir, Self::args(data_dir, extra)).await?, data_dir: data_dir.to_owned() })
+        Ok(Self {
+            process: Process::start(data_dir, Self::args(data_dir, extra)).await?,
+            data_dir: data_dir.to_owned(),
+        })
     }
 
     /// The arguments with which [`Rookery::start`] starts it.

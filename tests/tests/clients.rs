@@ -28,7 +28,8 @@ impl Setting {
         let folder = tempfile::tempdir()?;
         let (proxy, target) = Proxy::start().await?;
         let public_url = format!("gateway.public_url=ws://{}", proxy.address);
-        let rookery = Rookery::start(&folder.path().join("data"), &["--set", &public_url, "--set", "limits=off"]).await?;
+        let rookery =
+            Rookery::start(&folder.path().join("data"), &["--set", &public_url, "--set", "limits=off"]).await?;
         target.send_replace(Some(rookery.address("gateway")?.trim_start_matches("ws://").parse()?));
 
         let api = rookery.api()?;
@@ -93,10 +94,8 @@ async fn talk(setting: &Setting, bot: &mut Lines) -> anyhow::Result<()> {
 
     person.say(channel_id, "delete").await?;
     bot.done("delete").await?;
-    let (status, error) = setting
-        .person
-        .send(reqwest::Method::GET, &format!("/channels/{channel_id}/messages/{reply_id}"), None)
-        .await?;
+    let (status, error) =
+        setting.person.send(reqwest::Method::GET, &format!("/channels/{channel_id}/messages/{reply_id}"), None).await?;
     ensure!(status == 404 && error["code"] == 10008, "{status} {error}");
 
     for n in 0..9 {
@@ -147,7 +146,9 @@ fn skipped() -> bool {
 }
 
 fn variable(name: &str) -> anyhow::Result<PathBuf> {
-    Ok(std::env::var_os(name).with_context(|| format!("{name} is not set: run the tests by `cargo xtask test`"))?.into())
+    Ok(std::env::var_os(name)
+        .with_context(|| format!("{name} is not set: run the tests by `cargo xtask test`"))?
+        .into())
 }
 
 fn source(path: &str) -> PathBuf {
