@@ -18,10 +18,12 @@ fn depth(value: &Value) -> usize {
 
 fuzz_target!(|bytes: &[u8]| {
     drive::drive(Encoding::Json, bytes);
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+    let Ok(text) = std::str::from_utf8(bytes) else {
         assert!(ClientPayload::decode(Encoding::Json, Frame::Binary(bytes)).is_err());
         return;
     };
+    // A payload may hold, where nobody looks, what no value can: numbers out of range, deep nesting.
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return };
     // Written anew, so that a key that stands twice stands once.
     let text = value.to_string();
     let Ok(payload) = ClientPayload::decode(Encoding::Json, Frame::Text(&text)) else { return };
