@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The budget is counted in pieces of this size, so that it fits a semaphore's counter.
 const BUDGET_UNIT_BYTES: usize = 1 << 10;
-/// How long a body that is refused is still read, so that its sender sees the answer instead of a reset.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long a body that is refused is still read.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// Why a body could not be had.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,11 +56,29 @@ impl BodyReader {
             let read = self.read_within_cap(&mut body);
             tokio::time::timeout(self.timeout, read).await.unwrap_or(Err(BodyError::TimedOut))
         };
-        // One that waits for a 100 has sent nothing yet, and reading on would ask for it.
-        if matches!(result, Err(BodyError::TooLarge)) && !expects_continue {
-            drain(body, self.max_bytes.saturating_mul(4)).await;
+        if matches!(result, Err(BodyError::TooLarge)) {
+            self.discard(body, expects_continue).await;
         }
         result
+    }
+
+    /// Reads a body that nobody wants for a little while, so that its sender sees the answer instead of a reset.
+    pub async fn discard(&self, mut body: Incoming, expects_continue: bool) {
+        // One that waits for a 100 has sent nothing yet, and reading would ask for it.
+        if expects_continue {
+            return;
+        }
+        let reading = async {
+            let mut left = self.max_bytes.saturating_mul(4);
+            while let Some(Ok(frame)) = body.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Whether it came to an end or not, the answer follows now.
+        let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
     }
 
     async fn read_within_cap(&self, body: &mut Incoming) -> Result<HeldBody, BodyError> {
@@ -102,18 +120,4 @@ impl BodyReader {
         }
         Ok(())
     }
-}
-
-async fn drain(mut body: Incoming, max_bytes: usize) {
-    let reading = async {
-        let mut left = max_bytes;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    // Whether it came to an end or not, the answer follows now.
-    let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
 }

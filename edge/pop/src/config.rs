@@ -151,6 +151,8 @@ impl Default for ConnectionLimits {
 pub struct ComponentLimits {
     /// Linear memory of one instance.
     pub max_memory_bytes: usize,
+    /// An instance that has grown beyond this is replaced after its request: linear memory never shrinks.
+    pub max_idle_memory_bytes: usize,
     /// Time that an instance may compute for one request, waiting for the region not counted.
     pub max_compute_ms: u64,
     /// Requests after which an instance is replaced; bounds what a leak in the component can add up to.
@@ -165,6 +167,7 @@ impl Default for ComponentLimits {
     fn default() -> Self {
         Self {
             max_memory_bytes: 64 << 20,
+            max_idle_memory_bytes: 16 << 20,
             max_compute_ms: 1_000,
             max_requests_per_instance: 10_000,
             idle_timeout_ms: 30_000,

@@ -55,9 +55,9 @@ pub(crate) fn overloaded(what: &'static str) {
 }
 
 /// The component failed a request.
-pub(crate) fn component_failed(fault: &Fault, last_words: bytes::Bytes) {
+pub(crate) fn component_failed(fault: &Fault, last_words: &[u8]) {
     counter!("rookery_pop_component_faults_total", "kind" => fault.kind()).increment(1);
-    let last_words = String::from_utf8_lossy(&last_words);
+    let last_words = String::from_utf8_lossy(last_words);
     tracing::error!(%fault, last_words = last_words.trim_end(), "the component failed a request");
 }
 

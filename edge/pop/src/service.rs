@@ -67,7 +67,10 @@ impl Service {
                 request_id = Some(id);
                 self.run_api(parts, body, client, id).await
             }
-            (None, Target::Bulk) => bulk(),
+            (None, Target::Bulk) => {
+                self.bodies.discard(body, expects_continue(&parts)).await;
+                bulk()
+            }
             (None, Target::Preflight) => cors::preflight(&parts.headers),
             (None, Target::StatusPage) => self.status_page.response(),
             (None, Target::Nothing) => error_reply::error(ErrorCode::NotFound),
@@ -79,8 +82,7 @@ impl Service {
     }
 
     async fn run_api(&self, parts: Parts, body: Incoming, client: IpAddr, id: Uuid) -> ApiResponse {
-        let expects_continue = parts.headers.contains_key(header::EXPECT);
-        let body = match self.bodies.read(body, expects_continue).await {
+        let body = match self.bodies.read(body, expects_continue(&parts)).await {
             Ok(body) => body,
             Err(error) => return refuse_body(&error),
         };
@@ -96,6 +98,10 @@ impl Service {
             failure.into()
         })
     }
+}
+
+fn expects_continue(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::EXPECT)
 }
 
 /// The seam for bulk bytes: they will be authorised by the API and streamed past the component to the region. Until

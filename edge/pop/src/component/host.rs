@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use wasmtime::StoreLimits;
+use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
@@ -39,7 +39,7 @@ pub(super) struct HostState {
     http: WasiHttpCtx,
     hooks: NoOutgoingRequests,
     pub table: ResourceTable,
-    pub limits: StoreLimits,
+    pub memory: MemoryCap,
     pub stderr: MemoryOutputPipe,
     /// Ticks that the current request may still compute.
     pub ticks_left: u64,
@@ -51,14 +51,14 @@ pub(super) struct HostState {
 }
 
 impl HostState {
-    pub fn new(limits: StoreLimits, max_calls: u32, region: Arc<dyn RegionClient>, api_config: Arc<[u8]>) -> Self {
+    pub fn new(memory: MemoryCap, max_calls: u32, region: Arc<dyn RegionClient>, api_config: Arc<[u8]>) -> Self {
         let stderr = MemoryOutputPipe::new(MAX_STDERR_BYTES);
         Self {
             wasi: WasiCtx::builder().stderr(stderr.clone()).build(),
             http: WasiHttpCtx::new(),
             hooks: NoOutgoingRequests,
             table: ResourceTable::new(),
-            limits,
+            memory,
             stderr,
             ticks_left: 0,
             context: None,
@@ -66,6 +66,30 @@ impl HostState {
             region,
             api_config,
         }
+    }
+}
+
+/// How much linear memory an instance has, and may have.
+#[derive(Debug)]
+pub(super) struct MemoryCap {
+    /// What it has. Linear memory never shrinks.
+    pub bytes: usize,
+    /// What it may have.
+    pub max_bytes: usize,
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(&mut self, _now: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.max_bytes;
+        if allowed {
+            self.bytes = desired;
+        }
+        Ok(allowed)
+    }
+
+    /// Tables do not grow beyond what the engine sets aside for each.
+    fn table_growing(&mut self, _now: usize, _desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
     }
 }
 

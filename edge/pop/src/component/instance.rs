@@ -27,6 +27,9 @@ type Outcome = Result<Response<HyperOutgoingBody>, ErrorCode>;
 /// What went wrong in an instance.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
+    /// No instance could be made.
+    #[error("no instance of the component could be made: {0:#}")]
+    NotMade(wasmtime::Error),
     /// A trap: a panic, the compute budget, the memory cap, a broken rule of the component model.
     #[error("the component trapped: {0:#}")]
     Trap(wasmtime::Error),
@@ -45,6 +48,7 @@ impl Fault {
     /// The name in metric labels.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::NotMade(_) => "not_made",
             Self::Trap(_) => "trap",
             Self::NoResponse => "no_response",
             Self::Failed(_) => "failed",

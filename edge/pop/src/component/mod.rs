@@ -12,6 +12,7 @@ mod ticker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rookery_edge_engine::{EngineError, PoolLimits, host_engine};
 use wasmtime::component::Component;
@@ -90,19 +91,21 @@ impl ComponentHandler {
     async fn answer(&self, request: ApiRequest, context: Arc<CallContext>) -> Result<ApiResponse, HandleError> {
         let _place = self.admission.enter().await?;
         let deadline = context.deadline();
-        let mut instance = self.pool.take().await?;
+        let mut instance = self.pool.take().await.map_err(|fault| failed(&fault, &Bytes::new()))?;
         match tokio::time::timeout_at(deadline, instance.answer(request, context)).await {
             Ok(Ok(response)) => {
                 self.pool.give_back(instance);
                 Ok(response)
             }
-            Ok(Err(fault)) => {
-                events::component_failed(&fault, instance.last_words());
-                Err(HandleError::Failed(fault.to_string()))
-            }
+            Ok(Err(fault)) => Err(failed(&fault, &instance.last_words())),
             Err(_) => Err(HandleError::DeadlineExceeded),
         }
     }
+}
+
+fn failed(fault: &Fault, last_words: &Bytes) -> HandleError {
+    events::component_failed(fault, last_words);
+    HandleError::Failed(fault.to_string())
 }
 
 impl Drop for ComponentHandler {

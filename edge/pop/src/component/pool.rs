@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rookery_edge_engine::EPOCH_TICK_MS;
 use wasmtime::component::Component;
-use wasmtime::{Engine, Store, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::host::{self, HostState};
-use super::instance::Instance;
+use super::host::{self, HostState, MemoryCap};
+use super::instance::{Fault, Instance};
 use crate::api_config::ApiConfig;
 use crate::config::PopConfig;
-use crate::handler::HandleError;
 use crate::{RegionClient, events};
 
 /// Makes, keeps and retires instances.
@@ -27,6 +26,7 @@ pub(super) struct InstancePool {
     region: Arc<dyn RegionClient>,
     api_config: Arc<ApiConfig>,
     max_memory_bytes: usize,
+    max_idle_memory_bytes: usize,
     ticks_per_request: u64,
     requests_per_instance: u32,
     max_calls: u32,
@@ -49,6 +49,7 @@ impl InstancePool {
             region,
             api_config,
             max_memory_bytes: config.component.max_memory_bytes,
+            max_idle_memory_bytes: config.component.max_idle_memory_bytes,
             ticks_per_request: config.component.max_compute_ms.div_ceil(EPOCH_TICK_MS),
             requests_per_instance: config.component.max_requests_per_instance,
             max_calls: config.component.max_calls_per_request,
@@ -57,21 +58,22 @@ impl InstancePool {
     }
 
     /// An instance for one request: the one used last, whose memory is warmest, or a new one.
-    pub async fn take(&self) -> Result<Instance, HandleError> {
+    pub async fn take(&self) -> Result<Instance, Fault> {
         let generation = self.api_config.generation();
         loop {
             let idle = self.idle.lock().pop();
             match idle {
                 Some(instance) if instance.generation == generation => return Ok(instance),
                 Some(_outdated) => {}
-                None => return self.instantiate().await.map_err(|error| HandleError::Failed(format!("{error:#}"))),
+                None => return self.instantiate().await.map_err(Fault::NotMade),
             }
         }
     }
 
     /// Takes an instance back after a request that went well.
     pub fn give_back(&self, mut instance: Instance) {
-        if instance.is_reusable(self.api_config.generation()) {
+        let memory_bytes = instance.store.data().memory.bytes;
+        if memory_bytes <= self.max_idle_memory_bytes && instance.is_reusable(self.api_config.generation()) {
             instance.idle_since = Instant::now();
             self.idle.lock().push(instance);
         }
@@ -92,10 +94,10 @@ impl InstancePool {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance> {
         let settings = self.api_config.current();
-        let limits = StoreLimitsBuilder::new().memory_size(self.max_memory_bytes).build();
-        let state = HostState::new(limits, self.max_calls, Arc::clone(&self.region), settings.cbor);
+        let memory = MemoryCap { bytes: 0, max_bytes: self.max_memory_bytes };
+        let state = HostState::new(memory, self.max_calls, Arc::clone(&self.region), settings.cbor);
         let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut store| {
             let state = store.data_mut();
             if state.ticks_left == 0 {

@@ -91,7 +91,7 @@ async fn all_bodies_together_are_bounded() {
 #[tokio::test]
 async fn a_multipart_body_is_honestly_refused() {
     let pop = start(|_| {}).await;
-    let mut upload = request(Method::POST, "/api/v10/channels/1/messages", "--x--");
+    let mut upload = request(Method::POST, "/api/v10/channels/1/messages", vec![b'x'; 2 << 20]);
     upload.headers_mut().insert("content-type", "multipart/form-data; boundary=x".parse().unwrap());
     let answer = pop.send(upload).await;
     assert_eq!(answer.status, 415);

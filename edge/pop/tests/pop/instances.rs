@@ -28,6 +28,16 @@ async fn an_instance_that_leaks_resources_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_instance_that_grew_large_is_replaced() {
+    let pop = start(|_| {}).await;
+    assert_eq!(pop.get("/api/grow").await.text(), "1");
+    assert_eq!(pop.get("/api/count").await.text(), "1");
+    let pop = start(|config| config.component.max_idle_memory_bytes = 32 << 20).await;
+    assert_eq!(pop.get("/api/grow").await.text(), "1");
+    assert_eq!(pop.get("/api/count").await.text(), "2");
+}
+
+#[tokio::test]
 async fn an_idle_instance_is_given_back() {
     let pop = start(|config| config.component.idle_timeout_ms = 40).await;
     assert_eq!(pop.get("/api/count").await.text(), "1");

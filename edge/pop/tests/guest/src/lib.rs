@@ -67,6 +67,10 @@ impl Guest for Component {
                 panic!("after the response");
             }
             "fail" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(None))),
+            "grow" => {
+                drop(std::hint::black_box(vec![1_u8; 24 << 20]));
+                answer(out, 200, taken.to_string().as_bytes());
+            }
             "leak" => {
                 std::mem::forget(Fields::new());
                 answer(out, 200, taken.to_string().as_bytes());
