@@ -182,8 +182,8 @@ macro_rules! reads {
 impl Engine for FaultEngine {
     fn submit(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
         match self.fate() {
-            Fate::Busy => return Err(StoreError::Busy),
-            Fate::Lost => return Ok(Commit::from_future(async { unknown() })),
+            Fate::Busy => Err(StoreError::Busy),
+            Fate::Lost => Ok(Commit::from_future(async { unknown() })),
             fate => {
                 let commit = self.inner.submit(batch.clone())?;
                 self.note(|| Late::Batch(batch));

@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(parts.kind(), Some(2));
         assert_eq!(parts.text(), Some("🦀"));
         assert_eq!(parts.tail(), b"rest");
-        assert_eq!(Parts::of(b"", Table::Reactions).is_none(), true);
+        assert!(Parts::of(b"", Table::Reactions).is_none());
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Engine for EmbeddedEngine {
     }
 
     fn id_ceiling(&self) -> Answer<'_, u64> {
-        self.few(|db| leases::id_ceiling(db))
+        self.few(leases::id_ceiling)
     }
 
     fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {

@@ -4,6 +4,8 @@
 //! here may ask for more than the interface promises: no isolation between rows of a batch, no order between writers
 //! that do not wait for each other.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what tests share fails and prints like a test")]
+
 mod accounts;
 mod channels;
 mod faults;
