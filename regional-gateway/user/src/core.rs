@@ -107,10 +107,16 @@ impl UserCore {
     }
 
     /// The sessions that get an event which is the user's own or a DM's. Keeps the DM list.
+    ///
+    /// A DM's owner announces the DM to whoever may have closed it; those who did not hear nothing of that, and bots
+    /// are never told of DMs before the first message, as the API has it since version 8.
     pub fn deliver(&mut self, event: &Event) -> Vec<SubscriberId> {
         match event {
             Event::ChannelCreate(channel) if channel.guild_id.is_none() => {
-                self.dms.insert(channel.id);
+                let is_new = self.dms.insert(channel.id);
+                if !is_new || self.is_bot {
+                    return Vec::new();
+                }
             }
             Event::ChannelDelete(channel) if channel.guild_id.is_none() => {
                 self.dms.remove(&channel.id);
