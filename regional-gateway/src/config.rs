@@ -125,7 +125,7 @@ impl RegionConfig {
     /// Takes every limit of rate away, for load tests; sizes stay.
     pub fn lift_rate_limits(&mut self) {
         self.rest.enabled = false;
-        self.gateway.identify_per_day = u32::MAX;
+        self.gateway.identify_per_day = None;
         self.gateway.identify_concurrency = u32::MAX;
         self.gateway.sessions_per_user = usize::MAX;
         self.gateway.session.rate_events = None;

@@ -22,7 +22,7 @@ use crate::gateway::starts::{SessionStarts, StartsLeft};
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::operator_secret::OperatorSecret;
-use crate::owners::Owners;
+use crate::owners::{GuildHandle, Owners};
 use crate::rate_limit::RateLimiter;
 
 /// What a region is made with.
@@ -121,24 +121,27 @@ impl Region {
     pub async fn user_updated(&self, account: &Account) {
         let user_id = account.user.id;
         self.owners.deliver_to_user(user_id, Event::UserUpdate(Box::new(account.current_user())));
-        match self.guilds_of(user_id).await {
-            Ok(guilds) => {
+        match self.places_of(user_id).await {
+            Ok(places) => {
                 let user = Arc::new(account.user.clone());
-                for guild in guilds {
-                    guild.user_updated(Arc::clone(&user));
+                for place in places {
+                    place.user_updated(Arc::clone(&user));
                 }
             }
             Err(error) => tracing::warn!(%error, "guilds that are loaded do not hear of a changed user"),
         }
     }
 
-    async fn guilds_of(&self, user_id: UserId) -> Result<Vec<crate::owners::GuildHandle>, ApiError> {
-        let ids = self.store.guilds_of_user(user_id).await.map_err(from_store)?;
-        let mut guilds = Vec::with_capacity(ids.len());
-        for id in ids {
-            guilds.push(self.owners.guild(id).await?);
+    /// The owners of everything that knows the user by name.
+    async fn places_of(&self, user_id: UserId) -> Result<Vec<GuildHandle>, ApiError> {
+        let mut places = Vec::new();
+        for id in self.store.guilds_of_user(user_id).await.map_err(from_store)? {
+            places.push(self.owners.guild(id).await?);
         }
-        Ok(guilds)
+        for id in self.store.dms_of_user(user_id).await.map_err(from_store)? {
+            places.push(self.owners.dm(id).await?);
+        }
+        Ok(places)
     }
 
     /// Tells those outside of a guild what happened to them; for outcomes that no owner handled, such as a new guild's.

@@ -110,7 +110,11 @@ fn granted(flags: u64) -> Intents {
     pairs.into_iter().filter(|(_, bits)| flags & bits != 0).map(|(intent, _)| intent).collect()
 }
 
+/// Looks again, now that a revocation or a drain would find the session.
 async fn still_valid(region: &Region, identity: &Identity) -> Result<(), Refusal> {
+    if region.draining.is_cancelled() {
+        return Err(Refusal::Close(CloseCode::UnknownError));
+    }
     let account = region.accounts.get(identity.user_id()).await?.ok_or(ApiError::from(ErrorCode::Unauthorized))?;
     if account.token_epoch == identity.epoch && !account.revoked_devices.contains(&identity.device) {
         Ok(())

@@ -7,7 +7,7 @@ use rookery_guild::Effect;
 use rookery_model::gateway::Event;
 use rookery_model::{ChannelId, MessageId, UserId};
 use rookery_session::Payload;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::user::command::UserCommand;
@@ -19,7 +19,13 @@ const USERS_AT_ONCE: usize = 64;
 
 /// The queue of mentions; counting loads their users' owners, which takes longer than the message may wait.
 pub struct Carrier {
-    mentions: mpsc::Sender<Mentions>,
+    jobs: mpsc::Sender<Job>,
+}
+
+enum Job {
+    Mentions(Mentions),
+    /// Answered when everything before it is done.
+    Flush(oneshot::Sender<()>),
 }
 
 struct Mentions {
@@ -31,27 +37,44 @@ struct Mentions {
 impl Carrier {
     /// Starts the worker; it ends with the owners.
     pub fn start(shared: Weak<Shared>) -> Self {
-        let (mentions, mut queue) = mpsc::channel::<Mentions>(MENTIONS_WAITING);
+        let (jobs, mut queue) = mpsc::channel(MENTIONS_WAITING);
         tokio::spawn(async move {
             while let Some(job) = queue.recv().await {
                 let Some(shared) = shared.upgrade() else { return };
-                stream::iter(job.user_ids)
-                    .for_each_concurrent(USERS_AT_ONCE, |id| count(&shared, id, job.channel_id, job.message_id))
-                    .await;
+                match job {
+                    Job::Mentions(mentions) => count_all(&shared, mentions).await,
+                    Job::Flush(done) => drop(done.send(())),
+                }
             }
         });
-        Self { mentions }
+        Self { jobs }
     }
+
+    /// Waits until everything that was handed over is done.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.jobs.send(Job::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+}
+
+async fn count_all(shared: &Arc<Shared>, mentions: Mentions) {
+    let Mentions { channel_id, message_id, user_ids } = mentions;
+    stream::iter(user_ids)
+        .for_each_concurrent(USERS_AT_ONCE, |user_id| count(shared, user_id, channel_id, message_id))
+        .await;
 }
 
 /// Lets the user's owner count a mention, waiting while it has too much to do.
 async fn count(shared: &Arc<Shared>, user_id: UserId, channel_id: ChannelId, message_id: MessageId) {
     const ATTEMPTS: u32 = 6;
     for attempt in 0..ATTEMPTS {
-        let (done, counted) = tokio::sync::oneshot::channel();
+        let (done, counted) = oneshot::channel();
         match shared.send_user(user_id, UserCommand::Mentioned { channel_id, message_id, done }) {
             // Waited for, so that the work at hand is bounded.
-            Ok(()) => return drop(counted.await),
+            Ok(()) if counted.await.is_ok() => return,
+            Ok(()) => break,
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10 << attempt)).await,
         }
     }
@@ -75,7 +98,8 @@ impl Shared {
             }
             Effect::Mentioned { channel_id, message_id, user_ids } => {
                 let count = user_ids.len() as u64;
-                if self.carrier.mentions.try_send(Mentions { channel_id, message_id, user_ids }).is_err() {
+                let job = Job::Mentions(Mentions { channel_id, message_id, user_ids });
+                if self.carrier.jobs.try_send(job).is_err() {
                     metrics::counter!("rookery_mentions_dropped_total").increment(count);
                 }
             }

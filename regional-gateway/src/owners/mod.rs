@@ -219,6 +219,7 @@ impl Owners {
 
     /// Takes no more commands, and returns when everything that was taken is durable and answered.
     pub async fn stop(&self) {
+        self.shared.carrier.flush().await;
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.stop.cancel();
         self.shared.tasks.close();

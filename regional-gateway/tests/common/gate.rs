@@ -1,0 +1,195 @@
+//! A store whose commits a test holds back or fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rookery_core_db::engine::Answer;
+use rookery_core_db::{
+    Commit, Engine, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey, Write,
+};
+use rookery_model::channel::Channel;
+use rookery_model::guild::{BanRow, GuildProperties};
+use rookery_model::invite::InviteRow;
+use rookery_model::member::MemberRow;
+use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::role::Role;
+use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState};
+use rookery_model::user::{Account, Application};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use tokio::sync::watch;
+
+pub struct Gate {
+    inner: Arc<dyn Engine>,
+    held: watch::Sender<bool>,
+    /// Batches are lost: never written, and the commit says that nobody knows.
+    losing: AtomicBool,
+    refusing: AtomicBool,
+}
+
+impl Gate {
+    pub fn new(inner: Arc<dyn Engine>) -> Self {
+        Self {
+            inner,
+            held: watch::Sender::new(false),
+            losing: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
+        }
+    }
+    /// From now on commits resolve only after [`Self::open`].
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+    pub fn open(&self) {
+        self.held.send_replace(false);
+    }
+    pub fn lose(&self, losing: bool) {
+        self.losing.store(losing, Ordering::SeqCst);
+    }
+    /// As when the disk is full.
+    pub fn refuse(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::SeqCst);
+    }
+}
+
+impl Engine for Gate {
+    fn submit(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
+        if self.refusing.load(Ordering::SeqCst) {
+            return Ok(Commit::from_future(async { Err(StoreError::Unwritable("no room".into())) }));
+        }
+        let commit = if self.losing.load(Ordering::SeqCst) { None } else { Some(self.inner.submit(batch)?) };
+        let mut held = self.held.subscribe();
+        Ok(Commit::from_future(async move {
+            held.wait_for(|held| !held).await.ok();
+            match commit {
+                Some(commit) => commit.await,
+                None => Err(StoreError::Unknown("lost".into())),
+            }
+        }))
+    }
+    fn claim(&self, key: UniqueKey, value: u64) -> Answer<'_, Result<(), u64>> {
+        self.inner.claim(key, value)
+    }
+    fn raise_id_ceiling(&self, ceiling_ms: u64) -> Answer<'_, ()> {
+        self.inner.raise_id_ceiling(ceiling_ms)
+    }
+    fn health(&self) -> StoreHealth {
+        if self.refusing.load(Ordering::SeqCst) {
+            return StoreHealth::unwritable("no room");
+        }
+        self.inner.health()
+    }
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+    fn close(&self) -> Answer<'_, ()> {
+        self.inner.close()
+    }
+    fn unique<'a>(&'a self, key: &'a UniqueKey) -> Answer<'a, Option<u64>> {
+        self.inner.unique(key)
+    }
+    fn id_ceiling(&self) -> Answer<'_, u64> {
+        self.inner.id_ceiling()
+    }
+    fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {
+        self.inner.operation(id)
+    }
+    fn accounts<'a>(&'a self, ids: &'a [UserId]) -> Answer<'a, Vec<Account>> {
+        self.inner.accounts(ids)
+    }
+    fn application(&self, id: ApplicationId) -> Answer<'_, Option<Application>> {
+        self.inner.application(id)
+    }
+    fn applications_of(&self, owner: UserId) -> Answer<'_, Vec<Application>> {
+        self.inner.applications_of(owner)
+    }
+    fn guild(&self, id: GuildId) -> Answer<'_, Option<GuildProperties>> {
+        self.inner.guild(id)
+    }
+    fn guild_channels(&self, id: GuildId) -> Answer<'_, Vec<Channel>> {
+        self.inner.guild_channels(id)
+    }
+    fn guild_roles(&self, id: GuildId) -> Answer<'_, Vec<Role>> {
+        self.inner.guild_roles(id)
+    }
+    fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
+        self.inner.guild_members_page(id, after, limit)
+    }
+    fn member(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<MemberRow>> {
+        self.inner.member(guild_id, user_id)
+    }
+    fn guilds_of_user(&self, user_id: UserId) -> Answer<'_, Vec<GuildId>> {
+        self.inner.guilds_of_user(user_id)
+    }
+    fn ban(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<BanRow>> {
+        self.inner.ban(guild_id, user_id)
+    }
+    fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
+        self.inner.bans_page(guild_id, after, limit)
+    }
+    fn invite<'a>(&'a self, code: &'a str) -> Answer<'a, Option<InviteRow>> {
+        self.inner.invite(code)
+    }
+    fn guild_invites(&self, guild_id: GuildId) -> Answer<'_, Vec<InviteRow>> {
+        self.inner.guild_invites(guild_id)
+    }
+    fn channel(&self, id: ChannelId) -> Answer<'_, Option<Channel>> {
+        self.inner.channel(id)
+    }
+    fn dm(&self, id: ChannelId) -> Answer<'_, Option<DmRow>> {
+        self.inner.dm(id)
+    }
+    fn dms_of_user(&self, user_id: UserId) -> Answer<'_, Vec<ChannelId>> {
+        self.inner.dms_of_user(user_id)
+    }
+    fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
+        self.inner.read_states(user_id)
+    }
+    fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>> {
+        self.inner.read_state(user_id, channel_id)
+    }
+    fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
+        self.inner.message(channel_id, id)
+    }
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
+        self.inner.messages(channel_id, range, limit)
+    }
+    fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
+        self.inner.last_message_id(channel_id)
+    }
+    fn messages_of_author(
+        &self,
+        author_id: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ChannelId, MessageId)>> {
+        self.inner.messages_of_author(author_id, before, limit)
+    }
+    fn reaction_counts<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<ReactionCountRow>> {
+        self.inner.reaction_counts(channel_id, message_ids)
+    }
+    fn own_reactions<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+        user_id: UserId,
+    ) -> Answer<'a, Vec<OwnReaction>> {
+        self.inner.own_reactions(channel_id, message_ids, user_id)
+    }
+    fn reactions_of<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: &'a ReactionEmoji,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<UserId>> {
+        self.inner.reactions_of(channel_id, message_id, emoji, after, limit)
+    }
+    fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
+        self.inner.pins(channel_id)
+    }
+}

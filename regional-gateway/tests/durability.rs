@@ -1,0 +1,124 @@
+//! Acknowledged means durable; what is seen is stored, in the same order.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ALL_PRIVILEGED, World, message};
+use rookery_core_db::MessageRange;
+use rookery_model::call::{Call, Reply};
+use rookery_region::operations::OperationContext;
+
+#[tokio::test]
+async fn nothing_is_told_before_it_is_durable() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    let mut client = world.online(&bot).await;
+    world.gate.hold();
+    let mut send = Box::pin(world.send(&ann, guild.channel, "soon"));
+    let waited = tokio::time::timeout(Duration::from_millis(50), &mut send).await;
+    assert!(waited.is_err(), "not durable, not acknowledged");
+    // A heartbeat's answer overtakes nothing: had the event been sent, it would be here.
+    client.beat().await;
+    // Reads of the same guild are answered, without a wait for the writes of others.
+    let owner = world.region().owners.guild(guild.id).await.unwrap();
+    assert_eq!(owner.query(rookery_guild::GuildCore::member_count).await.unwrap(), 2);
+    world.gate.open();
+    let id = send.await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["id"], id.to_string());
+}
+
+#[tokio::test]
+async fn a_lost_write_is_refused_unseen_and_the_guild_goes_on() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    let mut client = world.online(&bot).await;
+    world.send(&ann, guild.channel, "before").await.unwrap();
+    client.expect("MESSAGE_CREATE").await;
+    world.gate.lose(true);
+    world.gate.hold();
+    let sends = futures_util::future::join_all((0..10).map(|_| world.send(&ann, guild.channel, "lost")));
+    let opens = async {
+        // All ten are decided before the first of them fails.
+        tokio::task::yield_now().await;
+        world.gate.open();
+    };
+    let (results, ()) = tokio::join!(sends, opens);
+    for result in results {
+        assert_eq!(result.unwrap_err().status, 503);
+    }
+    world.gate.lose(false);
+    // Loaded anew, with its sessions.
+    let id = loop {
+        match world.send(&ann, guild.channel, "after").await {
+            Ok(id) => break id,
+            Err(error) => assert_eq!(error.status, 503),
+        }
+        tokio::task::yield_now().await;
+    };
+    let next = client.expect("MESSAGE_CREATE").await;
+    assert_eq!((next["id"].as_str().unwrap(), next["content"].as_str().unwrap()), (&*id.to_string(), "after"));
+    let stored = world.region().store.messages(guild.channel, MessageRange::Latest, 100).await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.content.as_str()).collect::<Vec<_>>(), ["after", "before"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_answers_reads() {
+    let world = World::start().await;
+    let ann = world.person("ann").await;
+    let guild = world.guild(&[&ann]).await;
+    let mut client = world.online(&ann).await;
+    world.gate.refuse(true);
+    assert!(!world.region().is_ready());
+    assert_eq!(world.send(&ann, guild.channel, "no room").await.unwrap_err().status, 503);
+    let read = world.call(&ann, guild.channel, Call::GetChannel { channel_id: guild.channel }).await;
+    assert!(matches!(read, Ok(Reply::Channel(_))), "{read:?}");
+    client.beat().await;
+    world.gate.refuse(false);
+    world.send(&ann, guild.channel, "room again").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "room again");
+}
+
+#[tokio::test]
+async fn the_record_of_an_operation_is_durable_with_its_effects() {
+    let world = World::start().await;
+    let ann = world.person("ann").await;
+    let guild = world.guild(&[&ann]).await;
+    let operation = OperationContext { id: [9; 16], user_id: Some(ann.id()) };
+    let owner = world.region().owners.of_channel(guild.channel).await.unwrap();
+    let call = Call::CreateMessage(Box::new(message(guild.channel, "once")));
+    let reply = owner.call(ann.caller(), call, Some(operation)).await.unwrap();
+    let row = world.region().store.operation(&[9; 16]).await.unwrap().expect("its record");
+    assert_eq!(row.user_id, Some(ann.id()));
+    assert_eq!(ciborium::from_reader::<Reply, _>(row.reply.as_slice()).unwrap(), reply);
+}
+
+#[tokio::test]
+async fn commits_in_flight_are_waited_for_at_the_end() {
+    let world = World::with(|config| config.gateway.drain_timeout_ms = 50).await;
+    let ann = world.person("ann").await;
+    let guild = world.guild(&[&ann]).await;
+    let region = world.region().clone();
+    let (channel, caller) = (guild.channel, ann.caller());
+    world.send(&ann, channel, "loads the guild").await.unwrap();
+    world.gate.hold();
+    let sent = tokio::spawn(async move {
+        let owner = region.owners.of_channel(channel).await?;
+        owner.call(caller, Call::CreateMessage(Box::new(message(channel, "last"))), None).await
+    });
+    // It is on its way before the end begins.
+    while world.region().store.messages(channel, MessageRange::Latest, 5).await.unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let gate = world.gate.clone();
+    let store = world.region().store.clone();
+    let ends = tokio::spawn(world.running.shutdown());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!ends.is_finished(), "a commit is in flight");
+    gate.open();
+    ends.await.unwrap();
+    assert!(matches!(sent.await.unwrap(), Ok(Reply::Message(_))));
+    assert_eq!(store.messages(channel, MessageRange::Latest, 5).await.unwrap().len(), 2);
+}
