@@ -1,2 +1,55 @@
 //! Rookery: one binary, every role.
-fn main() {}
+
+mod admin;
+mod ca;
+mod config;
+mod dev;
+mod pop_role;
+mod ready;
+mod region_role;
+mod secrets;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hostable communication platform that speaks Discord's public API.
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs everything in one process, on embedded defaults.
+    Dev(dev::DevArgs),
+    /// Runs a point of presence.
+    Pop(start::RoleArgs),
+    /// Runs a region.
+    Region(start::RoleArgs),
+    /// The deployment's certificate authority: issues what points of presence and regions show each other.
+    Ca(ca::CaArgs),
+    /// The operator's tool.
+    Admin(admin::AdminArgs),
+    /// Measures, each figure beside its floor.
+    Bench(rookery_bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Dev(args) => start::block_on(dev::run(args)),
+        Command::Pop(args) => start::block_on(pop_role::run(args)),
+        Command::Region(args) => start::block_on(region_role::run(args)),
+        Command::Ca(args) => ca::run(&args),
+        Command::Admin(args) => start::block_on(admin::run(args)),
+        Command::Bench(args) => rookery_bench::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => start::report(&error),
+    }
+}

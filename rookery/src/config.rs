@@ -1,0 +1,258 @@
+//! What the roles can be told: nested by crate, read here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rookery_pop::PopConfig;
+use rookery_region::RegionConfig;
+use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};
+use serde::Deserialize;
+
+/// The settings of every process.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// As `RUST_LOG` has it: `info,rookery_region=debug`.
+    pub filter: Option<String>,
+}
+
+impl LogConfig {
+    /// What the telemetry wants to know.
+    pub fn options(&self) -> TelemetryOptions {
+        TelemetryOptions { log_format: self.format, log_filter: self.filter.clone() }
+    }
+}
+
+/// Whether rate limits apply. Sizes always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateLimits {
+    #[default]
+    On,
+    /// For load tests, on loopback only.
+    Off,
+}
+
+/// `rookery dev`: everything in one process. Every limit is found under its part: `gateway.…`, `rest.…`, `pop.…`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevConfig {
+    pub limits: RateLimits,
+    pub log: LogConfig,
+    pub pop: PopConfig,
+    /// The region's name, as logs and hints have it.
+    pub name: Option<String>,
+    pub gateway: rookery_region::GatewayConfig,
+    pub owners: rookery_region::OwnersConfig,
+    pub rest: rookery_region::RestLimits,
+}
+
+impl DevConfig {
+    /// The region's part.
+    pub fn region(&self) -> RegionConfig {
+        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &self.rest, self.limits)
+    }
+    /// The point of presence's part.
+    pub fn pop(&self) -> PopConfig {
+        pop(&self.pop, self.limits)
+    }
+}
+
+impl Validate for DevConfig {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        tell(mistakes, "pop", self.pop.problems());
+        tell(mistakes, "", self.region().mistakes());
+    }
+}
+
+/// `rookery region`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionRoleConfig {
+    pub limits: RateLimits,
+    pub log: LogConfig,
+    /// The store, the token key and the operator's secret.
+    pub data_dir: PathBuf,
+    /// Where `/healthz`, `/readyz` and `/metrics` answer.
+    pub operator: SocketAddr,
+    pub link: LinkConfig,
+    pub name: Option<String>,
+    /// Low 10 bits of this process's ids; unique over the deployment.
+    pub worker_id: u16,
+    pub gateway: rookery_region::GatewayConfig,
+    pub owners: rookery_region::OwnersConfig,
+    pub rest: rookery_region::RestLimits,
+}
+
+impl Default for RegionRoleConfig {
+    fn default() -> Self {
+        Self {
+            limits: RateLimits::On,
+            log: LogConfig::default(),
+            data_dir: PathBuf::new(),
+            operator: SocketAddr::from(([127, 0, 0, 1], 8_091)),
+            link: LinkConfig::default(),
+            name: None,
+            worker_id: 0,
+            gateway: rookery_region::GatewayConfig::default(),
+            owners: rookery_region::OwnersConfig::default(),
+            rest: rookery_region::RestLimits::default(),
+        }
+    }
+}
+
+impl RegionRoleConfig {
+    /// The region's part.
+    pub fn region(&self) -> RegionConfig {
+        region(self.name.as_deref(), self.worker_id, &self.gateway, &self.owners, &self.rest, self.limits)
+    }
+}
+
+impl Validate for RegionRoleConfig {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        mistakes.require(!self.data_dir.as_os_str().is_empty(), "data_dir", "is not set", "a folder");
+        self.link.validate(mistakes);
+        tell(mistakes, "", self.region().mistakes());
+    }
+}
+
+/// A region's end of the link to its points of presence.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkConfig {
+    pub listen: SocketAddr,
+    /// The deployment's CA.
+    pub ca_file: PathBuf,
+    /// What this process shows, issued by `rookery ca issue`.
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8_082)),
+            ca_file: PathBuf::new(),
+            certificate_file: PathBuf::new(),
+            key_file: PathBuf::new(),
+        }
+    }
+}
+
+impl LinkConfig {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        identity_files(mistakes, "link", &self.ca_file, &self.certificate_file, &self.key_file);
+    }
+}
+
+/// `rookery pop`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PopRoleConfig {
+    pub limits: RateLimits,
+    pub log: LogConfig,
+    /// Where `/healthz`, `/readyz` and `/metrics` answer.
+    pub operator: SocketAddr,
+    /// The public token keys of the deployment, `token.pub` of a region's data folder.
+    pub token_keys_file: PathBuf,
+    pub uplink: UplinkConfig,
+    pub pop: PopConfig,
+}
+
+impl Default for PopRoleConfig {
+    fn default() -> Self {
+        Self {
+            limits: RateLimits::On,
+            log: LogConfig::default(),
+            operator: SocketAddr::from(([127, 0, 0, 1], 8_090)),
+            token_keys_file: PathBuf::new(),
+            uplink: UplinkConfig::default(),
+            pop: PopConfig::default(),
+        }
+    }
+}
+
+impl PopRoleConfig {
+    /// The point of presence's part.
+    pub fn pop(&self) -> PopConfig {
+        pop(&self.pop, self.limits)
+    }
+}
+
+impl Validate for PopRoleConfig {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        let keys = self.token_keys_file.as_os_str();
+        mistakes.require(!keys.is_empty(), "token_keys_file", "is not set", "token.pub of a region's data folder");
+        let uplink = &self.uplink;
+        identity_files(mistakes, "uplink", &uplink.ca_file, &uplink.certificate_file, &uplink.key_file);
+        mistakes.require(!uplink.regions.is_empty(), "uplink.regions", "names no region", "[\"host:port\", …]");
+        tell(mistakes, "pop", self.pop.problems());
+    }
+}
+
+/// A point of presence's end of the link.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UplinkConfig {
+    /// Regions, the nearest first: `host:port`.
+    pub regions: Vec<String>,
+    pub ca_file: PathBuf,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+fn identity_files(
+    mistakes: &mut Mistakes,
+    part: &str,
+    ca: &std::path::Path,
+    certificate: &std::path::Path,
+    key: &std::path::Path,
+) {
+    for (name, path) in [("ca_file", ca), ("certificate_file", certificate), ("key_file", key)] {
+        let key = format!("{part}.{name}");
+        mistakes.require(!path.as_os_str().is_empty(), &key, "is not set", "a file made by `rookery ca issue`");
+    }
+}
+
+/// Mistakes in the form `key: what is expected`.
+fn tell(mistakes: &mut Mistakes, part: &str, problems: Vec<String>) {
+    for problem in problems {
+        let (key, expected) = problem.split_once(": ").unwrap_or((problem.as_str(), ""));
+        let key = if part.is_empty() { key.to_owned() } else { format!("{part}.{key}") };
+        mistakes.push(&key, "is out of range", expected);
+    }
+}
+
+fn region(
+    name: Option<&str>,
+    worker_id: u16,
+    gateway: &rookery_region::GatewayConfig,
+    owners: &rookery_region::OwnersConfig,
+    rest: &rookery_region::RestLimits,
+    limits: RateLimits,
+) -> RegionConfig {
+    let mut config = RegionConfig {
+        worker_id,
+        gateway: gateway.clone(),
+        owners: owners.clone(),
+        rest: rest.clone(),
+        ..RegionConfig::default()
+    };
+    if let Some(name) = name {
+        config.name = name.to_owned();
+    }
+    if limits == RateLimits::Off {
+        config.lift_rate_limits();
+    }
+    config
+}
+
+fn pop(config: &PopConfig, limits: RateLimits) -> PopConfig {
+    let mut config = config.clone();
+    if limits == RateLimits::Off {
+        config.lift_rate_limits();
+    }
+    config
+}

@@ -1,0 +1,203 @@
+//! `rookery dev`: a region and a point of presence in one process, over the same link as between machines.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rookery_core_db::Store;
+use rookery_link::{DeploymentCa, Identity, LinkTls, Role};
+use rookery_pop::{Pop, PopDeps, RunningPop, StatusEntry};
+use rookery_region::RunningRegion;
+use rookery_service::{Drain, Part, Readiness, Telemetry};
+use tokio::net::TcpListener;
+
+use crate::config::{DevConfig, RateLimits};
+use crate::ready::Ready;
+use crate::{pop_role, region_role, secrets, start};
+
+/// After this a drain is over, finished or not.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Where everything is kept; made if it is not there.
+    #[arg(long, value_name = "DIR", env = "ROOKERY_DATA_DIR", default_value = "rookery-data")]
+    data_dir: PathBuf,
+    /// Where the REST API answers; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where the gateway (WebSocket) answers.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    gateway: SocketAddr,
+    /// Where WebTransport will answer; accepted, and not used yet.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    webtransport: SocketAddr,
+    /// Where voice will answer; accepted, and not used yet.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
+    voice: SocketAddr,
+    /// Where /healthz, /readyz and /metrics answer.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    operator: SocketAddr,
+    /// Written whole, by rename, once every listener answers.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// A configuration file, TOML.
+    #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Changes one setting: `--set rest.global_per_second=100`, `--set limits=off`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub async fn run(args: DevArgs) -> anyhow::Result<()> {
+    let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.sets)?;
+    config.pop.http = args.http;
+    config.gateway.listen = args.gateway;
+    let listeners = [args.http, args.gateway, args.operator];
+    if config.limits == RateLimits::Off && !listeners.iter().all(|address| address.ip().is_loopback()) {
+        bail!("limits=off is for load tests on loopback; --http, --gateway and --operator must all be loopback addresses");
+    }
+    let telemetry = start::telemetry(&config.log.options())?;
+    let drain = Drain::new(DRAIN_DEADLINE);
+    drain.listen_for_signals().context("signals")?;
+    if let Some(path) = &args.ready_file {
+        rookery_service::ready_file::remove_stale(path)?;
+    }
+    std::fs::create_dir_all(&args.data_dir)
+        .with_context(|| format!("cannot make the data folder {}", args.data_dir.display()))?;
+
+    let readiness = Readiness::new();
+    let parts = Parts::start(&args, &config, &readiness, &drain, telemetry).await?;
+    let ready = parts.ready(&args.data_dir)?;
+    let api = ready.api.clone().unwrap_or_default();
+    match secrets::leave_admin_token(&api, &parts.admin_token) {
+        Ok(path) => tracing::debug!(path = %path.display(), "the operator's secret for `rookery admin`"),
+        Err(error) => tracing::warn!("`rookery admin` will need --token-file: {error:#}"),
+    }
+    announce(&ready);
+    if let Some(path) = &args.ready_file {
+        rookery_service::ready_file::write(path, &ready)?;
+    }
+    drain.begun().await;
+    readiness.start_draining();
+    parts.stop().await;
+    drain.finish().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Everything that runs.
+struct Parts {
+    pop: RunningPop,
+    region: RunningRegion,
+    link: region_role::RunningLink,
+    uplink: Arc<pop_role::Uplink>,
+    store: Store,
+    operator: SocketAddr,
+    admin_token: String,
+    _ready: [Part; 2],
+}
+
+impl Parts {
+    async fn start(
+        args: &DevArgs,
+        config: &DevConfig,
+        readiness: &Readiness,
+        drain: &Drain,
+        telemetry: Telemetry,
+    ) -> anyhow::Result<Self> {
+        let data_dir = &args.data_dir;
+        let (region_part, pop_part) = (readiness.part("region"), readiness.part("pop"));
+        let operator = start_operator(args.operator, readiness, drain, telemetry).await?;
+        let ca = DeploymentCa::create_or_load(data_dir)?;
+        let store = region_role::open_store(data_dir).await?;
+        let token_key = secrets::token_key(data_dir)?;
+        let admin_token = secrets::admin_token(data_dir)?;
+        let public_keys = token_key.public_keys();
+        let region =
+            region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone()).await?;
+        region_part.ready();
+
+        let region_tls = link_tls(&ca, Role::Region)?;
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let link = region_role::start_link(any_port, &region_tls, region.region.clone(), drain)?;
+        let uplink = Arc::new(pop_role::Uplink::connect(&[link.address.to_string()], &link_tls(&ca, Role::Pop)?)?);
+        let bound = Pop::bind(config.pop()).await?;
+        let mut deps = PopDeps::new(uplink.clone(), pop_role::api_config(public_keys, &config.pop()));
+        deps.status = status(&bound.http_addr(), &region.gateway_addr, &operator);
+        let pop = bound.start(deps)?;
+        uplink.connected().await?;
+        pop_part.ready();
+        Ok(Self { pop, region, link, uplink, store, operator, admin_token, _ready: [region_part, pop_part] })
+    }
+
+    fn ready(&self, data_dir: &Path) -> anyhow::Result<Ready> {
+        let http = self.pop.http_addr;
+        let data_dir = data_dir.canonicalize().context("the data folder")?;
+        Ok(Ready {
+            api: Some(format!("http://{http}/api")),
+            gateway: Some(format!("ws://{}", self.region.gateway_addr)),
+            ca_file: Some(data_dir.join("ca.pem").display().to_string()),
+            web: Some(format!("http://{http}/")),
+            operator: Some(format!("http://{}", self.operator)),
+            pid: std::process::id(),
+            ..Ready::default()
+        })
+    }
+
+    /// From the outside in: nothing new comes, what is under way ends, then the store closes.
+    async fn stop(self) {
+        self.pop.shutdown().await;
+        self.uplink.close().await;
+        self.link.stopped().await;
+        self.region.shutdown().await;
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the store did not close in order; it repairs itself at the next start");
+        }
+    }
+}
+
+fn link_tls(ca: &DeploymentCa, role: Role) -> anyhow::Result<LinkTls> {
+    let identity: Identity = ca.issue(role, &[])?;
+    Ok(LinkTls::new(std::slice::from_ref(ca.certificate()), identity)?)
+}
+
+/// The operator's port: health, readiness, figures.
+pub async fn start_operator(
+    address: SocketAddr,
+    readiness: &Readiness,
+    drain: &Drain,
+    telemetry: Telemetry,
+) -> anyhow::Result<SocketAddr> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("operator cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    let router = rookery_service::operator_http::router(readiness.clone(), telemetry.clone());
+    // Figures are wanted to the very end, so this is not one of the tasks that the drain waits for.
+    tokio::spawn(rookery_service::operator_http::serve(listener, router, tokio_util::sync::CancellationToken::new()));
+    drain.spawn(telemetry.keep_up(drain.token()));
+    Ok(address)
+}
+
+fn status(http: &SocketAddr, gateway: &SocketAddr, operator: &SocketAddr) -> Vec<StatusEntry> {
+    vec![
+        StatusEntry::running("REST API", format!("http://{http}/api/v10")),
+        StatusEntry::running("Gateway (WebSocket)", format!("ws://{gateway}/?v=10&encoding=json")),
+        StatusEntry::absent("Gateway (WebTransport)"),
+        StatusEntry::absent("Voice"),
+        StatusEntry::running("Operator: health, readiness, metrics", format!("http://{operator}/metrics")),
+    ]
+}
+
+fn announce(ready: &Ready) {
+    let show = |address: &Option<String>| address.clone().unwrap_or_else(|| "not running".into());
+    tracing::info!("REST API     {}/v10", show(&ready.api));
+    tracing::info!("gateway      {}/?v=10&encoding=json", show(&ready.gateway));
+    tracing::info!("operator     {} (/healthz /readyz /metrics)", show(&ready.operator));
+    tracing::info!("web          {}", show(&ready.web));
+    tracing::info!("Rookery is ready; Ctrl-C drains and stops it");
+}

@@ -1,0 +1,133 @@
+//! `rookery region`, and how a region is put together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rookery_core_db::{EmbeddedConfig, Store};
+use rookery_link::{DrainOutcome, Identity, LinkTls, Server, ServerOptions};
+use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
+use rookery_service::{Drain, Readiness};
+use rookery_token::{PublicKeys, SigningKey};
+
+use crate::config::RegionRoleConfig;
+use crate::ready::Ready;
+use crate::{dev, secrets, start};
+
+const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+/// Public token keys, for points of presence.
+const TOKEN_KEYS: &str = "token.pub";
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
+    let Some(config) = args.load::<RegionRoleConfig>()? else { return Ok(()) };
+    let telemetry = start::telemetry(&config.log.options())?;
+    let drain = Drain::new(DRAIN_DEADLINE);
+    drain.listen_for_signals().context("signals")?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
+    let readiness = Readiness::new();
+    let part = readiness.part("region");
+    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
+    let tls = link_tls(&config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
+    let store = open_store(&config.data_dir).await?;
+    let token_key = secrets::token_key(&config.data_dir)?;
+    write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
+    let admin_token = secrets::admin_token(&config.data_dir)?;
+    let region = start_region(config.region(), store.clone(), token_key, admin_token).await?;
+    let link = start_link(config.link.listen, &tls, region.region.clone(), &drain)?;
+    part.ready();
+    let ready = Ready {
+        gateway: Some(format!("ws://{}", region.gateway_addr)),
+        operator: Some(format!("http://{operator}")),
+        link: Some(link.address.to_string()),
+        pid: std::process::id(),
+        ..Ready::default()
+    };
+    tracing::info!(gateway = %region.gateway_addr, link = %link.address, %operator, "the region is ready");
+    if let Some(path) = &args.ready_file {
+        rookery_service::ready_file::write(path, &ready)?;
+    }
+    drain.begun().await;
+    readiness.start_draining();
+    link.stopped().await;
+    region.shutdown().await;
+    store.close().await?;
+    drain.finish().await;
+    Ok(())
+}
+
+/// Opens the embedded store of a data folder; reading its journal may take a moment.
+pub async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
+    let config = EmbeddedConfig::new(data_dir.join("store"));
+    Ok(tokio::task::spawn_blocking(move || Store::open_embedded(config)).await.context("opening the store")??)
+}
+
+/// Starts a region on a store.
+pub async fn start_region(
+    config: RegionConfig,
+    store: Store,
+    token_key: SigningKey,
+    admin_token: String,
+) -> anyhow::Result<RunningRegion> {
+    let operator_secret = OperatorSecret::new(admin_token).context("the operator's secret is too short")?;
+    let public_keys = token_key.public_keys();
+    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret };
+    Region::start(config, deps).await.context("the region")
+}
+
+/// The region's end of the link, taking calls.
+pub struct RunningLink {
+    pub address: SocketAddr,
+    serving: tokio::task::JoinHandle<DrainOutcome>,
+}
+
+impl RunningLink {
+    /// Waits until no call is under way; it takes none from when the drain began.
+    pub async fn stopped(self) {
+        match self.serving.await {
+            Ok(outcome) => tracing::debug!(?outcome, "the link is closed"),
+            Err(error) => tracing::error!(%error, "the link's task"),
+        }
+    }
+}
+
+/// Takes calls of points of presence until the drain begins.
+pub fn start_link(
+    listen: SocketAddr,
+    tls: &LinkTls,
+    region: Arc<Region>,
+    drain: &Drain,
+) -> anyhow::Result<RunningLink> {
+    let server = Server::bind(listen, tls, ServerOptions::default())?;
+    let address = server.local_addr()?;
+    let answer = move |header, payload| rookery_region::link_listener::answer(region.clone(), header, payload);
+    let serving = drain.spawn(server.serve(answer, drain.token()));
+    Ok(RunningLink { address, serving })
+}
+
+/// What a process shows on the link, out of files.
+pub fn link_tls(ca: &Path, certificate: &Path, key: &Path) -> anyhow::Result<LinkTls> {
+    let ca = rookery_service::tls::load_certificates(ca)?;
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let identity = Identity::from_pem(&read(certificate)?, &read(key)?)
+        .with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
+    Ok(LinkTls::new(&ca, identity)?)
+}
+
+fn write_public_keys(path: &Path, keys: &PublicKeys) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(keys, &mut bytes).context("the public token keys")?;
+    let beside = path.with_extension("pub-new");
+    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads what a region wrote for points of presence.
+pub fn read_public_keys(path: &Path) -> anyhow::Result<PublicKeys> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ciborium::from_reader(bytes.as_slice())
+        .with_context(|| format!("{} holds no public token keys; copy {TOKEN_KEYS} of a region's data folder", path.display()))
+}
