@@ -4,9 +4,9 @@ mod common;
 
 use common::client::identify;
 use common::{ALL_INTENTS, ALL_PRIVILEGED, Client, Person, World};
+use rookery_model::GuildId;
 use rookery_model::member::MemberRow;
 use rookery_model::store::Write;
-use rookery_model::GuildId;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 

@@ -91,7 +91,9 @@ async fn a_session_that_is_not_there_or_not_theirs_is_invalid() {
     let world = World::start().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let hers = world.online(&ann).await;
-    for (token, session_id) in [(&bob.token, hers.session_id.clone()), (&ann.token, "0".repeat(32)), (&ann.token, "x".into())] {
+    for (token, session_id) in
+        [(&bob.token, hers.session_id.clone()), (&ann.token, "0".repeat(32)), (&ann.token, "x".into())]
+    {
         let mut client = world.connect().await;
         client.send(json!({"op": 6, "d": {"token": token, "session_id": session_id, "seq": 0}})).await;
         assert_eq!(client.expect_op(9).await, false);

@@ -47,8 +47,7 @@ async fn a_hidden_channel_falls_silent_and_a_shown_one_speaks() {
     let guild = world.guild(&[&ann, &bob]).await;
     let mut client = world.online(&bob).await;
     let overwrite = |deny| {
-        let everyone =
-            Overwrite { id: guild.id.0, kind: OverwriteType::Role, allow: Permissions::empty(), deny };
+        let everyone = Overwrite { id: guild.id.0, kind: OverwriteType::Role, allow: Permissions::empty(), deny };
         let changes = ModifyChannel {
             permission_overwrites: rookery_model::Patch::Set(vec![everyone]),
             ..ModifyChannel::default()

@@ -18,6 +18,9 @@ const QUEUE_BYTES: usize = 32 * 1024;
 /// Pings and pongs that a connection may send for each data message; a flood of them is no conversation.
 const CONTROL_FRAMES_MAX: u32 = 256;
 
+/// A process that ends waits no longer than this for a client's good-bye.
+const GOING_AWAY_WITHIN: Duration = Duration::from_secs(2);
+
 /// An open connection of a client.
 pub struct Socket {
     websocket: WebSocket,
@@ -104,10 +107,13 @@ impl Socket {
     }
 
     /// Says good-bye and waits for the client's, both for so long at most; then the socket is gone.
-    pub async fn close(mut self, closing: Closing, within: Duration) {
+    pub async fn close(mut self, closing: Closing, mut within: Duration) {
         let (code, reason) = match closing {
             Closing::Code(code) => (code.code(), code.reason()),
-            Closing::GoingAway => (1001, "Going away."),
+            Closing::GoingAway => {
+                within = within.min(GOING_AWAY_WITHIN);
+                (1001, "Going away.")
+            }
             // 1005 stands for "no code" and never goes on the wire.
             Closing::Answer(code) => (code.filter(|code| *code != 1005).unwrap_or(1000), ""),
             Closing::Abandon => return,

@@ -143,9 +143,7 @@ impl Cut {
         let mut client = Client::connect(self.address, "/?v=10&encoding=json").await;
         client.seq = self.seq;
         client.session_id.clone_from(&self.session_id);
-        client
-            .send(json!({"op": 6, "d": {"token": token, "session_id": self.session_id, "seq": self.seq}}))
-            .await;
+        client.send(json!({"op": 6, "d": {"token": token, "session_id": self.session_id, "seq": self.seq}})).await;
         client
     }
 }

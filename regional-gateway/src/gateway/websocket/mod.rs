@@ -18,6 +18,9 @@ const READ_BYTES: usize = 4_096;
 /// Pieces that one write hands to the kernel at most.
 const WRITE_SLICES: usize = 64;
 
+/// Places for outgoing frames that an idle connection keeps.
+const KEEP_FRAMES: usize = 4;
+
 /// Why nothing more can be received.
 #[derive(Debug, thiserror::Error)]
 pub enum RecvError {
@@ -122,7 +125,7 @@ impl WebSocket {
             self.take_written(written);
         }
         // A burst's queue is not kept by a connection that is idle afterwards.
-        if self.outgoing.capacity() > 8 {
+        if self.outgoing.capacity() > KEEP_FRAMES {
             self.outgoing = VecDeque::new();
         }
         Poll::Ready(Ok(()))
@@ -199,9 +202,15 @@ mod tests {
         assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong("hi".into()));
         let Message::Close(Some(close)) = client.next().await.unwrap().unwrap() else { panic!("no close") };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (4000, "why"));
-        // Tungstenite answers the close frame when it is polled again.
-        assert!(client.next().await.is_none());
-        assert_eq!(poll_fn(|cx| server.poll_recv(cx)).await.unwrap(), Incoming::Close(Some(4000)));
+        // Tungstenite answers the close frame, then waits for our end.
+        let answer = poll_fn(|cx| server.poll_recv(cx));
+        let client_answers = async {
+            tokio::select! {
+                answer = answer => answer.unwrap(),
+                _ = client.next() => panic!("nothing more was sent"),
+            }
+        };
+        assert_eq!(client_answers.await, Incoming::Close(Some(4000)));
         drop(client);
         assert!(matches!(poll_fn(|cx| server.poll_recv(cx)).await, Err(RecvError::Ended)));
     }
