@@ -61,18 +61,29 @@ impl GuildCore {
         let access = self.access(cx.now, cx.caller.id(), channel_id)?;
         access.guild()?;
         access.require(Permissions::MANAGE_CHANNELS)?;
-        self.list_invites(cx, |row| row.channel_id == channel_id)
+        self.list_invites(cx, true, |row| row.channel_id == channel_id)
     }
 
     pub(super) fn list_guild_invites(&self, cx: &Cx<'_>) -> Result<Outcome, ApiError> {
-        self.guild()?.require(cx.now, cx.caller, Permissions::MANAGE_GUILD)?;
-        self.list_invites(cx, |_| true)
+        let guild = self.guild()?;
+        guild.require_member(cx.caller.id())?;
+        let own = guild.guild_permissions(cx.now, cx.caller.id());
+        let manages = own.contains(Permissions::MANAGE_GUILD);
+        if !manages {
+            require(own, Permissions::VIEW_AUDIT_LOG)?;
+        }
+        self.list_invites(cx, manages, |_| true)
     }
 
-    fn list_invites(&self, cx: &Cx<'_>, wanted: impl Fn(&InviteRow) -> bool) -> Result<Outcome, ApiError> {
+    fn list_invites(
+        &self,
+        cx: &Cx<'_>,
+        with_metadata: bool,
+        wanted: impl Fn(&InviteRow) -> bool,
+    ) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let rows = guild.invites.values().filter(|row| row.is_valid(cx.now) && wanted(row));
-        let invites = rows.filter_map(|row| self.show_invite_row(guild, row, false, true)).collect();
+        let invites = rows.filter_map(|row| self.show_invite_row(guild, row, false, with_metadata)).collect();
         Ok(Outcome::reply(Reply::Invites(invites)))
     }
 }

@@ -113,6 +113,28 @@ fn a_session_that_comes_later_gets_what_follows() {
 }
 
 #[test]
+fn remembered_audiences_follow_the_roles_of_members() {
+    let mut world = World::new();
+    let (guild_id, hidden) = (world.guild_id(), world.hidden_channel());
+    let role_id = world.make_role(rookery_model::Permissions::empty()).id;
+    let view = rookery_model::Permissions::VIEW_CHANNEL;
+    world.overwrite(hidden, for_role(role_id, view, rookery_model::Permissions::empty()));
+    let (alice, _) = world.subscribe(ALICE, None);
+    let (owner, _) = world.subscribe(OWNER, None);
+    let hears = |world: &mut World| {
+        let outcome = world.try_say(OWNER, hidden, "secret").unwrap();
+        assert_eq!(contents(&outcome, owner), ["secret"]);
+        !events_for(&outcome, alice).is_empty()
+    };
+    // Each message leaves its audience behind, and only the member's roles change before the next.
+    assert!(!hears(&mut world));
+    world.ok(OWNER, Call::AddMemberRole { guild_id, user_id: ALICE, role_id });
+    assert!(hears(&mut world));
+    world.ok(OWNER, Call::RemoveMemberRole { guild_id, user_id: ALICE, role_id });
+    assert!(!hears(&mut world));
+}
+
+#[test]
 fn members_are_sent_in_chunks() {
     let mut world = World::with_limits(Limits::default());
     for n in 0..1_200 {

@@ -121,6 +121,9 @@ fn moderators_list_and_delete() {
         let Reply::Invites(invites) = world.ok(OWNER, call).reply else { panic!() };
         assert!(matches!(invites.as_slice(), [one] if one.metadata.is_some()));
     }
+    world.grant(BOT, Permissions::VIEW_AUDIT_LOG);
+    let Reply::Invites(invites) = world.ok(BOT, Call::ListGuildInvites { guild_id }).reply else { panic!() };
+    assert!(matches!(invites.as_slice(), [one] if one.metadata.is_none()));
     let delete = Call::DeleteInvite { code: invite.code.clone() };
     world.refused(ALICE, delete.clone(), ErrorCode::MissingPermissions);
     world.grant(BOB, Permissions::MANAGE_GUILD);
