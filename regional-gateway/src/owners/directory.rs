@@ -82,11 +82,6 @@ impl<K: Copy + Eq + Hash, C> Directory<K, C> {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The keys of those that are loaded now.
-    pub fn keys(&self) -> Vec<K> {
-        self.mailboxes.iter().map(|entry| *entry.key()).collect()
-    }
-
     fn full(&self) -> Result<(), MailboxFull> {
         metrics::counter!("rookery_owner_mailbox_full_total", "kind" => self.kind).increment(1);
         Err(MailboxFull)
