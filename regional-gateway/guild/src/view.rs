@@ -212,7 +212,7 @@ impl GuildCore {
             approximate_member_count: with_counts.then(|| self.member_count_u32()),
             approximate_presence_count: with_counts.then(|| self.presence_count()),
             new_member: None,
-            metadata: with_metadata.then(|| InviteMetadata {
+            metadata: with_metadata.then_some(InviteMetadata {
                 uses: invite.uses,
                 max_uses: invite.max_uses,
                 max_age: invite.max_age,

@@ -30,10 +30,11 @@ impl GuildCore {
         mentions.permit(access.guild, access.permissions);
         let mut mention_users = self.known_users(cx.given, &mentions.users);
         let pings_author = new.allowed_mentions.as_ref().is_none_or(|allowed| allowed.replied_user);
-        if let Some(author_id) = referenced.filter(|_| pings_author).map(|row| row.author_id) {
-            if author_id != cx.caller.id() && !mention_users.contains(&author_id) {
-                mention_users.push(author_id);
-            }
+        if let Some(author_id) = referenced.filter(|_| pings_author).map(|row| row.author_id)
+            && author_id != cx.caller.id()
+            && !mention_users.contains(&author_id)
+        {
+            mention_users.push(author_id);
         }
         let kind = if referenced.is_some() { MessageType::Reply } else { MessageType::Default };
         let row = MessageRow {

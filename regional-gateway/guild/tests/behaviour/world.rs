@@ -136,7 +136,8 @@ impl World {
         let mut ids = Ids { unix_ms: 1_700_000_000_000, sequence: 0 };
         let id = GuildId(ids.next_id());
         let caller = Caller::new(user(OWNER));
-        let (state, outcome) = create_guild(now, &caller, &new_guild("Guild"), id, &mut ids, &limits).unwrap();
+        let (state, outcome) =
+            create_guild(now, &caller, &new_guild("Guild"), id, &mut ids, &limits).expect("a valid guild");
         for write in outcome.writes {
             rows.apply(write);
         }
@@ -206,7 +207,7 @@ impl World {
 
     #[track_caller]
     pub fn ok(&mut self, by: UserId, call: Call) -> Outcome {
-        self.call(by, call).unwrap()
+        self.call(by, call).expect("an accepted call")
     }
 
     #[track_caller]
@@ -274,7 +275,7 @@ impl World {
     pub fn subscribe(&mut self, user_id: UserId, intents: Option<Intents>) -> (SubscriberId, Outcome) {
         let id = SubscriberId(self.next_subscriber);
         self.next_subscriber += 1;
-        let outcome = self.core.subscribe(Subscriber { id, user_id, intents, large_threshold: 50 }).unwrap();
+        let outcome = self.core.subscribe(Subscriber { id, user_id, intents, large_threshold: 50 }).expect("a member");
         (id, outcome)
     }
 }
