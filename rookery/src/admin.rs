@@ -74,7 +74,9 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let status = response.status();
     let answer: Value = response.json().await.context("the answer is not JSON")?;
     if status == reqwest::StatusCode::UNAUTHORIZED {
-        bail!("the secret is not the one of {api}; give the right one with --token-file (DIR/admin.token of its data folder)");
+        bail!(
+            "the secret is not the one of {api}; give the right one with --token-file (DIR/admin.token of its data folder)"
+        );
     }
     if !status.is_success() {
         bail!("{status}: {answer}");
@@ -99,7 +101,9 @@ fn print_text(out: &mut impl std::io::Write, value: &Value, depth: usize) -> std
                 writeln!(out)?;
                 print_text(out, value, depth + 1)?;
             }
-            Value::Array(items) if items.len() > LIST_MAX => writeln!(out, "{} entries (all with --json)", items.len())?,
+            Value::Array(items) if items.len() > LIST_MAX => {
+                writeln!(out, "{} entries (all with --json)", items.len())?
+            }
             Value::String(text) => writeln!(out, "{text}")?,
             other => writeln!(out, "{other}")?,
         }

@@ -59,7 +59,9 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     config.gateway.listen = args.gateway;
     let listeners = [args.http, args.gateway, args.operator];
     if config.limits == RateLimits::Off && !listeners.iter().all(|address| address.ip().is_loopback()) {
-        bail!("limits=off is for load tests on loopback; --http, --gateway and --operator must all be loopback addresses");
+        bail!(
+            "limits=off is for load tests on loopback; --http, --gateway and --operator must all be loopback addresses"
+        );
     }
     let telemetry = start::telemetry(&config.log.options())?;
     let drain = Drain::new(DRAIN_DEADLINE);
@@ -118,8 +120,7 @@ impl Parts {
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();
-        let region =
-            region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone()).await?;
+        let region = region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone()).await?;
         region_part.ready();
 
         let region_tls = link_tls(&ca, Role::Region)?;
@@ -173,8 +174,7 @@ pub async fn start_operator(
     drain: &Drain,
     telemetry: Telemetry,
 ) -> anyhow::Result<SocketAddr> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("operator cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("operator cannot listen on {address}"))?;
     let address = listener.local_addr()?;
     let router = rookery_service::operator_http::router(readiness.clone(), telemetry.clone());
     // Figures are wanted to the very end, so this is not one of the tasks that the drain waits for.

@@ -121,13 +121,15 @@ fn write_public_keys(path: &Path, keys: &PublicKeys) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     ciborium::into_writer(keys, &mut bytes).context("the public token keys")?;
     let beside = path.with_extension("pub-new");
-    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path))
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads what a region wrote for points of presence.
 pub fn read_public_keys(path: &Path) -> anyhow::Result<PublicKeys> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    ciborium::from_reader(bytes.as_slice())
-        .with_context(|| format!("{} holds no public token keys; copy {TOKEN_KEYS} of a region's data folder", path.display()))
+    ciborium::from_reader(bytes.as_slice()).with_context(|| {
+        format!("{} holds no public token keys; copy {TOKEN_KEYS} of a region's data folder", path.display())
+    })
 }

@@ -23,8 +23,10 @@ impl Bot {
     async fn obey(&self, cx: &Context, message: &Message) -> serenity::Result<()> {
         match message.content.as_str() {
             "ping" => {
-                let embed =
-                    CreateEmbed::new().title("pong").description(format!("to {}", message.author.name)).color(0x58_65f2);
+                let embed = CreateEmbed::new()
+                    .title("pong")
+                    .description(format!("to {}", message.author.name))
+                    .color(0x58_65f2);
                 let create = CreateMessage::new().reference_message(message).embed(embed);
                 let reply = message.channel_id.send_message(cx, create).await?;
                 message.react(cx, ReactionType::Unicode("✅".into())).await?;
@@ -89,9 +91,11 @@ impl EventHandler for Bot {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let token = variable("ROOKERY_TOKEN")?;
-    let http = HttpBuilder::new(&token).proxy(format!("http://{}", api_authority()?)).ratelimiter_disabled(true).build();
+    let http =
+        HttpBuilder::new(&token).proxy(format!("http://{}", api_authority()?)).ratelimiter_disabled(true).build();
     let intents = GatewayIntents::GUILDS | GatewayIntents::GUILD_MESSAGES | GatewayIntents::MESSAGE_CONTENT;
-    let mut client = serenity::client::ClientBuilder::new_with_http(http, intents).event_handler(Bot::default()).await?;
+    let mut client =
+        serenity::client::ClientBuilder::new_with_http(http, intents).event_handler(Bot::default()).await?;
     client.start().await?;
     Ok(())
 }
