@@ -61,7 +61,7 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
             (reqwest::Method::POST, "/operator/seed".into(), Some(json!({ "users": users, "members": members })))
         }
         AdminCommand::User { query } => (reqwest::Method::GET, format!("/operator/user?query={}", encode(query)), None),
-        AdminCommand::Guild { id } => (reqwest::Method::GET, format!("/operator/guilds/{}", encode(id)), None),
+        AdminCommand::Guild { id } => (reqwest::Method::GET, format!("/operator/guild/{}", encode(id)), None),
         AdminCommand::Drain => (reqwest::Method::POST, "/operator/drain".into(), Some(json!({}))),
         AdminCommand::Status => (reqwest::Method::GET, "/operator/status".into(), None),
     };
