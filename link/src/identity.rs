@@ -4,8 +4,10 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 
 /// The domain whose names say a role; the CA puts them only into role certificates.
 pub(crate) const ROLE_DOMAIN: &str = "rookery.internal";
@@ -73,6 +75,13 @@ impl Identity {
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(IdentityError::Key)?;
         Ok(Self { chain, key })
+    }
+
+    /// The chain, the end entity first.
+    pub fn has_role(&self, role: Role) -> bool {
+        let Some(end_entity) = self.chain.first() else { return false };
+        let Ok(name) = ServerName::try_from(role.dns_name()) else { return false };
+        ParsedCertificate::try_from(end_entity).is_ok_and(|certificate| verify_server_name(&certificate, &name).is_ok())
     }
 
     /// The chain, the end entity first.

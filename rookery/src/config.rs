@@ -216,12 +216,16 @@ fn identity_files(
     }
 }
 
-/// Mistakes in the form `key: what is expected`.
+/// Mistakes as the parts tell them: `key: what is expected`, or a sentence that begins with the key.
 fn tell(mistakes: &mut Mistakes, part: &str, problems: Vec<String>) {
     for problem in problems {
-        let (key, expected) = problem.split_once(": ").unwrap_or((problem.as_str(), ""));
+        let end = problem.find([':', ' ']).unwrap_or(problem.len());
+        let (key, rest) = problem.split_at(end);
         let key = if part.is_empty() { key.to_owned() } else { format!("{part}.{key}") };
-        mistakes.push(&key, "is out of range", expected);
+        match rest.strip_prefix(':') {
+            Some(expected) => mistakes.push(&key, "is out of range", expected.trim()),
+            None => mistakes.push(&key, rest.trim(), ""),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Parts {
         let link = region_role::start_link(any_port, &region_tls, region.region.clone(), drain)?;
         let uplink = Arc::new(pop_role::Uplink::connect(&[link.address.to_string()], &link_tls(&ca, Role::Pop)?)?);
         let bound = Pop::bind(config.pop()).await?;
-        let mut deps = PopDeps::new(uplink.clone(), pop_role::api_config(public_keys, &config.pop()));
+        let mut deps = PopDeps::new(uplink.pool.clone(), pop_role::api_config(public_keys, &config.pop()));
         deps.status = status(&bound.http_addr(), &region.gateway_addr, &operator);
         let pop = bound.start(deps)?;
         uplink.connected().await?;

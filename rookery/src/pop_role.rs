@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use rookery_link::{CallError, CallHeader, ClientOptions, LinkTls, Pool, RegionAddress};
-use rookery_pop::{Pop, PopConfig, PopDeps, RegionCallError, RegionClient, StatusEntry};
+use rookery_link::{ClientOptions, LinkTls, Pool, RegionAddress, Role};
+use rookery_pop::{Pop, PopConfig, PopDeps, StatusEntry};
 use rookery_service::{Drain, Readiness};
 use rookery_token::PublicKeys;
 
@@ -24,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let Some(config) = args.load::<PopRoleConfig>()? else { return Ok(()) };
     let telemetry = start::telemetry(&config.log.options())?;
+    if let Some(path) = &args.ready_file {
+        rookery_service::ready_file::remove_stale(path)?;
+    }
     let drain = Drain::new(DRAIN_DEADLINE);
     drain.listen_for_signals().context("signals")?;
     let readiness = Readiness::new();
@@ -31,10 +31,10 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let region_part = readiness.part("region");
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
     let uplink = &config.uplink;
-    let tls = region_role::link_tls(&uplink.ca_file, &uplink.certificate_file, &uplink.key_file)?;
+    let tls = region_role::link_tls(Role::Pop, &uplink.ca_file, &uplink.certificate_file, &uplink.key_file)?;
     let keys = region_role::read_public_keys(&config.token_keys_file)?;
     let uplink = Arc::new(Uplink::connect(&uplink.regions, &tls)?);
-    let mut deps = PopDeps::new(uplink.clone(), api_config(keys, &config.pop()));
+    let mut deps = PopDeps::new(uplink.pool.clone(), api_config(keys, &config.pop()));
     let bound = Pop::bind(config.pop()).await?;
     deps.status = vec![StatusEntry::running("REST API", format!("http://{}/api/v10", bound.http_addr()))];
     let pop = bound.start(deps)?;
@@ -86,14 +86,14 @@ pub fn api_config(public_keys: PublicKeys, pop: &PopConfig) -> rookery_edge_api:
 
 /// The way from a point of presence to its regions.
 pub struct Uplink {
-    pool: Pool,
+    pub pool: Arc<Pool>,
 }
 
 impl Uplink {
     /// Begins to connect; calls wait for the connection.
     pub fn connect(regions: &[String], tls: &LinkTls) -> anyhow::Result<Self> {
         let regions: Vec<RegionAddress> = regions.iter().map(RegionAddress::new).collect();
-        Ok(Self { pool: Pool::connect(&regions, tls, &ClientOptions::default())? })
+        Ok(Self { pool: Arc::new(Pool::connect(&regions, tls, &ClientOptions::default())?) })
     }
 
     /// Waits until a region answers.
@@ -107,29 +107,5 @@ impl Uplink {
     /// Lets calls under way end, and disconnects.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-}
-
-impl RegionClient for Uplink {
-    fn call(&self, header: CallHeader, payload: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, RegionCallError>> {
-        async move {
-            match self.pool.call(header, Bytes::from(payload)).await {
-                Ok(reply) => Ok(reply.into()),
-                Err(error) => {
-                    tracing::debug!(%error, "a call to the region brought no reply");
-                    Err(failure(&error))
-                }
-            }
-        }
-        .boxed()
-    }
-}
-
-fn failure(error: &CallError) -> RegionCallError {
-    match error {
-        CallError::Busy { .. } => RegionCallError::Busy,
-        CallError::DeadlineExceeded => RegionCallError::DeadlineExceeded,
-        CallError::TooLarge(_) => RegionCallError::TooLarge,
-        _ => RegionCallError::Unavailable,
     }
 }

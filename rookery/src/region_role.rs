@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rookery_core_db::{EmbeddedConfig, Store};
-use rookery_link::{DrainOutcome, Identity, LinkTls, Server, ServerOptions};
+use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
 use rookery_token::{PublicKeys, SigningKey};
@@ -24,6 +24,9 @@ const TOKEN_KEYS: &str = "token.pub";
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let Some(config) = args.load::<RegionRoleConfig>()? else { return Ok(()) };
     let telemetry = start::telemetry(&config.log.options())?;
+    if let Some(path) = &args.ready_file {
+        rookery_service::ready_file::remove_stale(path)?;
+    }
     let drain = Drain::new(DRAIN_DEADLINE);
     drain.listen_for_signals().context("signals")?;
     std::fs::create_dir_all(&config.data_dir)
@@ -31,7 +34,7 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     let part = readiness.part("region");
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
-    let tls = link_tls(&config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
+    let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
     let store = open_store(&config.data_dir).await?;
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
@@ -108,12 +111,18 @@ pub fn start_link(
     Ok(RunningLink { address, serving })
 }
 
-/// What a process shows on the link, out of files.
-pub fn link_tls(ca: &Path, certificate: &Path, key: &Path) -> anyhow::Result<LinkTls> {
+/// What a process shows on the link, out of files; its certificate must be one of its role.
+pub fn link_tls(role: Role, ca: &Path, certificate: &Path, key: &Path) -> anyhow::Result<LinkTls> {
     let ca = rookery_service::tls::load_certificates(ca)?;
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let identity = Identity::from_pem(&read(certificate)?, &read(key)?)
         .with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
+    if !identity.has_role(role) {
+        bail!(
+            "the certificate {} is not that of a {role}: issue one with `rookery ca --dir DIR issue --role {role} --out DIR`",
+            certificate.display()
+        );
+    }
     Ok(LinkTls::new(&ca, identity)?)
 }
 

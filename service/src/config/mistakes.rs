@@ -66,11 +66,12 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    /// Notes that the value of `key` is wrong; `expected` completes "expected …".
+    /// Notes that the value of `key` is wrong; `expected` completes "expected …", and may be empty if the problem says it.
     pub fn push(&mut self, key: &str, problem: impl Into<String>, expected: impl Into<String>) {
         let path = self.prefix.iter().map(String::as_str).chain([key]).filter(|part| !part.is_empty());
         let path = path.collect::<Vec<_>>().join(".");
-        self.add(Mistake { path, problem: problem.into(), expected: Some(expected.into()), source: None });
+        let expected = Some(expected.into()).filter(|expected: &String| !expected.is_empty());
+        self.add(Mistake { path, problem: problem.into(), expected, source: None });
     }
 
     /// Notes a mistake unless `holds`.
