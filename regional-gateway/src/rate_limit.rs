@@ -120,7 +120,7 @@ impl RateLimiter {
         unix_ms: u64,
         subject: Subject,
         call: &Call,
-    ) -> Result<Option<RateLimitInfo>, (ApiError, RateLimitInfo)> {
+    ) -> Result<Option<RateLimitInfo>, Box<(ApiError, RateLimitInfo)>> {
         if !self.limits.enabled || matches!(call, Call::Operator(_)) {
             return Ok(None);
         }
@@ -165,9 +165,9 @@ impl RateLimiter {
     }
 }
 
-fn refuse(mut info: RateLimitInfo, global: bool) -> (ApiError, RateLimitInfo) {
+fn refuse(mut info: RateLimitInfo, global: bool) -> Box<(ApiError, RateLimitInfo)> {
     info.scope = Some(if global { "global" } else { "user" }.into());
-    (ApiError::rate_limited(ErrorCode::RateLimited, info.reset_after, global), info)
+    Box::new((ApiError::rate_limited(ErrorCode::RateLimited, info.reset_after, global), info))
 }
 
 /// The opaque name in `X-RateLimit-Bucket`: clients compare it, nobody reads it.
@@ -281,7 +281,7 @@ mod tests {
         let first = limiter.check(10_000, ALICE, &read(7)).unwrap().unwrap();
         assert_eq!((first.limit, first.remaining, first.reset, first.reset_after), (2, 1, 15.0, 5.0));
         assert_eq!(limiter.check(10_500, ALICE, &read(7)).unwrap().unwrap().remaining, 0);
-        let (error, info) = limiter.check(11_250, ALICE, &read(7)).unwrap_err();
+        let (error, info) = *limiter.check(11_250, ALICE, &read(7)).unwrap_err();
         assert_eq!((error.status, error.retry_after.unwrap().seconds), (429, 3.75));
         assert_eq!(info.scope.as_deref(), Some("user"));
         assert_eq!(limiter.check(15_000, ALICE, &read(7)).unwrap().unwrap().remaining, 1);
@@ -302,7 +302,7 @@ mod tests {
         for channel in 0..3 {
             assert!(limiter.check(100, ALICE, &read(channel)).is_ok());
         }
-        let (error, info) = limiter.check(100, ALICE, &read(9)).unwrap_err();
+        let (error, info) = *limiter.check(100, ALICE, &read(9)).unwrap_err();
         assert!(error.retry_after.unwrap().global);
         assert_eq!(info.scope.as_deref(), Some("global"));
         assert!(limiter.check(1_100, ALICE, &read(9)).is_ok());

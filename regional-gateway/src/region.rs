@@ -86,7 +86,7 @@ impl Region {
     pub fn figures(&self) -> Figures {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Figures {
-            sessions: count(self.sessions.len()),
+            sessions: count(self.sessions.count()),
             guilds_loaded: count(self.owners.guilds_loaded()),
             users_loaded: count(self.owners.users_loaded()),
             draining: self.draining.is_cancelled(),

@@ -21,7 +21,7 @@ async fn code_after(world: &World, payloads: &[Value]) -> u16 {
 
 fn identify_with(person: &Person, fields: Value) -> Value {
     let mut payload = identify(&person.token, ALL_INTENTS);
-    for (name, value) in fields.as_object().unwrap() {
+    for (name, value) in fields.as_object().into_iter().flatten() {
         payload["d"][name] = value.clone();
     }
     payload

@@ -170,7 +170,10 @@ async fn admit(
     };
     match region.limiter.check(origin.unix_ms, subject, &request.call) {
         Ok(info) => Ok((identity, info)),
-        Err((error, info)) => Err((error, Some(info))),
+        Err(refused) => {
+            let (error, info) = *refused;
+            Err((error, Some(info)))
+        }
     }
 }
 

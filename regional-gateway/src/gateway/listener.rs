@@ -94,6 +94,7 @@ async fn open(region: Arc<Region>, stream: TcpStream, address: SocketAddr, place
 async fn shake_hands(stream: TcpStream) -> Result<(TcpStream, String), Box<tokio_tungstenite::tungstenite::Error>> {
     stream.set_nodelay(true).map_err(tokio_tungstenite::tungstenite::Error::from)?;
     let mut query = String::new();
+    #[expect(clippy::result_large_err, reason = "the handshake's callback is typed by its library")]
     let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         if !matches!(request.uri().path(), "" | "/") {
             let mut refusal = ErrorResponse::new(None);

@@ -210,7 +210,7 @@ impl Sessions {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
@@ -262,12 +262,12 @@ mod tests {
         let held: Vec<_> = (0..2).map(|_| sessions.register(USER, DeviceId::new(1)).unwrap()).collect();
         assert!(sessions.register(USER, DeviceId::new(1)).is_none());
         assert_ne!(held[0].0.subscriber, held[1].0.subscriber);
-        assert_eq!((sessions.len(), sessions.of_user(USER).len()), (2, 2));
+        assert_eq!((sessions.count(), sessions.of_user(USER).len()), (2, 2));
         for (handle, _) in &held {
             sessions.remove(handle);
             sessions.remove(handle);
             assert!(sessions.get(handle.id).is_none());
         }
-        assert_eq!((sessions.len(), sessions.by_user.len()), (0, 0));
+        assert_eq!((sessions.count(), sessions.by_user.len()), (0, 0));
     }
 }

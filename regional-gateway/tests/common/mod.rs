@@ -1,4 +1,5 @@
 //! A region with a real store in a folder of its own, and a plain WebSocket client.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
 #![allow(dead_code)]
 
 pub mod client;
