@@ -53,8 +53,6 @@ enum AdminCommand {
 pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     let api = args.api.trim_end_matches('/').to_owned();
     let secret = secrets::find_admin_token(args.token_file.as_deref(), &api)?;
-    // The library has no default of its own for TLS; set it once, here, where the process is ours.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(TIMEOUT).build().context("the HTTP client")?;
     let (method, path, body) = match &args.command {
         AdminCommand::Seed { users, members } => {

@@ -40,6 +40,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // One provider for the whole process; whoever is asked for TLS without naming one finds this. It is the first call.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match cli.command {
         Command::Dev(args) => start::block_on(dev::run(args)),
         Command::Pop(args) => start::block_on(pop_role::run(args)),
