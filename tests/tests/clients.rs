@@ -151,8 +151,9 @@ fn variable(name: &str) -> anyhow::Result<PathBuf> {
         .into())
 }
 
-fn source(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients").join(path)
+/// Looked up when the test runs: with a build folder that clones share, a path compiled in may be another clone's.
+fn source(path: &str) -> anyhow::Result<PathBuf> {
+    Ok(variable("CARGO_MANIFEST_DIR")?.join("clients").join(path))
 }
 
 #[tokio::test]
@@ -161,7 +162,7 @@ async fn discord_js() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut command = Command::new(variable("ROOKERY_NODE")?);
-    command.arg(source("node/bot.js")).env("NODE_PATH", variable("ROOKERY_NODE_MODULES")?);
+    command.arg(source("node/bot.js")?).env("NODE_PATH", variable("ROOKERY_NODE_MODULES")?);
     converse("discord.js", command).await
 }
 
@@ -171,7 +172,7 @@ async fn discord_py() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut command = Command::new(variable("ROOKERY_PYTHON")?);
-    command.arg(source("python/bot.py"));
+    command.arg(source("python/bot.py")?);
     converse("discord.py", command).await
 }
 
