@@ -35,6 +35,22 @@ pub enum RateLimits {
     Off,
 }
 
+impl RateLimits {
+    /// What is wrong with these listeners, each given with its name: without rate limits all must be on loopback.
+    pub fn public_listener(self, listeners: &[(&str, SocketAddr)]) -> Option<String> {
+        let (name, address) = listeners.iter().find(|(_, address)| !address.ip().is_loopback())?;
+        (self == Self::Off).then(|| {
+            format!("limits=off is for load tests: every listener must be on loopback, and {name} is {address}")
+        })
+    }
+
+    fn validate(self, mistakes: &mut Mistakes, listeners: &[(&str, SocketAddr)]) {
+        if let Some(mistake) = self.public_listener(listeners) {
+            mistakes.push("limits", &mistake, "\"on\", or loopback addresses");
+        }
+    }
+}
+
 /// `rookery dev`: everything in one process. Every limit is found under its part: `gateway.…`, `rest.…`, `pop.…`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -114,6 +130,9 @@ impl Validate for RegionRoleConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         mistakes.require(!self.data_dir.as_os_str().is_empty(), "data_dir", "is not set", "a folder");
         self.link.validate(mistakes);
+        let listeners =
+            [("operator", self.operator), ("link.listen", self.link.listen), ("gateway.listen", self.gateway.listen)];
+        self.limits.validate(mistakes, &listeners);
         tell(mistakes, "", self.region().mistakes());
     }
 }
@@ -188,6 +207,9 @@ impl Validate for PopRoleConfig {
         let uplink = &self.uplink;
         identity_files(mistakes, "uplink", &uplink.ca_file, &uplink.certificate_file, &uplink.key_file);
         mistakes.require(!uplink.regions.is_empty(), "uplink.regions", "names no region", "[\"host:port\", …]");
+        let mut listeners = vec![("operator", self.operator), ("pop.http", self.pop.http)];
+        listeners.extend(self.pop.https.map(|address| ("pop.https", address)));
+        self.limits.validate(mistakes, &listeners);
         tell(mistakes, "pop", self.pop.problems());
     }
 }

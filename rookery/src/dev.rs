@@ -13,13 +13,14 @@ use rookery_pop::{Pop, PopDeps, RunningPop, StatusEntry};
 use rookery_region::RunningRegion;
 use rookery_service::{Drain, Part, Readiness, Telemetry};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::{DevConfig, RateLimits};
+use crate::config::DevConfig;
 use crate::ready::Ready;
-use crate::{pop_role, region_role, secrets, start};
+use crate::{descriptors, pop_role, region_role, secrets, start};
 
 /// After this a drain is over, finished or not.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub struct DevArgs {
@@ -57,13 +58,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.sets)?;
     config.pop.http = args.http;
     config.gateway.listen = args.gateway;
-    let listeners = [args.http, args.gateway, args.operator];
-    if config.limits == RateLimits::Off && !listeners.iter().all(|address| address.ip().is_loopback()) {
-        bail!(
-            "limits=off is for load tests on loopback; --http, --gateway and --operator must all be loopback addresses"
-        );
+    let mut listeners = vec![("--http", args.http), ("--gateway", args.gateway), ("--operator", args.operator)];
+    listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
+    if let Some(mistake) = config.limits.public_listener(&listeners) {
+        bail!("{mistake}");
     }
     let telemetry = start::telemetry(&config.log.options())?;
+    descriptors::share_out(Some(&mut config.gateway), Some(&mut config.pop));
     let drain = Drain::new(DRAIN_DEADLINE);
     drain.listen_for_signals().context("signals")?;
     if let Some(path) = &args.ready_file {
@@ -73,7 +74,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data folder {}", args.data_dir.display()))?;
 
     let readiness = Readiness::new();
-    let parts = Parts::start(&args, &config, &readiness, &drain, telemetry).await?;
+    let parts = tokio::select! {
+        parts = Parts::start(&args, &config, &readiness, &drain, telemetry) => parts?,
+        () = drain.begun() => {
+            tracing::info!("stopped before the start was complete");
+            return Ok(());
+        }
+    };
     let ready = parts.ready(&args.data_dir)?;
     let api = ready.api.clone().unwrap_or_default();
     match secrets::leave_admin_token(&api, &parts.admin_token) {
@@ -86,8 +93,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     }
     drain.begun().await;
     readiness.start_draining();
-    parts.stop().await;
-    drain.finish().await;
+    drain.finish(parts.stop()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -97,6 +103,8 @@ struct Parts {
     pop: RunningPop,
     region: RunningRegion,
     link: region_role::RunningLink,
+    /// Cancelled when no request needs the link any more.
+    link_stop: CancellationToken,
     uplink: Arc<pop_role::Uplink>,
     store: Store,
     operator: SocketAddr,
@@ -125,7 +133,9 @@ impl Parts {
 
         let region_tls = link_tls(&ca, Role::Region)?;
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let link = region_role::start_link(any_port, &region_tls, region.region.clone(), drain)?;
+        // Not the drain's own token: requests that the point of presence still answers need the link to the last one.
+        let link_stop = CancellationToken::new();
+        let link = region_role::start_link(any_port, &region_tls, region.region.clone(), drain, link_stop.clone())?;
         let uplink = Arc::new(pop_role::Uplink::connect(&[link.address.to_string()], &link_tls(&ca, Role::Pop)?)?);
         let bound = Pop::bind(config.pop()).await?;
         let mut deps = PopDeps::new(uplink.pool.clone(), pop_role::api_config(public_keys, &config.pop()));
@@ -133,7 +143,8 @@ impl Parts {
         let pop = bound.start(deps)?;
         uplink.connected().await?;
         pop_part.ready();
-        Ok(Self { pop, region, link, uplink, store, operator, admin_token, _ready: [region_part, pop_part] })
+        let _ready = [region_part, pop_part];
+        Ok(Self { pop, region, link, link_stop, uplink, store, operator, admin_token, _ready })
     }
 
     fn ready(&self, data_dir: &Path) -> anyhow::Result<Ready> {
@@ -154,11 +165,10 @@ impl Parts {
     async fn stop(self) {
         self.pop.shutdown().await;
         self.uplink.close().await;
+        self.link_stop.cancel();
         self.link.stopped().await;
         self.region.shutdown().await;
-        if let Err(error) = self.store.close().await {
-            tracing::error!(%error, "the store did not close in order; it repairs itself at the next start");
-        }
+        region_role::close_store(&self.store).await;
     }
 }
 
@@ -178,7 +188,7 @@ pub async fn start_operator(
     let address = listener.local_addr()?;
     let router = rookery_service::operator_http::router(readiness.clone(), telemetry.clone());
     // Figures are wanted to the very end, so this is not one of the tasks that the drain waits for.
-    tokio::spawn(rookery_service::operator_http::serve(listener, router, tokio_util::sync::CancellationToken::new()));
+    tokio::spawn(rookery_service::operator_http::serve(listener, router, CancellationToken::new()));
     drain.spawn(telemetry.keep_up(drain.token()));
     Ok(address)
 }

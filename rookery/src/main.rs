@@ -3,6 +3,7 @@
 mod admin;
 mod ca;
 mod config;
+mod descriptors;
 mod dev;
 mod pop_role;
 mod ready;

@@ -11,16 +11,17 @@ use rookery_token::PublicKeys;
 
 use crate::config::PopRoleConfig;
 use crate::ready::Ready;
-use crate::{dev, region_role, start};
+use crate::{descriptors, dev, region_role, start};
 
-const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long `rookery dev` waits for its own region to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
-    let Some(config) = args.load::<PopRoleConfig>()? else { return Ok(()) };
+    let Some(mut config) = args.load::<PopRoleConfig>()? else { return Ok(()) };
     let telemetry = start::telemetry(&config.log.options())?;
+    descriptors::share_out(None, Some(&mut config.pop));
     if let Some(path) = &args.ready_file {
         rookery_service::ready_file::remove_stale(path)?;
     }
@@ -53,9 +54,11 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     }
     drain.begun().await;
     readiness.start_draining();
-    pop.shutdown().await;
-    uplink.close().await;
-    drain.finish().await;
+    let ending = async {
+        pop.shutdown().await;
+        uplink.close().await;
+    };
+    drain.finish(ending).await;
     Ok(())
 }
 

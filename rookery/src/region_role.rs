@@ -11,19 +11,21 @@ use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions}
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
 use rookery_token::{PublicKeys, SigningKey};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::RegionRoleConfig;
 use crate::ready::Ready;
-use crate::{dev, secrets, start};
+use crate::{descriptors, dev, secrets, start};
 
-const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// Public token keys, for points of presence.
 const TOKEN_KEYS: &str = "token.pub";
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
-    let Some(config) = args.load::<RegionRoleConfig>()? else { return Ok(()) };
+    let Some(mut config) = args.load::<RegionRoleConfig>()? else { return Ok(()) };
     let telemetry = start::telemetry(&config.log.options())?;
+    descriptors::share_out(Some(&mut config.gateway), None);
     if let Some(path) = &args.ready_file {
         rookery_service::ready_file::remove_stale(path)?;
     }
@@ -40,7 +42,7 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
     let region = start_region(config.region(), store.clone(), token_key, admin_token).await?;
-    let link = start_link(config.link.listen, &tls, region.region.clone(), &drain)?;
+    let link = start_link(config.link.listen, &tls, region.region.clone(), &drain, drain.token())?;
     part.ready();
     let ready = Ready {
         gateway: Some(format!("ws://{}", region.gateway_addr)),
@@ -55,11 +57,20 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     }
     drain.begun().await;
     readiness.start_draining();
-    link.stopped().await;
-    region.shutdown().await;
-    store.close().await?;
-    drain.finish().await;
+    let ending = async {
+        link.stopped().await;
+        region.shutdown().await;
+        close_store(&store).await;
+    };
+    drain.finish(ending).await;
     Ok(())
+}
+
+/// Closes the store; what was acknowledged is durable whether or not this succeeds.
+pub async fn close_store(store: &Store) {
+    if let Err(error) = store.close().await {
+        tracing::error!(%error, "the store did not close in order; it repairs itself at the next start");
+    }
 }
 
 /// Opens the embedded store of a data folder; reading its journal may take a moment.
@@ -88,7 +99,7 @@ pub struct RunningLink {
 }
 
 impl RunningLink {
-    /// Waits until no call is under way; it takes none from when the drain began.
+    /// Waits until no call is under way; it takes none from when it was told to stop.
     pub async fn stopped(self) {
         match self.serving.await {
             Ok(outcome) => tracing::debug!(?outcome, "the link is closed"),
@@ -97,17 +108,18 @@ impl RunningLink {
     }
 }
 
-/// Takes calls of points of presence until the drain begins.
+/// Takes calls of points of presence until `stop` is cancelled.
 pub fn start_link(
     listen: SocketAddr,
     tls: &LinkTls,
     region: Arc<Region>,
     drain: &Drain,
+    stop: CancellationToken,
 ) -> anyhow::Result<RunningLink> {
     let server = Server::bind(listen, tls, ServerOptions::default())?;
     let address = server.local_addr()?;
     let answer = move |header, payload| rookery_region::link_listener::answer(region.clone(), header, payload);
-    let serving = drain.spawn(server.serve(answer, drain.token()));
+    let serving = drain.spawn(server.serve(answer, stop));
     Ok(RunningLink { address, serving })
 }
 

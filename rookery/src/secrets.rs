@@ -109,7 +109,10 @@ fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        // Without its folder's entry the file would be gone after a power loss, and with a key all tokens.
+        fs::File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+            .sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }

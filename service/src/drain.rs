@@ -89,19 +89,29 @@ impl Drain {
         self.tasks.spawn(task)
     }
 
-    /// Begins the drain if nothing else has, and waits for the tracked tasks: until they end, the deadline, or a second
-    /// signal. Unfinished tasks are left to the end of the runtime.
-    pub async fn finish(&self) -> DrainOutcome {
+    /// Begins the drain if nothing else has, runs `ending`, the steps that have an order, and waits for the tracked
+    /// tasks: until all that is done, the deadline, or a second signal. What is unfinished then, `ending` among it, is
+    /// left to the end of the runtime.
+    pub async fn finish(&self, ending: impl Future<Output = ()>) -> DrainOutcome {
         self.begin("the process has nothing more to do");
         self.tasks.close();
         let started = Instant::now();
-        let outcome = tokio::select! {
+        let mut steps_left = 1;
+        let everything = async {
+            ending.await;
+            steps_left = 0;
+            self.tasks.wait().await;
+        };
+        let waited = tokio::select! {
             biased;
-            waited = timeout(self.deadline, self.tasks.wait()) => match waited {
-                Ok(()) => DrainOutcome::Finished,
-                Err(_) => DrainOutcome::DeadlineExceeded { unfinished: self.tasks.len() },
-            },
-            () = self.force.cancelled() => DrainOutcome::Forced { unfinished: self.tasks.len() },
+            waited = timeout(self.deadline, everything) => waited.ok(),
+            () = self.force.cancelled() => None,
+        };
+        let unfinished = self.tasks.len() + steps_left;
+        let outcome = match waited {
+            Some(()) => DrainOutcome::Finished,
+            None if self.force.is_cancelled() => DrainOutcome::Forced { unfinished },
+            None => DrainOutcome::DeadlineExceeded { unfinished },
         };
         let unfinished = match outcome {
             DrainOutcome::Finished => 0,
@@ -140,7 +150,7 @@ mod tests {
             7
         });
         assert!(!drain.token().is_cancelled());
-        assert_eq!(drain.finish().await, DrainOutcome::Finished);
+        assert_eq!(drain.finish(async {}).await, DrainOutcome::Finished);
         assert_eq!(task.await.unwrap(), 7);
     }
 
@@ -149,7 +159,21 @@ mod tests {
         let drain = Drain::new(Duration::from_millis(50));
         drain.spawn(std::future::pending::<()>());
         let started = Instant::now();
-        assert_eq!(drain.finish().await, DrainOutcome::DeadlineExceeded { unfinished: 1 });
+        assert_eq!(drain.finish(async {}).await, DrainOutcome::DeadlineExceeded { unfinished: 1 });
         assert!(started.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_bounds_the_steps_in_order_too() {
+        let drain = Drain::new(Duration::from_secs(20));
+        let outcome = drain.finish(std::future::pending()).await;
+        assert_eq!(outcome, DrainOutcome::DeadlineExceeded { unfinished: 1 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_ends_the_steps_in_order() {
+        let drain = Drain::new(Duration::from_secs(20));
+        drain.force.cancel();
+        assert_eq!(drain.finish(std::future::pending()).await, DrainOutcome::Forced { unfinished: 1 });
     }
 }

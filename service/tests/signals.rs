@@ -25,7 +25,7 @@ async fn the_first_signal_begins_the_drain_and_the_second_ends_it() {
     timeout(Duration::from_secs(20), drain.begun()).await.unwrap();
     let finishing = tokio::spawn({
         let drain = drain.clone();
-        async move { drain.finish().await }
+        async move { drain.finish(async {}).await }
     });
     orderly.await.unwrap();
     assert!(!finishing.is_finished(), "one task is still at work");

@@ -344,8 +344,10 @@ impl Committer {
     /// Closes the engine, which takes no more writes after an error, and opens it anew.
     fn reopen(&mut self) -> Result<(), String> {
         self.shared.phase.send_replace(Phase::Reopening);
-        // Waits for the reads under way, which are short, and for the engine's workers.
-        drop(self.shared.db.write().take());
+        // Waits for the reads under way, which are short. The engine's workers are waited for without the lock: readers
+        // that come meanwhile shall wait on the phase, as tasks, and not on a lock, as threads.
+        let closing = self.shared.db.write().take();
+        drop(closing);
         self.known_buckets.clear();
         match self.folder.open() {
             Ok(db) => {
@@ -388,7 +390,10 @@ struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        drop(self.0.db.write().take());
+        // Readers wait until it is settled what became of the database; `Closed` says that its folder is free.
+        self.0.phase.send_replace(Phase::Reopening);
+        let closing = self.0.db.write().take();
+        drop(closing);
         *self.0.health.write() = StoreHealth::unwritable("the store is closed");
         self.0.phase.send_replace(Phase::Closed);
     }
