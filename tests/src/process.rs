@@ -28,6 +28,33 @@ pub struct Process {
 impl Process {
     /// Starts the binary with these arguments and waits for its ready file, `BASE.ready.json`; its log is `BASE.log`.
     pub async fn start(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
+        let mut process = Self::spawn(base, args)?;
+        let ready_file = base.with_extension("ready.json");
+        let ready = tokio::time::timeout(PATIENCE, wait_for_file(&ready_file, &mut process.child)).await;
+        let ready = ready.context("no ready file in time").and_then(|ready| ready);
+        process.ready = ready.with_context(|| format!("the log of the process:\n{}", process.log()))?;
+        Ok(process)
+    }
+
+    /// Likewise, but waits only until the log has this text; nothing is ready then.
+    pub async fn start_until(
+        base: &Path,
+        args: impl IntoIterator<Item: AsRef<OsStr>>,
+        text: &str,
+    ) -> anyhow::Result<Self> {
+        let process = Self::spawn(base, args)?;
+        let mut poll = tokio::time::interval(std::time::Duration::from_millis(1));
+        let found = async {
+            while !process.log().contains(text) {
+                poll.tick().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.with_context(|| format!("the log does not come to {text:?}:\n{}", process.log()))?;
+        Ok(process)
+    }
+
+    fn spawn(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
         let ready_file = base.with_extension("ready.json");
         match std::fs::remove_file(&ready_file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -35,7 +62,7 @@ impl Process {
         }
         let log_file = base.with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(&log_file)?;
-        let mut child = command(base.parent())?
+        let child = command(base.parent())?
             .args(args)
             .arg("--ready-file")
             .arg(&ready_file)
@@ -44,12 +71,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .context("the binary could not be started")?;
-        let ready = tokio::time::timeout(PATIENCE, wait_for_file(&ready_file, &mut child)).await;
-        let ready = ready.context("no ready file in time").and_then(|ready| ready).with_context(|| {
-            let log = std::fs::read_to_string(&log_file).unwrap_or_default();
-            format!("the log of the process:\n{log}")
-        })?;
-        Ok(Self { child, ready, log: log_file })
+        Ok(Self { child, ready: Value::Null, log: log_file })
     }
 
     /// A string of the ready file.
