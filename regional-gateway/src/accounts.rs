@@ -15,6 +15,8 @@ use crate::passwords::Passwords;
 
 /// Accounts kept in memory.
 const CACHED_ACCOUNTS: u64 = 200_000;
+/// Tokens whose signature is remembered; about 250 bytes each.
+const CACHED_SIGNATURES: u64 = 50_000;
 /// A claim whose account never came is free again after this; the account follows its claims within milliseconds.
 const ORPHANED_CLAIM_MS: u64 = 60_000;
 /// Locks over all accounts; two accounts may share one.
@@ -45,6 +47,8 @@ impl Identity {
 pub struct Accounts {
     store: Store,
     cache: Cache<UserId, Arc<Account>>,
+    /// Tokens whose signature was found right: it depends on nothing but the text, and is a sixth of a message's CPU.
+    verified: Cache<Box<str>, Claims>,
     signing_key: SigningKey,
     public_keys: PublicKeys,
     passwords: Passwords,
@@ -56,7 +60,8 @@ impl Accounts {
     /// Builds the view on a store with the keys of the deployment.
     pub fn new(store: Store, signing_key: SigningKey, public_keys: PublicKeys, passwords: Passwords) -> Self {
         let changing = (0..CHANGE_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
-        Self { store, cache: Cache::new(CACHED_ACCOUNTS), signing_key, public_keys, passwords, changing }
+        let (cache, verified) = (Cache::new(CACHED_ACCOUNTS), Cache::new(CACHED_SIGNATURES));
+        Self { store, cache, verified, signing_key, public_keys, passwords, changing }
     }
 
     /// The keys with which anybody may check tokens.
@@ -68,14 +73,25 @@ impl Accounts {
     ///
     /// `bot` says how the token came: with the `Bot ` prefix or without; none if the place does not tell (IDENTIFY).
     pub async fn authenticate(&self, token: &str, bot: Option<bool>) -> Result<Identity, ApiError> {
-        let claims =
-            rookery_token::verify(token, &self.public_keys).map_err(|_| ApiError::from(ErrorCode::Unauthorized))?;
+        let claims = self.verified(token)?;
         let account = self.get(claims.user_id).await?.ok_or(ErrorCode::Unauthorized)?;
         let void = claims.epoch != account.token_epoch || account.revoked_devices.contains(&claims.device);
         if void || bot.is_some_and(|bot| bot != account.user.bot) {
             return Err(ErrorCode::Unauthorized.into());
         }
         Ok(Identity { account, device: claims.device, epoch: claims.epoch })
+    }
+
+    /// Checks form and signature of a token, and neither account nor epoch: what it claims was once issued.
+    pub fn verified(&self, token: &str) -> Result<Claims, ApiError> {
+        if let Some(claims) = self.verified.get(token) {
+            return Ok(claims);
+        }
+        let claims =
+            rookery_token::verify(token, &self.public_keys).map_err(|_| ApiError::from(ErrorCode::Unauthorized))?;
+        // Only what the deployment signed gets in, so a stranger cannot push anybody's token out.
+        self.verified.insert(token.into(), claims);
+        Ok(claims)
     }
 
     /// An account by id.
