@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ALL_PRIVILEGED, World, message};
+use common::{ALL_INTENTS, ALL_PRIVILEGED, World, message};
 use rookery_core_db::MessageRange;
 use rookery_model::call::{Call, Reply};
 use rookery_region::operations::OperationContext;
@@ -121,4 +121,31 @@ async fn commits_in_flight_are_waited_for_at_the_end() {
     ends.await.unwrap();
     assert!(matches!(sent.await.unwrap(), Ok(Reply::Message(_))));
     assert_eq!(store.messages(channel, MessageRange::Latest, 5).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_snapshot_behind_a_lost_write_comes_later() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    world.send(&ann, guild.channel, "loads the guild").await.unwrap();
+    world.gate.hold();
+    world.gate.lose_next(1);
+    let lost = world.send(&ann, guild.channel, "lost");
+    let starts = async {
+        // The guild has decided about the message, and about the session after it, before the write fails.
+        let mut client = world.connect().await;
+        client.identify(&bot.token, ALL_INTENTS).await;
+        let owner = world.region().owners.guild(guild.id).await.unwrap();
+        while !owner.query(rookery_guild::GuildCore::has_subscribers).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        world.gate.open();
+        client
+    };
+    let (lost, mut client) = tokio::join!(lost, starts);
+    assert_eq!(lost.unwrap_err().status, 503);
+    assert_eq!(client.expect("GUILD_CREATE").await["id"], guild.id.to_string());
+    world.send(&ann, guild.channel, "after").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "after");
 }

@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
-use super::command::{Answer, CallCommand, GuildCommand};
+use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
 use super::delivery::Subscribers;
 use crate::config::ms;
+use crate::gateway::input::{Control, Input};
 use crate::errors::from_store;
 use crate::loader;
 use crate::owners::locks::{Locks, Ticket};
@@ -84,6 +85,14 @@ pub(super) struct Pending {
     pub(super) locks: Option<(Ticket, Vec<LockKey>)>,
     /// Its place among all outcomes in flight.
     pub(super) place: Option<OwnedSemaphorePermit>,
+    /// The session that waits for what is in `dispatches`, and hears of it if they are not delivered.
+    pub(super) asked: Option<Asked>,
+}
+
+/// What a session asked for.
+pub(super) enum Asked {
+    Snapshot(Box<SubscribeCommand>),
+    Members(Box<MembersCommand>),
 }
 
 impl GuildOwner {
@@ -208,7 +217,7 @@ impl LoadedGuild {
 
     /// An outcome's commit is resolved: tells everybody, or nobody.
     pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
-        let Pending { effects, dispatches, reply, locks, place } = pending;
+        let Pending { effects, dispatches, reply, locks, place, asked } = pending;
         drop(place);
         let failure = match result {
             Ok(()) if self.health != Health::Failed => None,
@@ -219,17 +228,42 @@ impl LoadedGuild {
             }
         };
         if let Some(error) = failure {
+            if let Some(asked) = asked {
+                self.refuse(asked, error.clone());
+            }
             if let Some((answer, _)) = reply {
                 let _ = answer.send(Err(error));
             }
         } else {
             self.deliver(effects, dispatches);
+            match asked {
+                Some(Asked::Snapshot(command)) => {
+                    let _ = command.session.send(Input::Control(Control::Subscribed(command.guild_id)));
+                }
+                // Its user left the guild meanwhile: nothing was delivered.
+                Some(Asked::Members(command)) if !self.subscribers.contains(command.session.subscriber) => {
+                    command.refuse(ErrorCode::UnknownGuild.into());
+                }
+                Some(Asked::Members(_)) | None => {}
+            }
             if let Some((answer, reply)) = reply {
                 let _ = answer.send(reply);
             }
         }
         if let Some((ticket, keys)) = locks {
             self.release(ticket, &keys);
+        }
+    }
+
+    /// What a session asked for was decided and is not delivered: it asks again.
+    fn refuse(&mut self, asked: Asked, error: ApiError) {
+        match asked {
+            Asked::Snapshot(command) => {
+                // Without its snapshot it must not get what follows either.
+                self.unsubscribe(command.subscriber.id);
+                command.refuse(error);
+            }
+            Asked::Members(command) => command.refuse(error),
         }
     }
 
