@@ -78,6 +78,12 @@ impl Accounts {
         Ok(Identity { account, device: claims.device, epoch: claims.epoch })
     }
 
+    /// Whose token it is by its signature alone; whether it still holds, [`Self::authenticate`] says.
+    pub fn signed_for(&self, token: &str) -> Result<UserId, ApiError> {
+        let claims = rookery_token::verify(token, &self.public_keys);
+        claims.map(|claims| claims.user_id).map_err(|_| ErrorCode::Unauthorized.into())
+    }
+
     /// An account by id.
     pub async fn get(&self, id: UserId) -> Result<Option<Arc<Account>>, ApiError> {
         if let Some(account) = self.cache.get(&id) {
