@@ -236,6 +236,7 @@ impl SessionTask {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Close(code) => {
+                    self.transmit_answers();
                     self.close_socket(Closing::Code(code));
                     self.session.handle_detached(now_ms);
                 }
@@ -268,6 +269,15 @@ impl SessionTask {
         let Some(socket) = self.socket.take() else { return };
         let within = ms(self.region.config.gateway.close_timeout_ms);
         self.region.tasks.spawn(socket.close(closing, within));
+    }
+
+    /// Queues the answers that a connection still owes, before its close frame: few and small, so that no look at the
+    /// socket's room is needed.
+    fn transmit_answers(&mut self) {
+        let Some(socket) = &mut self.socket else { return };
+        while let Some(transmit) = self.session.poll_transmit() {
+            socket.queue(transmit);
+        }
     }
 
     /// Subscribes to guilds as fast as the client takes their snapshots.
