@@ -12,7 +12,7 @@ pub mod user;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use rookery_core_db::Store;
@@ -102,6 +102,7 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     stop: CancellationToken,
     stopped: AtomicBool,
+    incarnations: AtomicU64,
     carrier: carrier::Carrier,
 }
 
@@ -117,6 +118,8 @@ impl Owners {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             stopped: AtomicBool::new(false),
+            // 0 is nobody's.
+            incarnations: AtomicU64::new(1),
             carrier: carrier::Carrier::start(weak.clone()),
             region: init.region,
             config: init.config,
@@ -237,6 +240,11 @@ impl Owners {
 }
 
 impl Shared {
+    /// A number that no loaded owner had before.
+    pub(crate) fn next_incarnation(&self) -> u64 {
+        self.incarnations.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Hands a command to the owner of a guild or DM, loading it if need be.
     pub(crate) fn send_guild(self: &Arc<Self>, key: OwnerKey, command: GuildCommand) -> Result<(), ApiError> {
         if self.stopped.load(Ordering::Acquire) {
