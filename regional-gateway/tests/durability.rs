@@ -149,3 +149,38 @@ async fn a_snapshot_behind_a_lost_write_comes_later() {
     world.send(&ann, guild.channel, "after").await.unwrap();
     assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "after");
 }
+
+#[tokio::test]
+async fn what_is_stored_and_could_not_be_told_is_seen_by_all_who_start_anew() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    let mut client = world.online(&bot).await;
+    let owner = world.region().owners.of_channel(guild.channel).await.unwrap();
+    let send = |content: &str, id: u8| {
+        let call = Call::CreateMessage(Box::new(message(guild.channel, content)));
+        owner.call(ann.caller(), call, Some(OperationContext { id: [id; 16], user_id: Some(ann.id()) }))
+    };
+    world.gate.hold();
+    world.gate.lose_next(1);
+    let opens = async {
+        while world.region().store.messages(guild.channel, MessageRange::Latest, 1).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.gate.open();
+    };
+    let (lost, stored, ()) = tokio::join!(send("lost", 1), send("stored", 2), opens);
+    assert_eq!((lost.unwrap_err().status, stored.unwrap_err().status), (503, 503));
+    // The second will be answered as done. The session did not hear of it, so it must not go on as if it had.
+    assert!(world.region().store.operation(&[1; 16]).await.unwrap().is_none());
+    assert!(world.region().store.operation(&[2; 16]).await.unwrap().is_some());
+    assert_eq!(client.close_code().await, 4000);
+    let mut again = client.cut().resume(&bot.token).await;
+    assert_eq!(again.expect_op(9).await, false);
+    again.seq = 0;
+    again.identify(&bot.token, ALL_INTENTS).await;
+    let created = again.expect("GUILD_CREATE").await;
+    let stored = world.region().store.messages(guild.channel, MessageRange::Latest, 5).await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.content.as_str()).collect::<Vec<_>>(), ["stored"]);
+    assert_eq!(created["channels"][0]["last_message_id"], stored[0].id.to_string());
+}

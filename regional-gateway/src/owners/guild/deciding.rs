@@ -184,6 +184,7 @@ impl LoadedGuild {
         } else {
             if let Some((_, Some(operation))) = &reply {
                 writes.push(operation.record(&answer));
+                pending.recorded = Some(operation.id);
             }
             match self.shared.store.submit(writes) {
                 Ok(commit) => Some(commit),

@@ -49,6 +49,8 @@ struct LoadedUser {
     is_ahead: bool,
     /// A batch failed: what follows it in flight is not told to anybody either.
     has_failed: bool,
+    /// Something is stored, or may be, of which the sessions did not hear.
+    is_missed: bool,
     last_active: Instant,
 }
 
@@ -110,6 +112,7 @@ impl UserOwner {
             sessions: HashMap::new(),
             is_ahead: false,
             has_failed: false,
+            is_missed: false,
             last_active: Instant::now(),
         };
         loaded.run().await;
@@ -273,10 +276,14 @@ impl LoadedUser {
     /// An outcome's commit is resolved: tells everybody, or nobody.
     fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
         let Pending { sends, reply, done, place } = pending;
+        let writes = place.is_some();
         drop(place);
         if result.is_err() {
             self.is_ahead = true;
             self.has_failed = true;
+        }
+        if self.has_failed && writes && matches!(result, Ok(()) | Err(StoreError::Unknown(_))) {
+            self.is_missed |= !sends.is_empty();
         }
         let writes_nothing = reply.is_none() && done.is_none();
         // Events of others are durable by their own owners' word: a failure here does not take them back.
@@ -339,6 +346,10 @@ impl LoadedUser {
             }
         }
         (self.is_ahead, self.has_failed) = (false, false);
+        if std::mem::take(&mut self.is_missed) {
+            // They start anew and see it in READY.
+            self.lose_all();
+        }
         for (session, subscriber) in self.sessions.values() {
             if self.core.subscribe(subscriber.clone()).is_err() {
                 session.signal(Signal::Lost);
