@@ -54,14 +54,24 @@ pub struct Accounts {
     passwords: Passwords,
     /// A change reads, decides and writes: one at a time for an account.
     changing: Vec<tokio::sync::Mutex<()>>,
+    /// Held while an orphaned claim is taken over.
+    taking_over: tokio::sync::Mutex<()>,
 }
 
 impl Accounts {
     /// Builds the view on a store with the keys of the deployment.
     pub fn new(store: Store, signing_key: SigningKey, public_keys: PublicKeys, passwords: Passwords) -> Self {
         let changing = (0..CHANGE_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
-        let (cache, verified) = (Cache::new(CACHED_ACCOUNTS), Cache::new(CACHED_SIGNATURES));
-        Self { store, cache, verified, signing_key, public_keys, passwords, changing }
+        Self {
+            store,
+            cache: Cache::new(CACHED_ACCOUNTS),
+            verified: Cache::new(CACHED_SIGNATURES),
+            signing_key,
+            public_keys,
+            passwords,
+            changing,
+            taking_over: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The keys with which anybody may check tokens.
@@ -82,8 +92,13 @@ impl Accounts {
         Ok(Identity { account, device: claims.device, epoch: claims.epoch })
     }
 
-    /// Checks form and signature of a token, and neither account nor epoch: what it claims was once issued.
-    pub fn verified(&self, token: &str) -> Result<Claims, ApiError> {
+    /// Whose token it is by its signature alone; whether it still holds, [`Self::authenticate`] says.
+    pub fn signed_for(&self, token: &str) -> Result<UserId, ApiError> {
+        self.verified(token).map(|claims| claims.user_id)
+    }
+
+    /// Checks form and signature of a token, and neither account nor epoch.
+    fn verified(&self, token: &str) -> Result<Claims, ApiError> {
         if let Some(claims) = self.verified.get(token) {
             return Ok(claims);
         }
@@ -328,6 +343,15 @@ impl Accounts {
         if age_ms < ORPHANED_CLAIM_MS || self.get(holder).await?.is_some() {
             return Ok(false);
         }
+        // The store cannot delete a claim only if it is still the orphaned one, so nobody else may take over meanwhile:
+        // they would delete what the first of them has just claimed. One lock is enough as long as the accounts of the
+        // deployment are written by one process, as they are; take-overs are rare, so all keys share it.
+        let _alone = self.taking_over.lock().await;
+        match self.store.claim(key.clone(), id.get()).await.map_err(from_store)? {
+            Ok(()) => return Ok(true),
+            Err(now) if now != holder.get() => return Ok(false),
+            Err(_) => {}
+        }
         self.store.write(vec![Write::DeleteUnique(key.clone())]).await.map_err(from_store)?;
         Ok(self.store.claim(key.clone(), id.get()).await.map_err(from_store)?.is_ok())
     }
@@ -360,4 +384,35 @@ fn username_taken() -> FieldError {
         "USERNAME_ALREADY_TAKEN",
         "Username is unavailable. Try adding numbers, letters, underscores _ or periods.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_core_db::EmbeddedConfig;
+    use rookery_token::KeyId;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn an_orphaned_claim_is_taken_over_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_embedded(EmbeddedConfig::new(folder.path())).unwrap();
+        let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
+        let public_keys = signing_key.public_keys();
+        let accounts = Accounts::new(store.clone(), signing_key, public_keys, Passwords::new(1).unwrap());
+        let accounts = Arc::new(accounts);
+        let now = 10 * ORPHANED_CLAIM_MS;
+        for round in 0..40 {
+            let key = UniqueKey::Username(format!("name{round}"));
+            store.claim(key.clone(), UserId::new(1 << 22).get()).await.unwrap().unwrap();
+            let claims = (0..8).map(|n| {
+                let (accounts, key) = (Arc::clone(&accounts), key.clone());
+                tokio::spawn(async move { accounts.claim(&key, UserId::new((now + n) << 22)).await.unwrap() })
+            });
+            let won = futures_util::future::join_all(claims).await.into_iter().filter(|won| *won.as_ref().unwrap());
+            assert_eq!(won.count(), 1, "round {round}");
+            // A fresh claim is no orphan.
+            assert!(!accounts.claim(&key, UserId::new((now + 9) << 22)).await.unwrap());
+        }
+    }
 }

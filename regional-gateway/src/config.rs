@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rookery_session::SessionConfig;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::rate_limit::RestLimits;
 
@@ -116,6 +117,15 @@ impl Default for OwnersConfig {
     }
 }
 
+/// Places in a queue or semaphore. The whole of `max_connections` is acquired at once, as a `u32`; tokio's own bound is
+/// lower than that on machines of 32 bits only, and panics.
+const SIZE_MAX: usize = {
+    let places = u32::MAX as usize;
+    if places < Semaphore::MAX_PERMITS { places } else { Semaphore::MAX_PERMITS }
+};
+/// What is added to a clock; much more than this is beyond what a clock can count.
+const SPAN_MAX_MS: u64 = 365 * 24 * 3_600_000;
+
 /// A duration out of milliseconds of the configuration.
 pub(crate) const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -129,6 +139,17 @@ impl RegionConfig {
         self.gateway.identify_concurrency = u32::MAX;
         self.gateway.sessions_per_user = usize::MAX;
         self.gateway.session.rate_events = None;
+    }
+
+    /// Mistakes that show only beside the store's settings: how many batches its queue holds.
+    pub fn mistakes_beside_store(&self, queue_batches: usize) -> Vec<String> {
+        if self.owners.in_flight_total < queue_batches {
+            return Vec::new();
+        }
+        vec![format!(
+            "owners.in_flight_total: below the store's queue_batches ({queue_batches}), or owners decide what they cannot \
+             submit"
+        )]
     }
 
     /// Every mistake, each by the name of its field.
@@ -148,19 +169,32 @@ impl RegionConfig {
             "gateway.public_url: begins with ws:// or wss://",
         );
         want(url.is_none_or(|url| !url.ends_with('/')), "gateway.public_url: without a slash at the end");
-        want(gateway.max_connections > 0, "gateway.max_connections: at least 1");
         want(gateway.handshake_timeout_ms > 0, "gateway.handshake_timeout_ms: at least 1");
         want(
             gateway.identify_per_day != Some(0),
             "gateway.identify_per_day: at least 1 (leave it out to lift the limit)",
         );
         want(gateway.identify_concurrency > 0, "gateway.identify_concurrency: at least 1");
-        want(gateway.inbox_capacity > 0, "gateway.inbox_capacity: at least 1");
         want(gateway.sessions_per_user > 0, "gateway.sessions_per_user: at least 1");
         want(gateway.subscribe_concurrency > 0, "gateway.subscribe_concurrency: at least 1");
-        want(self.owners.mailbox_capacity > 0, "owners.mailbox_capacity: at least 1");
-        want(self.owners.in_flight_max > 0, "owners.in_flight_max: at least 1");
-        want(self.owners.in_flight_total > 0, "owners.in_flight_total: at least 1");
+        let sizes = [
+            (gateway.max_connections, "gateway.max_connections"),
+            (gateway.inbox_capacity, "gateway.inbox_capacity"),
+            (self.owners.mailbox_capacity, "owners.mailbox_capacity"),
+            (self.owners.in_flight_max, "owners.in_flight_max"),
+            (self.owners.in_flight_total, "owners.in_flight_total"),
+        ];
+        let bad_sizes = sizes.into_iter().filter(|(size, _)| !(1..=SIZE_MAX).contains(size));
+        mistakes.extend(bad_sizes.map(|(_, name)| format!("{name}: 1 to {SIZE_MAX}")));
+        let spans = [
+            (gateway.handshake_timeout_ms, "gateway.handshake_timeout_ms"),
+            (gateway.drain_timeout_ms, "gateway.drain_timeout_ms"),
+            (gateway.close_timeout_ms, "gateway.close_timeout_ms"),
+            (self.owners.idle_evict_ms, "owners.idle_evict_ms"),
+            (self.owners.idle_evict_user_ms, "owners.idle_evict_user_ms"),
+        ];
+        let bad_spans = spans.into_iter().filter(|(span_ms, _)| *span_ms > SPAN_MAX_MS);
+        mistakes.extend(bad_spans.map(|(_, name)| format!("{name}: {SPAN_MAX_MS} at most, a year")));
         mistakes.extend(gateway.session.mistakes().into_iter().map(|mistake| format!("gateway.session.{mistake}")));
         mistakes
     }
@@ -181,5 +215,33 @@ mod tests {
         config.gateway.public_url = Some("http://example.org/".into());
         config.owners.in_flight_max = 0;
         assert_eq!(config.mistakes().len(), 4);
+    }
+
+    #[test]
+    fn what_would_panic_later_is_a_mistake_now() {
+        let mut config = RegionConfig::default();
+        for size in [0, usize::MAX] {
+            config.gateway.max_connections = size;
+            config.gateway.inbox_capacity = size;
+            config.owners.mailbox_capacity = size;
+            config.owners.in_flight_max = size;
+            config.owners.in_flight_total = size;
+            assert_eq!(config.mistakes().len(), 5, "{:?}", config.mistakes());
+        }
+        config = RegionConfig::default();
+        config.gateway.max_connections = SIZE_MAX;
+        config.owners.idle_evict_ms = SPAN_MAX_MS;
+        assert_eq!(config.mistakes(), Vec::<String>::new());
+        // The bound is one: a semaphore and a queue of this size can be made.
+        drop((Semaphore::new(SIZE_MAX), tokio::sync::mpsc::channel::<()>(SIZE_MAX)));
+        config.owners.idle_evict_ms = u64::MAX;
+        assert_eq!(config.mistakes().len(), 1);
+    }
+
+    #[test]
+    fn owners_decide_no_more_than_the_store_takes() {
+        let config = RegionConfig::default();
+        assert_eq!(config.mistakes_beside_store(config.owners.in_flight_total).len(), 1);
+        assert_eq!(config.mistakes_beside_store(config.owners.in_flight_total + 1), Vec::<String>::new());
     }
 }

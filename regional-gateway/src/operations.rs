@@ -65,7 +65,7 @@ impl Operations {
 
     /// Runs a mutation unless it ran already; its answer either way.
     ///
-    /// Failures that did nothing (5xx and 429) are not remembered: their retry runs. An answer is for the user who
+    /// Failures that did nothing (5xx, 429 and 401) are not remembered: their retry runs. An answer is for the user who
     /// asked first; another's request with the same id is refused rather than answered with what is not theirs.
     pub async fn once(&self, context: OperationContext, run: impl Future<Output = Outcome> + Send) -> Outcome {
         let attempt = async {
@@ -74,7 +74,7 @@ impl Operations {
                 None => run.await,
             };
             match outcome {
-                Err(error) if error.status >= 500 || error.status == 429 => Err(error),
+                Err(error) if error.status >= 500 || matches!(error.status, 401 | 429) => Err(error),
                 outcome => Ok(Arc::new((context.user_id, outcome))),
             }
         };

@@ -79,7 +79,8 @@ struct Window {
 impl Window {
     /// Takes one from the window, opening a new one when the last has ended; false when it is used up.
     fn take(&mut self, now_ms: u64, limit: u32, window_ms: u64) -> bool {
-        if now_ms >= self.ends_ms {
+        // A window that ends later than one opened now was opened before the clock was set back.
+        if now_ms >= self.ends_ms || self.ends_ms - now_ms > window_ms {
             *self = Self { ends_ms: now_ms + window_ms, used: 0 };
         }
         if self.used >= limit {
@@ -285,6 +286,19 @@ mod tests {
         assert_eq!((error.status, error.retry_after.unwrap().seconds), (429, 3.75));
         assert_eq!(info.scope.as_deref(), Some("user"));
         assert_eq!(limiter.check(15_000, ALICE, &read(7)).unwrap().unwrap().remaining, 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let limiter = limiter(2, 50);
+        for _ in 0..2 {
+            assert!(limiter.check(10_000_000, ALICE, &read(7)).is_ok());
+        }
+        assert!(limiter.check(10_000_001, ALICE, &read(7)).is_err());
+        let info = limiter.check(6_400_000, ALICE, &read(7)).unwrap().unwrap();
+        assert_eq!((info.remaining, info.reset_after), (1, 5.0));
+        assert!(limiter.check(6_400_000, ALICE, &read(7)).is_ok());
+        assert!(limiter.check(6_400_000, ALICE, &read(7)).is_err(), "the limit holds as before");
     }
 
     #[test]

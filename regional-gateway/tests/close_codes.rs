@@ -77,6 +77,27 @@ async fn too_fast() {
 }
 
 #[tokio::test]
+async fn what_was_asked_before_it_was_too_fast_is_answered() {
+    let world = World::start().await;
+    let ann = world.person("ann").await;
+    for identified in [false, true] {
+        let mut client = world.connect().await;
+        if identified {
+            client.identify(&ann.token, 0).await;
+        }
+        // All at once, so that the last is read before the first is answered.
+        for _ in 0..121 {
+            client.feed(json!({"op": 1, "d": null})).await;
+        }
+        client.flush().await;
+        for _ in 0..(120 - u32::from(identified)) {
+            client.expect_op(11).await;
+        }
+        assert_eq!(client.close_code().await, 4008);
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_pings_is_no_conversation() {
     let world = World::start().await;
     let mut client = world.connect().await;

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ALL_PRIVILEGED, World, message};
+use common::{ALL_INTENTS, ALL_PRIVILEGED, World, message};
 use rookery_core_db::MessageRange;
 use rookery_model::call::{Call, Reply};
 use rookery_region::operations::OperationContext;
@@ -121,4 +121,66 @@ async fn commits_in_flight_are_waited_for_at_the_end() {
     ends.await.unwrap();
     assert!(matches!(sent.await.unwrap(), Ok(Reply::Message(_))));
     assert_eq!(store.messages(channel, MessageRange::Latest, 5).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_snapshot_behind_a_lost_write_comes_later() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    world.send(&ann, guild.channel, "loads the guild").await.unwrap();
+    world.gate.hold();
+    world.gate.lose_next(1);
+    let lost = world.send(&ann, guild.channel, "lost");
+    let starts = async {
+        // The guild has decided about the message, and about the session after it, before the write fails.
+        let mut client = world.connect().await;
+        client.identify(&bot.token, ALL_INTENTS).await;
+        let owner = world.region().owners.guild(guild.id).await.unwrap();
+        while !owner.query(rookery_guild::GuildCore::has_subscribers).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        world.gate.open();
+        client
+    };
+    let (lost, mut client) = tokio::join!(lost, starts);
+    assert_eq!(lost.unwrap_err().status, 503);
+    assert_eq!(client.expect("GUILD_CREATE").await["id"], guild.id.to_string());
+    world.send(&ann, guild.channel, "after").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "after");
+}
+
+#[tokio::test]
+async fn what_is_stored_and_could_not_be_told_is_seen_by_all_who_start_anew() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let guild = world.guild(&[&ann, &bot]).await;
+    let mut client = world.online(&bot).await;
+    let owner = world.region().owners.of_channel(guild.channel).await.unwrap();
+    let send = |content: &str, id: u8| {
+        let call = Call::CreateMessage(Box::new(message(guild.channel, content)));
+        owner.call(ann.caller(), call, Some(OperationContext { id: [id; 16], user_id: Some(ann.id()) }))
+    };
+    world.gate.hold();
+    world.gate.lose_next(1);
+    let opens = async {
+        while world.region().store.messages(guild.channel, MessageRange::Latest, 1).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.gate.open();
+    };
+    let (lost, stored, ()) = tokio::join!(send("lost", 1), send("stored", 2), opens);
+    assert_eq!((lost.unwrap_err().status, stored.unwrap_err().status), (503, 503));
+    // The second will be answered as done. The session did not hear of it, so it must not go on as if it had.
+    assert!(world.region().store.operation(&[1; 16]).await.unwrap().is_none());
+    assert!(world.region().store.operation(&[2; 16]).await.unwrap().is_some());
+    assert_eq!(client.close_code().await, 4000);
+    let mut again = client.cut().resume(&bot.token).await;
+    assert_eq!(again.expect_op(9).await, false);
+    again.seq = 0;
+    again.identify(&bot.token, ALL_INTENTS).await;
+    let created = again.expect("GUILD_CREATE").await;
+    let stored = world.region().store.messages(guild.channel, MessageRange::Latest, 5).await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.content.as_str()).collect::<Vec<_>>(), ["stored"]);
+    assert_eq!(created["channels"][0]["last_message_id"], stored[0].id.to_string());
 }

@@ -181,3 +181,25 @@ async fn an_unfinished_handshake_is_cut_off_and_its_place_is_free_again() {
     assert_eq!(rest, b"");
     Client::connect(world.running.gateway_addr, "/?v=10&encoding=json").await;
 }
+
+#[tokio::test]
+async fn a_message_that_comes_while_the_dms_are_read_is_in_ready() {
+    let world = World::start().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let dm = ChannelId::new(77 << 22);
+    let row = DmRow { channel: Channel::new(dm, ChannelType::Dm), user_ids: vec![ann.id(), bob.id()] };
+    let listed = |user_id| Write::PutDmListing { user_id, channel_id: dm };
+    world.write(vec![Write::PutDm(row), listed(ann.id()), listed(bob.id())]).await;
+    world.send(&bob, dm, "before").await.unwrap();
+
+    world.gate.hold_newest(true);
+    let mut client = world.connect().await;
+    client.send(json!({"op": 2, "d": {"token": ann.token, "properties": {}}})).await;
+    world.gate.newest_is_held().await;
+    let meanwhile = world.send(&bob, dm, "meanwhile").await.unwrap();
+    world.gate.hold_newest(false);
+    let ready = client.expect("READY").await;
+    assert_eq!(ready["private_channels"][0]["last_message_id"], meanwhile.to_string());
+    world.send(&bob, dm, "after").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "after");
+}

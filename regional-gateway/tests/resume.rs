@@ -4,6 +4,7 @@ mod common;
 
 use common::client::Heard;
 use common::{ALL_PRIVILEGED, Client, World};
+use rookery_model::DeviceId;
 use serde_json::json;
 
 #[tokio::test]
@@ -91,15 +92,21 @@ async fn a_session_that_is_not_there_or_not_theirs_is_invalid() {
     let world = World::start().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let hers = world.online(&ann).await;
-    for (token, session_id) in
-        [(&bob.token, hers.session_id.clone()), (&ann.token, "0".repeat(32)), (&ann.token, "x".into())]
-    {
+    let other_device = world.region().accounts.issue(&ann.account, DeviceId::new(99), 1_700_000_000_000);
+    for (token, session_id) in [
+        (&bob.token, hers.session_id.clone()),
+        (&other_device, hers.session_id.clone()),
+        (&ann.token, "0".repeat(32)),
+        (&ann.token, "x".into()),
+    ] {
         let mut client = world.connect().await;
         client.send(json!({"op": 6, "d": {"token": token, "session_id": session_id, "seq": 0}})).await;
         assert_eq!(client.expect_op(9).await, false);
         // The same connection may identify instead.
         client.identify(token, 0).await;
     }
+    // None of that was anything to the session.
+    hers.cut().resume(&ann.token).await.expect("RESUMED").await;
 }
 
 #[tokio::test]

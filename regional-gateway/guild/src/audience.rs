@@ -125,6 +125,28 @@ impl Subscribers {
         self.remembered.insert((channel_id, required), split.clone());
         split
     }
+
+    /// Those viewers of a channel who may read what is written in it now. For most channels that is all of them; a
+    /// voice channel's text is for those who may connect, and a time-out takes that away without a change of anything
+    /// that is remembered.
+    fn readers(&mut self, guild: &GuildSpace, now: Timestamp, channel_id: ChannelId, required: Intents) -> Split {
+        let split = self.viewers(guild, channel_id, required);
+        let Some(channel) = guild.channels().get(&channel_id).filter(|channel| channel.kind.is_voice_based()) else {
+            return split;
+        };
+        let reads = |id: &SubscriberId| self.get(*id).is_some_and(|s| guild.can_read(now, s.user_id, channel));
+        let only = |ids: &[SubscriberId]| ids.iter().copied().filter(|id| reads(id)).collect();
+        Split { with_content: only(&split.with_content), without_content: only(&split.without_content) }
+    }
+}
+
+impl Split {
+    fn all(self) -> Arc<[SubscriberId]> {
+        if self.without_content.is_empty() {
+            return self.with_content;
+        }
+        self.with_content.iter().chain(&*self.without_content).copied().collect()
+    }
 }
 
 impl Outcome {
@@ -145,18 +167,24 @@ impl Outcome {
 }
 
 impl GuildCore {
-    /// An event for everybody who sees the channel.
+    /// An event about a channel itself, for everybody who sees it.
     pub(crate) fn send_to_channel(&mut self, out: &mut Outcome, channel_id: ChannelId, event: Event) {
         match &self.space {
             Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
             Space::Guild(guild) => {
                 let split = self.subscribers.viewers(guild, channel_id, event.required_intents());
-                let to = if split.without_content.is_empty() {
-                    split.with_content
-                } else {
-                    split.with_content.iter().chain(&*split.without_content).copied().collect()
-                };
-                out.send(event, to);
+                out.send(event, split.all());
+            }
+        }
+    }
+
+    /// An event about what is written in a channel, for everybody who may read it.
+    pub(crate) fn send_to_readers(&mut self, out: &mut Outcome, now: Timestamp, channel_id: ChannelId, event: Event) {
+        match &self.space {
+            Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
+            Space::Guild(guild) => {
+                let split = self.subscribers.readers(guild, now, channel_id, event.required_intents());
+                out.send(event, split.all());
             }
         }
     }
@@ -198,11 +226,12 @@ impl GuildCore {
         out.send(event, to);
     }
 
-    /// A message for everybody who sees its channel: with its content for those who may have it, without for bots that
+    /// A message for everybody who may read its channel: with its content for those who may have it, without for bots that
     /// lack the message content intent, unless they wrote it or are mentioned in it.
     pub(crate) fn send_message(
         &mut self,
         out: &mut Outcome,
+        now: Timestamp,
         event: MessageEvent,
         kind: fn(Box<MessageEvent>) -> Event,
     ) {
@@ -211,7 +240,7 @@ impl GuildCore {
             Space::Guild(guild) => guild,
         };
         let channel_id = event.message.channel_id;
-        let split = self.subscribers.viewers(guild, channel_id, Intents::GUILD_MESSAGES);
+        let split = self.subscribers.readers(guild, now, channel_id, Intents::GUILD_MESSAGES);
         if split.without_content.is_empty() {
             return out.send(kind(Box::new(event)), split.with_content);
         }

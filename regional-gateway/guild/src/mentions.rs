@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rookery_model::channel::Channel;
 use rookery_model::message::{AllowedMentions, MessageRow};
-use rookery_model::{Permissions, RoleId, Snowflake, UserId};
+use rookery_model::{Permissions, RoleId, Snowflake, Timestamp, UserId};
 
 use crate::state::{GuildCore, GuildSpace, Space};
 
@@ -77,9 +77,9 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
 }
 
 impl GuildCore {
-    /// Whose read states a new message counts in: those mentioned who see it, and in DMs all others. Never bots, which
+    /// Whose read states a new message counts in: those mentioned who may read it, and in DMs all others. Never bots, which
     /// have no read states, nor the author.
-    pub(crate) fn notified(&self, row: &MessageRow, mentions: &Mentions) -> Vec<UserId> {
+    pub(crate) fn notified(&self, now: Timestamp, row: &MessageRow, mentions: &Mentions) -> Vec<UserId> {
         let guild = match &self.space {
             Space::Dm(dm) => {
                 let others = dm.users.iter().filter(|user| user.id != row.author_id && !user.bot);
@@ -103,12 +103,12 @@ impl GuildCore {
                 named.extend(self.subscribers.users().filter(|id| is_meant(*id)));
             }
         }
-        named.into_iter().filter(|id| *id != row.author_id && is_notifiable(guild, channel, *id)).collect()
+        named.into_iter().filter(|id| *id != row.author_id && is_notifiable(guild, now, channel, *id)).collect()
     }
 }
 
-fn is_notifiable(guild: &GuildSpace, channel: &Channel, id: UserId) -> bool {
-    guild.members().get(id).is_some_and(|member| !member.user.bot) && guild.can_view(id, channel)
+fn is_notifiable(guild: &GuildSpace, now: Timestamp, channel: &Channel, id: UserId) -> bool {
+    guild.members().get(id).is_some_and(|member| !member.user.bot) && guild.can_read(now, id, channel)
 }
 
 #[cfg(test)]

@@ -101,6 +101,14 @@ impl GuildSpace {
         self.channel_permissions(Timestamp(0), user_id, channel).contains(Permissions::VIEW_CHANNEL)
     }
 
+    /// Whether a member may read what is written in a channel, as far as its newest goes: the text of a voice channel is
+    /// for those who may connect.
+    pub(crate) fn can_read(&self, now: Timestamp, user_id: UserId, channel: &Channel) -> bool {
+        let permissions = self.channel_permissions(now, user_id, channel);
+        permissions.contains(Permissions::VIEW_CHANNEL)
+            && (!channel.kind.is_voice_based() || permissions.contains(Permissions::CONNECT))
+    }
+
     fn with_class<R>(&self, roles: &[RoleId], ask: impl FnOnce(&mut Class) -> R) -> R {
         let mut classes = self.permissions.classes();
         if let Some(class) = classes.get_mut(roles) {

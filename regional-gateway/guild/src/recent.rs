@@ -28,7 +28,7 @@ impl Recent {
     /// The message that the author sent with this nonce a few minutes ago at most.
     pub fn by_nonce(&self, now: Timestamp, author: UserId, channel: ChannelId, nonce: &Nonce) -> Option<&Message> {
         let (at, message) = self.nonces.get(&(author, channel, nonce.clone()))?;
-        (now.0 - at.0 <= NONCE_AGE_MAX_US).then_some(message)
+        is_within(now, *at, NONCE_AGE_MAX_US).then_some(message)
     }
 
     /// Remembers a message by its nonce.
@@ -37,7 +37,7 @@ impl Recent {
         self.nonce_order.push_back((now, key.clone()));
         self.nonces.insert(key, (now, message.clone()));
         while let Some((at, key)) = self.nonce_order.front() {
-            if self.nonce_order.len() <= NONCES_MAX && now.0 - at.0 <= NONCE_AGE_MAX_US {
+            if self.nonce_order.len() <= NONCES_MAX && is_within(now, *at, NONCE_AGE_MAX_US) {
                 break;
             }
             // The same nonce may have been used anew since: that entry stays until its own turn.
@@ -57,24 +57,43 @@ impl Recent {
         interval_seconds: u32,
     ) -> Option<f64> {
         let last = self.last_written.get(&(channel, author))?;
-        let wait_us = last.0 + i64::from(interval_seconds) * 1_000_000 - now.0;
-        // Rounded up to milliseconds: whoever waits as told is let in.
-        (wait_us > 0).then(|| (wait_us as f64 / 1_000.0).ceil() / 1_000.0)
+        let interval_us = i64::from(interval_seconds) * 1_000_000;
+        let wait_us = last.0 + interval_us - now.0;
+        // Longer than the interval: it was noted before the clock was set back, and holds nobody up. Rounded up to
+        // milliseconds: whoever waits as told is let in.
+        (1..=interval_us).contains(&wait_us).then(|| (wait_us as f64 / 1_000.0).ceil() / 1_000.0)
     }
 
     /// Notes that a member wrote in a channel with slowmode.
     pub fn note_written(&mut self, now: Timestamp, channel: ChannelId, author: UserId) {
         self.last_written.insert((channel, author), now);
         if self.last_written.len() >= self.sweep_at.max(WRITERS_SWEEP) {
-            self.last_written.retain(|_, at| now.0 - at.0 < SLOWMODE_MAX_US);
+            self.last_written.retain(|_, at| is_within(now, *at, SLOWMODE_MAX_US));
             self.sweep_at = self.last_written.len() * 2;
         }
     }
 }
 
+/// Whether something was noted no longer ago than this; a little ahead of a clock that was set back is as good.
+const fn is_within(now: Timestamp, at: Timestamp, age_max_us: i64) -> bool {
+    (now.0 - at.0).abs() <= age_max_us
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nobody_up() {
+        let mut recent = Recent::default();
+        let (channel, author) = (ChannelId::new(1), UserId::new(2));
+        let (noon, eleven) = (Timestamp(12 * 3_600_000_000), Timestamp(11 * 3_600_000_000));
+        recent.note_written(noon, channel, author);
+        assert_eq!(recent.slowmode_wait_seconds(noon, channel, author, 5), Some(5.0));
+        assert_eq!(recent.slowmode_wait_seconds(eleven, channel, author, 5), None);
+        recent.note_written(eleven, channel, author);
+        assert_eq!(recent.slowmode_wait_seconds(eleven, channel, author, 5), Some(5.0));
+    }
 
     #[test]
     fn slowmode_waits_to_the_millisecond() {

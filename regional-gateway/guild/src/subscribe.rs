@@ -1,9 +1,9 @@
-//! Sessions that come and go, and what they are shown at first or ask for.
+//! Sessions that come and go, and what they are shown at first.
 
 use std::sync::Arc;
 
 use rookery_model::gateway::event::GuildCreate;
-use rookery_model::gateway::{Event, GuildMembersChunk, Intents, RequestGuildMembers, SubscriberId};
+use rookery_model::gateway::{Event, Intents, SubscriberId};
 use rookery_model::member::Member;
 use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
@@ -13,10 +13,8 @@ use crate::audience::Subscriber;
 use crate::members::MemberEntry;
 use crate::state::{GuildCore, GuildSpace, Space};
 
-/// Members of one GUILD_MEMBERS_CHUNK.
-const CHUNK_MEMBERS: usize = 1_000;
-/// Members that a search by name or id may ask for.
-const REQUESTED_MAX: usize = 100;
+/// Connected bots that a large guild's GUILD_CREATE names at most.
+const CONNECTED_BOTS_MAX: usize = 1_000;
 
 impl GuildCore {
     /// Adds a session; the outcome's only dispatch is its GUILD_CREATE, which takes its place in the stream like any
@@ -71,51 +69,9 @@ impl GuildCore {
         ids.into_iter()
             .filter_map(|id| guild.members().get(id))
             .filter(|entry| entry.row.user_id == user_id || entry.user.bot)
-            .take(CHUNK_MEMBERS)
+            .take(CONNECTED_BOTS_MAX)
             .map(MemberEntry::view)
             .collect()
-    }
-
-    /// Answers REQUEST_GUILD_MEMBERS with GUILD_MEMBERS_CHUNK events to the session.
-    ///
-    /// The whole list is for sessions with the members intent only; others get the members that they name.
-    pub fn request_members(&self, id: SubscriberId, request: &RequestGuildMembers) -> Outcome {
-        let mut out = Outcome::default();
-        let (Ok(guild), Some(subscriber)) = (self.guild(), self.subscribers.get(id)) else { return out };
-        let gets_all = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_MEMBERS));
-        let limit = request.limit as usize;
-        let mut not_found = Vec::new();
-        let members: Vec<Member> = match request.query.as_deref() {
-            _ if !request.user_ids.is_empty() => {
-                let ids = request.user_ids.iter().take(REQUESTED_MAX);
-                let (known, unknown): (Vec<UserId>, Vec<UserId>) = ids.partition(|id| guild.members().contains(**id));
-                not_found = unknown;
-                known.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
-            }
-            Some("") if gets_all => {
-                let wanted = if limit == 0 { usize::MAX } else { limit };
-                guild.members().iter().take(wanted).map(MemberEntry::view).collect()
-            }
-            Some(prefix) if !prefix.is_empty() => {
-                let wanted = if limit == 0 { REQUESTED_MAX } else { limit.min(REQUESTED_MAX) };
-                guild.members().search(prefix, wanted).into_iter().map(MemberEntry::view).collect()
-            }
-            _ => Vec::new(),
-        };
-        let chunk_count = u32::try_from(members.len().div_ceil(CHUNK_MEMBERS).max(1)).unwrap_or(u32::MAX);
-        let mut members = members.into_iter();
-        for chunk_index in 0..chunk_count {
-            let chunk = GuildMembersChunk {
-                guild_id: guild.id(),
-                members: members.by_ref().take(CHUNK_MEMBERS).collect(),
-                chunk_index,
-                chunk_count,
-                not_found: std::mem::take(&mut not_found),
-                nonce: request.nonce.clone(),
-            };
-            out.send(Event::GuildMembersChunk(chunk), [id]);
-        }
-        out
     }
 
     /// Takes over a changed name or avatar of somebody who may be a member.

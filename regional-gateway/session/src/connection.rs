@@ -69,7 +69,7 @@ impl Connection {
     pub const fn config(&self) -> &Arc<SessionConfig> {
         &self.config
     }
-    /// Whether it is closed: nothing is read or written any more.
+    /// Whether it is closed: nothing is read any more, and only answers that already waited are written.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }
@@ -147,11 +147,8 @@ impl Connection {
         }
     }
 
-    /// The next frame to send.
+    /// The next frame to send; of a closed connection what waited when it was closed, to go out before the close frame.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if self.is_closed() {
-            return None;
-        }
         let control = self.control.pop_front()?;
         if self.control.is_empty() {
             self.control = VecDeque::new();
@@ -169,13 +166,19 @@ impl Connection {
         action
     }
 
-    /// Ends the connection: nothing more is sent, the shell is told to close.
+    /// Ends the connection: the shell is told to close, after the answers that wait, of which a client may have asked for
+    /// as many as the rate limit lets it.
     pub fn close(&mut self, code: CloseCode) {
         if !self.is_closed() {
             self.phase = Phase::Closed;
-            self.control = VecDeque::new();
             self.actions.push_back(Action::Close(code));
         }
+    }
+
+    /// As [`Self::close`], without anything before the close frame: nobody reads it, or it cannot be written.
+    fn close_at_once(&mut self, code: CloseCode) {
+        self.close(code);
+        self.control = VecDeque::new();
     }
 
     /// Answers IDENTIFY or RESUME with INVALID SESSION; the client may try again on the same connection.
@@ -211,7 +214,7 @@ impl Connection {
     }
 
     fn written(&mut self, written: Result<Transmit, CompressionFailed>) -> Option<Transmit> {
-        written.map_err(|CompressionFailed| self.close(CloseCode::UnknownError)).ok()
+        written.map_err(|CompressionFailed| self.close_at_once(CloseCode::UnknownError)).ok()
     }
     fn send(&mut self, control: Control) {
         if self.is_closed() {
@@ -219,7 +222,7 @@ impl Connection {
         }
         if self.control.len() >= WAITING_MAX {
             // It asks for answers and does not read them.
-            self.close(CloseCode::UnknownError);
+            self.close_at_once(CloseCode::UnknownError);
         } else {
             self.control.push_back(control);
         }

@@ -32,6 +32,10 @@ impl Stored {
             Self::Own(own) => own.data.len(),
         }
     }
+    /// Whether it is this session's alone.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Shared { payload, .. } => payload.name(),
@@ -81,11 +85,11 @@ impl Replay {
         self.events.iter().skip(skip as usize).all(|e| e.can_be_written_as(encoding))
     }
 
-    /// Appends an event and drops the oldest beyond the bounds.
-    pub(crate) fn push(&mut self, event: Stored, max_events: usize, max_bytes: usize) {
+    /// Appends an event and drops the oldest beyond the bounds, but none from `keep_from` on.
+    pub(crate) fn push(&mut self, event: Stored, max_events: usize, max_bytes: usize, keep_from: u64) {
         self.bytes += event.bytes();
         self.events.push_back(event);
-        while self.events.len() > max_events || self.bytes > max_bytes {
+        while self.first_seq < keep_from && (self.events.len() > max_events || self.bytes > max_bytes) {
             if self.pop().is_none() {
                 break;
             }
@@ -136,20 +140,29 @@ mod tests {
     #[test]
     fn bounds_by_count_and_bytes() {
         let mut replay = Replay::new();
-        (0..5).for_each(|_| replay.push(own(10), 3, 1_000));
+        (0..5).for_each(|_| replay.push(own(10), 3, 1_000, u64::MAX));
         assert_eq!((replay.first_seq(), replay.last_seq()), (3, 5));
-        replay.push(own(985), 3, 1_000);
+        replay.push(own(985), 3, 1_000, u64::MAX);
         assert_eq!((replay.first_seq(), replay.last_seq(), replay.bytes), (5, 6, 995));
-        replay.push(own(2_000), 3, 1_000);
+        replay.push(own(2_000), 3, 1_000, u64::MAX);
         assert_eq!((replay.first_seq(), replay.last_seq(), replay.bytes), (8, 7, 0));
         assert!(replay.covers(7, Encoding::Json) && !replay.covers(6, Encoding::Json));
     }
 
     #[test]
+    fn what_is_still_to_be_sent_stays_beyond_the_bounds() {
+        let mut replay = Replay::new();
+        (0..5).for_each(|_| replay.push(own(400), 3, 1_000, 2));
+        assert_eq!((replay.first_seq(), replay.last_seq()), (2, 5));
+        replay.push(own(400), 3, 1_000, 6);
+        assert_eq!((replay.first_seq(), replay.last_seq()), (5, 6));
+    }
+
+    #[test]
     fn acknowledging_drops_own_events_and_keeps_some_shared_ones() {
         let mut replay = Replay::new();
-        replay.push(own(10), 100, 1_000);
-        (0..10).for_each(|_| replay.push(shared(), 100, 1_000));
+        replay.push(own(10), 100, 1_000, u64::MAX);
+        (0..10).for_each(|_| replay.push(shared(), 100, 1_000, u64::MAX));
         replay.acknowledge(0, 4);
         assert_eq!(replay.first_seq(), 1);
         replay.acknowledge(3, 4);
@@ -163,8 +176,8 @@ mod tests {
     #[test]
     fn own_events_cannot_change_their_encoding() {
         let mut replay = Replay::new();
-        replay.push(own(10), 100, 1_000);
-        replay.push(shared(), 100, 1_000);
+        replay.push(own(10), 100, 1_000, u64::MAX);
+        replay.push(shared(), 100, 1_000, u64::MAX);
         assert!(!replay.covers(0, Encoding::Etf));
         assert!(replay.covers(1, Encoding::Etf));
     }

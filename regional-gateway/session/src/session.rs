@@ -60,6 +60,8 @@ pub struct Session {
     /// Up to here unsent events were waiting when the connection took over; they do not count against its backlog.
     exempt_until: u64,
     unsent_bytes: usize,
+    /// Those of them that are of this session's own events, which come only as fast as the client reads.
+    unsent_own_bytes: usize,
     /// How this session's own events are written.
     encoding: Encoding,
     link: Link,
@@ -91,6 +93,7 @@ impl Session {
             next_unsent: 1,
             exempt_until: 0,
             unsent_bytes: 0,
+            unsent_own_bytes: 0,
             encoding: connection.encoding(),
             link: Link::Attached(Box::new(connection)),
         }
@@ -134,9 +137,22 @@ impl Session {
         let required = event.required_intents();
         required.is_empty() || intents.intersects(required)
     }
-    /// Whether events in bulk (the guilds of a READY) may go on; when not, send what waits first.
+    /// Whether events in bulk (the guilds of a READY, the members of a guild) may be asked for; when not, send what
+    /// waits first. Never while nobody reads: what nobody takes would only push other events out of the replay buffer.
     pub fn has_room(&self) -> bool {
-        self.unsent_events() < self.config.unsent_max_events / 2 && self.unsent_bytes < self.config.unsent_max_bytes / 2
+        self.room_bytes() > 0
+    }
+    /// Bytes of such events that may be asked for now.
+    pub fn room_bytes(&self) -> usize {
+        let reads = self.is_attached() && self.next_unsent > self.exempt_until;
+        if !reads || self.unsent_events() >= self.config.unsent_max_events / 2 {
+            return 0;
+        }
+        (self.config.unsent_max_bytes / 2).saturating_sub(self.unsent_bytes)
+    }
+    /// Bytes of the newest event's data.
+    pub fn last_event_bytes(&self) -> usize {
+        self.replay.get(self.last_seq()).map_or(0, Stored::bytes)
     }
 
     /// Takes a message of the client.
@@ -172,6 +188,9 @@ impl Session {
     /// Takes an event that only this session gets, such as READY and GUILD_CREATE; false if the session does not want
     /// it or is over.
     ///
+    /// The shell asks for these only while the session [has room](Self::has_room). So their bytes do not make a slow
+    /// consumer of a client that reads.
+    ///
     /// Only its written form is kept, and that until the client acknowledges it: a session that idles costs little.
     pub fn handle_own_dispatch(&mut self, event: &Event) -> bool {
         if self.is_ended() || !self.wants(event) {
@@ -187,7 +206,7 @@ impl Session {
     pub fn handle_detached(&mut self, now_ms: u64) {
         if matches!(self.link, Link::Attached(_)) {
             self.link = Link::Detached { until_ms: now_ms.saturating_add(self.config.resume_window_ms) };
-            self.unsent_bytes = 0;
+            (self.unsent_bytes, self.unsent_own_bytes) = (0, 0);
             self.end_if_unresumable();
         }
     }
@@ -226,7 +245,7 @@ impl Session {
         self.link = Link::Attached(Box::new(connection));
         self.next_unsent = seq + 1;
         self.exempt_until = self.replay.last_seq();
-        self.unsent_bytes = 0;
+        (self.unsent_bytes, self.unsent_own_bytes) = (0, 0);
         self.handle_dispatch(Arc::clone(&RESUMED));
         Ok(())
     }
@@ -252,7 +271,8 @@ impl Session {
 
     /// The next frame to send; call until none, then flush the socket once.
     ///
-    /// Call it only while the socket takes more: what is not fetched counts as the connection's backlog.
+    /// Call it only while the socket takes more: what is not fetched counts as the connection's backlog. Of a connection
+    /// that is to be closed it gives the answers that still wait, and no events: those are for RESUME.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let Link::Attached(connection) = &mut self.link else { return None };
         if let Some(transmit) = connection.poll_transmit() {
@@ -267,6 +287,9 @@ impl Session {
         self.next_unsent += 1;
         if seq > self.exempt_until {
             self.unsent_bytes = self.unsent_bytes.saturating_sub(event.bytes());
+            if event.is_own() {
+                self.unsent_own_bytes = self.unsent_own_bytes.saturating_sub(event.bytes());
+            }
         }
         Some(transmit)
     }
@@ -302,19 +325,22 @@ impl Session {
     }
 
     fn push(&mut self, event: Stored) {
-        let bytes = event.bytes();
-        self.replay.push(event, self.config.replay_max_events, self.config.replay_max_bytes);
-        let Link::Attached(connection) = &mut self.link else { return self.end_if_unresumable() };
-        if connection.is_closed() {
-            return;
+        let (bytes, own_bytes) = (event.bytes(), if event.is_own() { event.bytes() } else { 0 });
+        let attached = self.is_attached();
+        // What an open connection has still to send is bounded below.
+        let keep_from = if attached { self.next_unsent } else { u64::MAX };
+        self.replay.push(event, self.config.replay_max_events, self.config.replay_max_bytes, keep_from);
+        if !attached {
+            return self.end_if_unresumable();
         }
         self.unsent_bytes += bytes;
-        let lost = self.next_unsent < self.replay.first_seq();
+        self.unsent_own_bytes += own_bytes;
         let unsent_events = self.unsent_events();
+        let shared_bytes = self.unsent_bytes - self.unsent_own_bytes;
         // A single event may be larger than the bound: it could otherwise never be sent.
         let behind = unsent_events > self.config.unsent_max_events
-            || (self.unsent_bytes > self.config.unsent_max_bytes && unsent_events > 1);
-        if lost || behind {
+            || (shared_bytes > self.config.unsent_max_bytes && unsent_events > 1);
+        if behind {
             self.close(CloseCode::UnknownError);
         }
     }

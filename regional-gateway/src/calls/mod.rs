@@ -112,30 +112,62 @@ pub async fn handle(region: &Arc<Region>, origin: CallOrigin, payload: &[u8]) ->
 
 /// Answers a decoded call.
 pub async fn answer(region: &Arc<Region>, origin: CallOrigin, request: CallRequest) -> CallReply {
-    match admit(region, &origin, &request).await {
-        Ok((identity, rate_limit)) => {
-            let user_id = identity.as_ref().map(Identity::user_id);
-            let cx = Context {
-                region,
-                identity,
-                operation: OperationContext { id: origin.operation_id, user_id },
-                reason: request.reason,
-                unix_ms: origin.unix_ms,
-            };
-            let result = if request.call.is_read() {
-                run(&cx, request.call).await
-            } else {
-                let work = async {
-                    // Ids are issued below a stored ceiling that is raised on demand: after a pause there may be no room.
-                    region.ids.ensure().await?;
-                    run(&cx, request.call).await
-                };
-                region.operations.once(cx.operation, work).await
-            };
-            CallReply { rate_limit, moved: None, result }
+    let mut rate_limit = None;
+    let result = if request.call.is_read() {
+        carry_out(region, &origin, request, &mut rate_limit).await
+    } else {
+        once(region, &origin, request, &mut rate_limit).await
+    };
+    CallReply { rate_limit, moved: None, result }
+}
+
+/// Carries out a mutation, or answers it as it was answered before.
+///
+/// Which of the two is found out before anything is counted or refused: what happened already is no call more, and may
+/// itself have ended the token that its retry comes with. The answer goes to the same user only, by the token's
+/// signature, and whoever knows the operation's id: the point of presence that minted it.
+async fn once(
+    region: &Arc<Region>,
+    origin: &CallOrigin,
+    request: CallRequest,
+    rate_limit: &mut Option<RateLimitInfo>,
+) -> Result<Reply, ApiError> {
+    let user_id = match &request.credential {
+        Credential::Token { token, .. } => Some(region.accounts.signed_for(token)?),
+        Credential::None => None,
+        Credential::Operator { secret } if region.operator_secret.matches(secret) => None,
+        Credential::Operator { .. } => return Err(ErrorCode::Unauthorized.into()),
+    };
+    let operation = OperationContext { id: origin.operation_id, user_id };
+    region.operations.once(operation, carry_out(region, origin, request, rate_limit)).await
+}
+
+/// Admits a call and carries it out.
+async fn carry_out(
+    region: &Arc<Region>,
+    origin: &CallOrigin,
+    request: CallRequest,
+    rate_limit: &mut Option<RateLimitInfo>,
+) -> Result<Reply, ApiError> {
+    let identity = match admit(region, origin, &request).await {
+        Ok((identity, info)) => {
+            *rate_limit = info;
+            identity
         }
-        Err((error, rate_limit)) => CallReply { rate_limit, moved: None, result: Err(error) },
-    }
+        Err((error, info)) => {
+            *rate_limit = info;
+            return Err(error);
+        }
+    };
+    let user_id = identity.as_ref().map(Identity::user_id);
+    let cx = Context {
+        region,
+        identity,
+        operation: OperationContext { id: origin.operation_id, user_id },
+        reason: request.reason,
+        unix_ms: origin.unix_ms,
+    };
+    run(&cx, request.call).await
 }
 
 type Refusal = (ApiError, Option<RateLimitInfo>);

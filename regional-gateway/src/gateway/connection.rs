@@ -85,7 +85,8 @@ fn step(
         heard = true;
         connection.handle_timeout(now_ms);
     }
-    while socket.has_room() {
+    // What a connection that is to be closed still owes is little, and goes out before the close frame.
+    while socket.has_room() || connection.is_closed() {
         let Some(transmit) = connection.poll_transmit() else { break };
         socket.queue(transmit);
     }

@@ -238,6 +238,9 @@ pub async fn resume(region: &Arc<Region>, mut connection: Connection, socket: So
 async fn find(region: &Region, request: &Resume) -> Result<Arc<SessionHandle>, Refusal> {
     let identity = region.accounts.authenticate(request.token.bare(), None).await?;
     let id: SessionId = request.session_id.parse().map_err(|_| Refusal::TryAgain)?;
-    // Somebody else's session is as unknown as one that never was.
-    region.sessions.get(id).filter(|session| session.user_id == identity.user_id()).ok_or(Refusal::TryAgain)
+    // Somebody else's session is as unknown as one that never was, and so is one of another device: a device that is
+    // signed out later must not have left its sessions to a token that stays.
+    let is_theirs =
+        |session: &Arc<SessionHandle>| session.user_id == identity.user_id() && session.device == identity.device;
+    region.sessions.get(id).filter(is_theirs).ok_or(Refusal::TryAgain)
 }

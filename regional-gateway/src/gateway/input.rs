@@ -27,6 +27,10 @@ pub enum Control {
     GuildLeft(GuildId),
     /// A subscription did not come about.
     NotSubscribed(GuildId, Box<ApiError>),
+    /// A subscription came about: the guild's events follow, whether the session wants its snapshot or not.
+    Subscribed(GuildId),
+    /// The members that were asked for do not come.
+    NoMembers(GuildId, Box<ApiError>),
     /// The session could not be started.
     NotReady(Box<ApiError>),
 }

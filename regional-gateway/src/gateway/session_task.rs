@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rookery_guild::Subscriber;
-use rookery_model::ErrorCode;
 use rookery_model::gateway::{CloseCode, Event};
+use rookery_model::{ApiError, ErrorCode, GuildId};
 use rookery_session::{Action, EndReason, Frame, Session};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::connection;
 use super::input::{Attach, Control, Input};
+use super::member_requests::{MemberRequests, TooMany};
 use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
 use super::subscriptions::Subscriptions;
 use crate::Region;
 use crate::config::ms;
+use crate::owners::guild::command::MembersCommand;
 
 /// Frames and inbox entries taken in a row before the other sources, and other tasks, have their turn.
 const FRAMES_AT_ONCE: usize = 16;
@@ -37,6 +39,7 @@ pub struct SessionTask {
     inbox: mpsc::Receiver<Input>,
     socket: Option<Socket>,
     subscriptions: Subscriptions,
+    member_requests: MemberRequests,
     /// As IDENTIFY asked: guilds with more members come without the offline ones.
     large_threshold: u32,
     /// How the connection is closed if the session ends now.
@@ -71,6 +74,7 @@ impl SessionTask {
             inbox,
             socket: Some(socket),
             subscriptions: Subscriptions::default(),
+            member_requests: MemberRequests::default(),
             large_threshold,
             last_word: Closing::Abandon,
             timer,
@@ -141,14 +145,7 @@ impl SessionTask {
             Input::Dispatch(payload) => {
                 self.session.handle_dispatch(payload);
             }
-            Input::Own(event) => {
-                match &*event {
-                    Event::Ready(ready) => ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id)),
-                    Event::GuildCreate(create) => self.subscriptions.confirmed(create.guild.properties.id),
-                    _ => {}
-                }
-                self.session.handle_own_dispatch(&event);
-            }
+            Input::Own(event) => self.take_own(&event),
             Input::Control(Control::Attach(attach)) => self.attach(now_ms, *attach),
             Input::Control(Control::GuildJoined(id)) => {
                 if self.session.holds_guild(id) {
@@ -166,6 +163,8 @@ impl SessionTask {
                     self.subscriptions.left(id);
                 }
             }
+            Input::Control(Control::Subscribed(id)) => self.subscriptions.confirmed(id),
+            Input::Control(Control::NoMembers(id, error)) => self.no_members(now_ms, id, &error),
             Input::Control(Control::NotReady(error)) => {
                 let unauthorized = error.is(ErrorCode::Unauthorized);
                 tracing::info!(%error, "a session could not start");
@@ -173,6 +172,24 @@ impl SessionTask {
                 self.last_word = Closing::Code(code);
                 self.session.revoke();
             }
+        }
+    }
+
+    fn take_own(&mut self, event: &Event) {
+        let taken = self.session.handle_own_dispatch(event);
+        match event {
+            Event::Ready(ready) => ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id)),
+            Event::GuildCreate(_) if taken => self.subscriptions.measured(self.session.last_event_bytes()),
+            Event::GuildMembersChunk(chunk) => self.member_requests.answered(chunk),
+            _ => {}
+        }
+    }
+
+    fn no_members(&mut self, now_ms: u64, guild_id: GuildId, error: &ApiError) {
+        if error.status >= 500 {
+            self.member_requests.failed(guild_id, now_ms);
+        } else {
+            self.member_requests.refused(guild_id);
         }
     }
 
@@ -208,9 +225,10 @@ impl SessionTask {
     }
 
     fn due_ms(&self) -> Option<u64> {
-        // Guilds are not asked for while the client does not take what it has: then nothing of theirs is due.
-        let guilds = self.subscriptions.poll_timeout().filter(|_| self.session.has_room());
-        [self.session.poll_timeout(), guilds].into_iter().flatten().min()
+        // Guilds are not asked while the client does not take what it has: then nothing of theirs is due.
+        let guilds = [self.subscriptions.poll_timeout(), self.member_requests.poll_timeout()];
+        let guilds = guilds.into_iter().flatten().filter(|_| self.session.has_room());
+        guilds.chain(self.session.poll_timeout()).min()
     }
 
     /// Does what the core asks for; true when the session is over.
@@ -218,13 +236,15 @@ impl SessionTask {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Close(code) => {
+                    self.transmit_answers();
                     self.close_socket(Closing::Code(code));
                     self.session.handle_detached(now_ms);
                 }
                 Action::Ended(reason) => self.end(reason),
                 Action::RequestGuildMembers(request) => {
-                    for guild_id in request.guild_ids.clone() {
-                        self.region.owners.request_members(guild_id, self.handle.subscriber, request.clone());
+                    let is_bot = self.session.intents().is_some();
+                    if let Err(TooMany) = self.member_requests.add(request, is_bot) {
+                        self.session.close(CloseCode::RateLimited);
                     }
                 }
                 // A session's connection is past these.
@@ -251,11 +271,20 @@ impl SessionTask {
         self.region.tasks.spawn(socket.close(closing, within));
     }
 
+    /// Queues the answers that a connection still owes, before its close frame: few and small, so that no look at the
+    /// socket's room is needed.
+    fn transmit_answers(&mut self) {
+        let Some(socket) = &mut self.socket else { return };
+        while let Some(transmit) = self.session.poll_transmit() {
+            socket.queue(transmit);
+        }
+    }
+
     /// Subscribes to guilds as fast as the client takes their snapshots.
     fn ask_guilds(&mut self, now_ms: u64) {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = self.region.config.gateway.subscribe_concurrency;
-            let Some(guild_id) = self.subscriptions.next(now_ms, at_once) else { return };
+            let Some(guild_id) = self.subscriptions.next(now_ms, at_once, self.session.room_bytes()) else { return };
             let subscriber = Subscriber {
                 id: self.handle.subscriber,
                 user_id: self.handle.user_id,
@@ -264,6 +293,17 @@ impl SessionTask {
             };
             if self.region.owners.subscribe_guild(guild_id, Arc::clone(&self.handle), subscriber).is_err() {
                 self.subscriptions.failed(guild_id, now_ms);
+            }
+        }
+    }
+
+    /// Asks for the next chunk of members as soon as the client has taken the last.
+    fn ask_members(&mut self, now_ms: u64) {
+        while self.session.has_room() {
+            let Some((guild_id, request, cursor)) = self.member_requests.next(now_ms) else { return };
+            let command = MembersCommand { guild_id, session: Arc::clone(&self.handle), request, cursor };
+            if let Err(error) = self.region.owners.request_members(command) {
+                self.no_members(now_ms, guild_id, &error);
             }
         }
     }
@@ -309,6 +349,7 @@ impl SessionTask {
             return Progress::None;
         }
         self.ask_guilds(now_ms);
+        self.ask_members(now_ms);
         let sent = self.transmit(cx, now_ms);
         // Writing can close a connection (a compressor that failed, a socket that broke).
         self.carry_out(now_ms);

@@ -59,10 +59,10 @@ impl SessionStarts {
         let Some(per_day) = self.per_day else { return Ok(()) };
         let starts = self.accounts.get_with(user_id, Arc::default);
         let mut starts = starts.lock();
-        if now_ms >= starts.day_ends_ms {
+        if !runs(now_ms, starts.day_ends_ms, DAY_MS) {
             (starts.day_ends_ms, starts.in_day) = (now_ms + DAY_MS, 0);
         }
-        if now_ms >= starts.window_ends_ms {
+        if !runs(now_ms, starts.window_ends_ms, CONCURRENCY_WINDOW_MS) {
             (starts.window_ends_ms, starts.in_window) = (now_ms + CONCURRENCY_WINDOW_MS, 0);
         }
         if starts.in_day >= per_day {
@@ -80,10 +80,19 @@ impl SessionStarts {
     pub fn left(&self, now_ms: u64, user_id: UserId) -> StartsLeft {
         let total = self.per_day.unwrap_or(u32::MAX);
         let starts = self.accounts.get(&user_id).map(|starts| *starts.lock()).unwrap_or_default();
-        let (used, reset_after_ms) =
-            if now_ms < starts.day_ends_ms { (starts.in_day, starts.day_ends_ms - now_ms) } else { (0, DAY_MS) };
+        let (used, reset_after_ms) = if runs(now_ms, starts.day_ends_ms, DAY_MS) {
+            (starts.in_day, starts.day_ends_ms - now_ms)
+        } else {
+            (0, DAY_MS)
+        };
         StartsLeft { total, remaining: total - used, reset_after_ms, max_concurrency: self.concurrency }
     }
+}
+
+/// Whether a window still runs. One that ends later than one opened now was opened before the clock was set back, and
+/// counts no more.
+const fn runs(now_ms: u64, ends_ms: u64, window_ms: u64) -> bool {
+    now_ms < ends_ms && ends_ms - now_ms <= window_ms
 }
 
 #[cfg(test)]
@@ -104,6 +113,17 @@ mod tests {
         assert_eq!(starts.take(40_000, USER), Err(StartRefused::Spent));
         assert_eq!(starts.take(DAY_MS, USER), Ok(()));
         assert_eq!(starts.left(DAY_MS, UserId::new(2)).remaining, 3);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let starts = SessionStarts::new(Some(17), 1);
+        let (now, hour_ago) = (100 * DAY_MS, 100 * DAY_MS - 3_600_000);
+        assert_eq!((0..17).filter(|_| starts.take(now, USER).is_ok()).count(), 16);
+        assert_eq!(starts.take(now, USER), Err(StartRefused::TooFast));
+        assert_eq!(starts.left(hour_ago, USER).remaining, 17);
+        assert_eq!(starts.take(hour_ago, USER), Ok(()));
+        assert_eq!(starts.left(hour_ago, USER).remaining, 16);
     }
 
     #[test]

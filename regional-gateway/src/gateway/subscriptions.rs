@@ -24,6 +24,8 @@ struct Starting {
     asked: Vec<GuildId>,
     retry_at_ms: Option<u64>,
     failures_in_row: u32,
+    /// Bytes of the largest snapshot so far; none before the first.
+    largest_bytes: Option<usize>,
 }
 
 impl Subscriptions {
@@ -38,9 +40,12 @@ impl Subscriptions {
         }
     }
 
-    /// The next guild to ask for, with at most so many asked for at once.
-    pub fn next(&mut self, now_ms: u64, at_once: usize) -> Option<GuildId> {
+    /// The next guild to ask for: at most so many at once, and no more than fit into the room that is left for their
+    /// snapshots, as far as the ones before let expect.
+    pub fn next(&mut self, now_ms: u64, at_once: usize, room_bytes: usize) -> Option<GuildId> {
         let starting = self.starting.as_mut()?;
+        let fitting = starting.largest_bytes.map_or(1, |largest| (room_bytes / largest.max(1)).max(1));
+        let at_once = at_once.min(fitting);
         if starting.asked.len() >= at_once || starting.retry_at_ms.is_some_and(|at| now_ms < at) {
             return None;
         }
@@ -53,11 +58,20 @@ impl Subscriptions {
         Some(guild_id)
     }
 
-    /// The guild's snapshot came.
+    /// A snapshot was so large.
+    pub fn measured(&mut self, bytes: usize) {
+        if let Some(starting) = self.starting.as_mut() {
+            starting.largest_bytes = Some(starting.largest_bytes.unwrap_or(0).max(bytes));
+        }
+    }
+
+    /// The session is subscribed to the guild.
     pub fn confirmed(&mut self, guild_id: GuildId) {
         let Some(starting) = self.starting.as_mut() else { return };
         starting.asked.retain(|asked| *asked != guild_id);
         starting.failures_in_row = 0;
+        // A session that wants no snapshots subscribes without a look at their size.
+        starting.largest_bytes.get_or_insert(0);
         self.settle();
     }
 
@@ -124,18 +138,20 @@ mod tests {
     const A: GuildId = GuildId::new(1);
     const B: GuildId = GuildId::new(2);
     const C: GuildId = GuildId::new(3);
+    const ROOM: usize = 1_000;
 
     #[test]
     fn so_many_at_once_and_each_once() {
         let mut subscriptions = Subscriptions::default();
         [A, B, C, A].into_iter().for_each(|guild| subscriptions.want(guild));
+        subscriptions.measured(10);
         assert_eq!(
-            (subscriptions.next(0, 2), subscriptions.next(0, 2), subscriptions.next(0, 2)),
+            (subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)),
             (Some(A), Some(B), None)
         );
         subscriptions.want(A);
         subscriptions.confirmed(A);
-        assert_eq!((subscriptions.next(0, 2), subscriptions.next(0, 2)), (Some(C), None));
+        assert_eq!((subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)), (Some(C), None));
         subscriptions.confirmed(B);
         subscriptions.confirmed(C);
         assert!(subscriptions.starting.is_none());
@@ -146,10 +162,10 @@ mod tests {
     fn a_guild_out_of_reach_is_tried_again_later() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
         subscriptions.failed(A, 100);
-        assert_eq!((subscriptions.poll_timeout(), subscriptions.next(599, 1)), (Some(600), None));
-        assert_eq!(subscriptions.next(600, 1), Some(A));
+        assert_eq!((subscriptions.poll_timeout(), subscriptions.next(599, 1, ROOM)), (Some(600), None));
+        assert_eq!(subscriptions.next(600, 1, ROOM), Some(A));
         subscriptions.failed(A, 600);
         assert_eq!(subscriptions.poll_timeout(), Some(1_600));
     }
@@ -158,12 +174,43 @@ mod tests {
     fn a_guild_that_was_left_is_forgotten_and_can_be_joined_again() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
         assert!(subscriptions.left(A));
         assert!(!subscriptions.left(A));
         subscriptions.failed(A, 0);
         assert!(subscriptions.take().is_empty());
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
+    }
+
+    #[test]
+    fn no_more_than_have_room() {
+        let mut subscriptions = Subscriptions::default();
+        (1..=40).for_each(|id| subscriptions.want(GuildId::new(id)));
+        let ask = |subscriptions: &mut Subscriptions| {
+            std::iter::from_fn(|| subscriptions.next(0, 16, ROOM)).collect::<Vec<_>>()
+        };
+        let first = ask(&mut subscriptions);
+        assert_eq!(first.len(), 1, "nobody knows yet how large they are");
+        subscriptions.measured(250);
+        subscriptions.confirmed(first[0]);
+        let next = ask(&mut subscriptions);
+        assert_eq!(next.len(), 4);
+        subscriptions.measured(10_000);
+        next.into_iter().for_each(|guild| subscriptions.confirmed(guild));
+        assert_eq!(ask(&mut subscriptions).len(), 1, "and one always");
+    }
+
+    #[test]
+    fn guilds_without_snapshots_are_asked_for_all_the_same() {
+        let mut subscriptions = Subscriptions::default();
+        (1..=40).for_each(|id| subscriptions.want(GuildId::new(id)));
+        let mut asked = 0;
+        while let Some(guild) = subscriptions.next(0, 16, ROOM) {
+            asked += 1;
+            subscriptions.confirmed(guild);
+        }
+        assert_eq!(asked, 40);
+        assert!(subscriptions.starting.is_none());
     }
 }

@@ -12,12 +12,12 @@ pub mod user;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
-use rookery_model::gateway::{Event, RequestGuildMembers, SubscriberId};
+use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use crate::id_generator::IdGenerator;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
-use guild::command::GuildCommand;
+use guild::command::{GuildCommand, MembersCommand};
 pub use user::UserHandle;
 use user::command::UserCommand;
 
@@ -102,6 +102,7 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     stop: CancellationToken,
     stopped: AtomicBool,
+    incarnations: AtomicU64,
     carrier: carrier::Carrier,
 }
 
@@ -117,6 +118,8 @@ impl Owners {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             stopped: AtomicBool::new(false),
+            // 0 is nobody's.
+            incarnations: AtomicU64::new(1),
             carrier: carrier::Carrier::start(weak.clone()),
             region: init.region,
             config: init.config,
@@ -174,7 +177,8 @@ impl Owners {
         self.shared.deliver_to_users(&[user_id], Arc::new(event));
     }
 
-    /// Asks the owner of a guild for its events; the guild's snapshot comes first, or a
+    /// Asks the owner of a guild for its events; the guild's snapshot comes first, then
+    /// [`Subscribed`](crate::gateway::input::Control::Subscribed); or else a
     /// [`NotSubscribed`](crate::gateway::input::Control::NotSubscribed).
     pub(crate) fn subscribe_guild(
         &self,
@@ -194,12 +198,14 @@ impl Owners {
         let _ = self.shared.users.send_if_loaded(user_id, UserCommand::Unsubscribe(id));
     }
 
-    /// Asks a guild for members, on behalf of a session that is subscribed to it.
-    pub(crate) fn request_members(&self, guild_id: GuildId, id: SubscriberId, request: RequestGuildMembers) {
-        let command = GuildCommand::RequestMembers(id, Box::new(request));
-        if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_err() {
-            tracing::debug!(%guild_id, "no room for a request of members");
-        }
+    /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the
+    /// chunk, or a [`NoMembers`](crate::gateway::input::Control::NoMembers).
+    pub(crate) fn request_members(&self, command: MembersCommand) -> Result<(), ApiError> {
+        let key = OwnerKey::Guild(command.guild_id);
+        let command = GuildCommand::RequestMembers(Box::new(command));
+        let unanswered = self.shared.guilds.send_if_loaded(key, command).map_err(full)?;
+        // A guild that is not loaded has no sessions.
+        unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
     }
 
     /// The sizes that guilds keep to.
@@ -234,6 +240,11 @@ impl Owners {
 }
 
 impl Shared {
+    /// A number that no loaded owner had before.
+    pub(crate) fn next_incarnation(&self) -> u64 {
+        self.incarnations.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Hands a command to the owner of a guild or DM, loading it if need be.
     pub(crate) fn send_guild(self: &Arc<Self>, key: OwnerKey, command: GuildCommand) -> Result<(), ApiError> {
         if self.stopped.load(Ordering::Acquire) {

@@ -53,6 +53,15 @@ impl Client {
         self.ws.send(Message::text(payload.to_string())).await.unwrap();
     }
 
+    /// Holds a payload back until [`Self::flush`].
+    pub async fn feed(&mut self, payload: Value) {
+        self.ws.feed(Message::text(payload.to_string())).await.unwrap();
+    }
+
+    pub async fn flush(&mut self) {
+        self.ws.flush().await.unwrap();
+    }
+
     pub async fn send_raw(&mut self, message: Message) {
         self.ws.send(message).await.unwrap();
     }

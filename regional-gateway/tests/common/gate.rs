@@ -1,7 +1,7 @@
 //! A store whose commits a test holds back or fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rookery_core_db::engine::Answer;
 use rookery_core_db::{
@@ -24,6 +24,11 @@ pub struct Gate {
     /// Batches are lost: never written, and the commit says that nobody knows.
     losing: AtomicBool,
     refusing: AtomicBool,
+    /// How many of the next batches are lost, besides.
+    losing_next: AtomicUsize,
+    holding_newest: watch::Sender<bool>,
+    /// Looks at a channel's newest message that have seen it and are held back.
+    newest_held: watch::Sender<usize>,
 }
 
 impl Gate {
@@ -33,7 +38,22 @@ impl Gate {
             held: watch::Sender::new(false),
             losing: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
+            losing_next: AtomicUsize::new(0),
+            holding_newest: watch::Sender::new(false),
+            newest_held: watch::Sender::new(0),
         }
+    }
+    /// The next batches are lost, those after them are not.
+    pub fn lose_next(&self, batches: usize) {
+        self.losing_next.store(batches, Ordering::SeqCst);
+    }
+    /// From now on looks at a channel's newest message see it and tell it later.
+    pub fn hold_newest(&self, holding: bool) {
+        self.holding_newest.send_replace(holding);
+    }
+    /// Waits until such a look is held back.
+    pub async fn newest_is_held(&self) {
+        self.newest_held.subscribe().wait_for(|held| *held > 0).await.unwrap();
     }
     /// From now on commits resolve only after [`Self::open`].
     pub fn hold(&self) {
@@ -56,7 +76,10 @@ impl Engine for Gate {
         if self.refusing.load(Ordering::SeqCst) {
             return Ok(Commit::from_future(async { Err(StoreError::Unwritable("no room".into())) }));
         }
-        let commit = if self.losing.load(Ordering::SeqCst) { None } else { Some(self.inner.submit(batch)?) };
+        let lost = |left: usize| left.checked_sub(1);
+        let is_lost = self.losing.load(Ordering::SeqCst)
+            || self.losing_next.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost).is_ok();
+        let commit = if is_lost { None } else { Some(self.inner.submit(batch)?) };
         let mut held = self.held.subscribe();
         Ok(Commit::from_future(async move {
             held.wait_for(|held| !held).await.ok();
@@ -154,7 +177,15 @@ impl Engine for Gate {
         self.inner.messages(channel_id, range, limit)
     }
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
-        self.inner.last_message_id(channel_id)
+        Box::pin(async move {
+            let newest = self.inner.last_message_id(channel_id).await;
+            let mut held = self.holding_newest.subscribe();
+            if *held.borrow() {
+                self.newest_held.send_modify(|held| *held += 1);
+                held.wait_for(|held| !held).await.ok();
+            }
+            newest
+        })
     }
     fn messages_of_author(
         &self,

@@ -1,6 +1,6 @@
 //! The user's state and what changes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rookery_model::gateway::event::MessageAck;
@@ -46,6 +46,9 @@ pub struct Subscribed {
     pub guild_ids: Vec<GuildId>,
     /// Empty for shards other than 0.
     pub dm_ids: Vec<ChannelId>,
+    /// The newest messages that were delivered in these DMs since the user was loaded: what was read of a DM before may
+    /// not know of them.
+    pub newest_messages: BTreeMap<ChannelId, MessageId>,
     /// None for bots.
     pub read_states: Option<Vec<ReadState>>,
 }
@@ -56,6 +59,7 @@ pub struct UserCore {
     is_bot: bool,
     guilds: BTreeSet<GuildId>,
     dms: BTreeSet<ChannelId>,
+    newest_messages: BTreeMap<ChannelId, MessageId>,
     read_states: ReadStates,
     sessions: Sessions,
     limits: Limits,
@@ -69,6 +73,7 @@ impl UserCore {
             is_bot: state.is_bot,
             guilds: state.guild_ids.into_iter().collect(),
             dms: state.dm_ids.into_iter().collect(),
+            newest_messages: BTreeMap::new(),
             read_states: ReadStates::load(state.read_states),
             sessions: Sessions::default(),
             limits,
@@ -78,9 +83,14 @@ impl UserCore {
     /// Adds a session; what its READY needs. Events that happen from now on come to it.
     pub fn subscribe(&mut self, session: UserSession) -> Result<Subscribed, SubscribeError> {
         let guild_ids = self.guilds.iter().copied().filter(|id| session.has_guild(*id)).collect();
-        let dm_ids = if session.has_direct_events() { self.dms.iter().copied().collect() } else { Vec::new() };
+        let (dm_ids, newest_messages) = if session.has_direct_events() {
+            (self.dms.iter().copied().collect(), self.newest_messages.clone())
+        } else {
+            (Vec::new(), BTreeMap::new())
+        };
         self.sessions.add(session, self.limits.sessions_max)?;
-        Ok(Subscribed { guild_ids, dm_ids, read_states: (!self.is_bot).then(|| self.read_states.sorted()) })
+        let read_states = (!self.is_bot).then(|| self.read_states.sorted());
+        Ok(Subscribed { guild_ids, dm_ids, newest_messages, read_states })
     }
 
     /// Forgets a session.
@@ -120,6 +130,12 @@ impl UserCore {
             }
             Event::ChannelDelete(channel) if channel.guild_id.is_none() => {
                 self.dms.remove(&channel.id);
+                self.newest_messages.remove(&channel.id);
+            }
+            // Only of DMs in the list, so that there are no more of them than of those. A READY without DMs needs none.
+            Event::MessageCreate(event) if !self.is_bot && self.dms.contains(&event.message.channel_id) => {
+                let newest = self.newest_messages.entry(event.message.channel_id).or_default();
+                *newest = event.message.id.max(*newest);
             }
             _ => {}
         }

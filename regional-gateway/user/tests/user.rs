@@ -4,6 +4,7 @@ use rookery_model::channel::{Channel, ChannelType};
 use rookery_model::gateway::event::TypingStart;
 use rookery_model::gateway::{Event, Intents, SubscriberId};
 use rookery_model::store::{ReadState, Write};
+use rookery_model::user::User;
 use rookery_model::{ChannelId, DeviceId, ErrorCode, GuildId, MessageId, UserId};
 use rookery_user::{Limits, Outcome, SubscribeError, UserCore, UserSession, UserState};
 
@@ -132,4 +133,28 @@ fn bots_have_no_read_states() {
     assert_eq!(core.subscribe(session(1)).unwrap().read_states, None);
     assert!(written(core.mentioned(CHANNEL, MessageId::new(5))).is_none());
     assert!(written(core.acknowledge(CHANNEL, MessageId::new(5), false, None, None)).is_none());
+}
+
+#[test]
+fn the_newest_messages_of_listed_dms_are_known_to_sessions_that_start() {
+    let mut core = user(false);
+    let create = |channel_id, id| {
+        let message = serde_json::json!({
+            "id": id, "channel_id": channel_id, "author": User::new(UserId::new(2), "bob"), "content": "", "type": 0,
+            "timestamp": "2020-01-01T00:00:00.000000+00:00", "edited_timestamp": null, "tts": false,
+            "mention_everyone": false, "mentions": [], "mention_roles": [], "attachments": [], "embeds": [],
+            "pinned": false, "flags": 0, "components": [], "channel_type": 1,
+        });
+        Event::MessageCreate(Box::new(serde_json::from_value(message).unwrap()))
+    };
+    assert!(core.subscribe(session(1)).unwrap().newest_messages.is_empty());
+    for id in [7, 9, 8] {
+        core.deliver(&create(DM, MessageId::new(id)));
+    }
+    // One that is not in the list is not in READY either.
+    core.deliver(&create(CHANNEL, MessageId::new(10)));
+    let newest = core.subscribe(session(2)).unwrap().newest_messages;
+    assert_eq!(newest.into_iter().collect::<Vec<_>>(), [(DM, MessageId::new(9))]);
+    core.deliver(&Event::ChannelDelete(dm(DM)));
+    assert!(core.subscribe(session(3)).unwrap().newest_messages.is_empty());
 }

@@ -30,7 +30,7 @@ impl GuildCore {
         }
         out.writes.extend(ids.iter().map(|id| Write::DeleteMessage { channel_id, message_id: *id }));
         let event = MessageDeleteBulk { ids, channel_id, guild_id: self.guild_id() };
-        self.send_to_channel(&mut out, channel_id, Event::MessageDeleteBulk(event));
+        self.send_to_readers(&mut out, cx.now, channel_id, Event::MessageDeleteBulk(event));
         Ok(out)
     }
 }

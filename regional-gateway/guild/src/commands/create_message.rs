@@ -51,7 +51,7 @@ impl GuildCore {
         };
 
         let mut out = Outcome::default();
-        let message = self.post(cx.given, &mut out, row, &mentions);
+        let message = self.post(cx, &mut out, row, &mentions);
         if has_slowmode {
             self.recent.note_written(cx.now, new.channel_id, cx.caller.id());
         }

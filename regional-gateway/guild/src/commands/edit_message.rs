@@ -45,7 +45,7 @@ impl GuildCore {
         let mut out = Outcome::reply(Reply::Message(Box::new(self.show(cx.given, &row, Some(cx.caller.id())))));
         let event = self.message_event(self.show(cx.given, &row, None));
         out.writes.push(Write::PutMessage(row));
-        self.send_message(&mut out, event, Event::MessageUpdate);
+        self.send_message(&mut out, cx.now, event, Event::MessageUpdate);
         Ok(out)
     }
 

@@ -75,10 +75,10 @@ impl GuildCore {
         let channel_id = row.channel_id;
         out.writes.extend(self.update_channel(channel_id, |channel| channel.last_pin_timestamp = last_pin_timestamp)?);
         let event = ChannelPinsUpdate { guild_id: self.guild_id(), channel_id, last_pin_timestamp };
-        self.send_to_channel(out, channel_id, Event::ChannelPinsUpdate(event));
+        self.send_to_readers(out, cx.now, channel_id, Event::ChannelPinsUpdate(event));
         let event = self.message_event(self.show(cx.given, &row, None));
         out.writes.push(Write::PutMessage(row));
-        self.send_message(out, event, Event::MessageUpdate);
+        self.send_message(out, cx.now, event, Event::MessageUpdate);
         Ok(())
     }
 }

@@ -8,11 +8,11 @@ use rookery_model::{ApiError, ChannelId, MessageId, UserId};
 use super::Cx;
 use crate::mentions::Mentions;
 use crate::state::{GuildCore, Space};
-use crate::{Effect, Given, Outcome};
+use crate::{Effect, Outcome};
 
 impl GuildCore {
     /// Puts a new message into its channel: row, event, notifications; returns it as the author sees it.
-    pub(super) fn post(&mut self, given: &Given, out: &mut Outcome, row: MessageRow, mentions: &Mentions) -> Message {
+    pub(super) fn post(&mut self, cx: &Cx<'_>, out: &mut Outcome, row: MessageRow, mentions: &Mentions) -> Message {
         let (channel_id, message_id) = (row.channel_id, row.id);
         match &mut self.space {
             Space::Guild(guild) => guild.set_last_message(channel_id, message_id),
@@ -20,14 +20,14 @@ impl GuildCore {
         }
         self.list_dm(out);
         let nonce = row.nonce.clone();
-        let message = Message { nonce, ..self.show(given, &row, None) };
-        let user_ids = self.notified(&row, mentions);
+        let message = Message { nonce, ..self.show(cx.given, &row, None) };
+        let user_ids = self.notified(cx.now, &row, mentions);
         if !user_ids.is_empty() {
             out.effects.push(Effect::Mentioned { channel_id, message_id, user_ids });
         }
         out.writes.push(Write::PutMessage(row));
         let event = self.message_event(message.clone());
-        self.send_message(out, event, Event::MessageCreate);
+        self.send_message(out, cx.now, event, Event::MessageCreate);
         message
     }
 
@@ -43,7 +43,7 @@ impl GuildCore {
     ) {
         let mut row = new_row(channel_id, MessageId(cx.ids.next_id()), author_id, kind);
         fill(&mut row);
-        self.post(cx.given, out, row, &Mentions::default());
+        self.post(cx, out, row, &Mentions::default());
     }
 
     /// A DM that its users closed comes back with its next message.

@@ -50,7 +50,7 @@ impl GuildCore {
             .map(|member| rookery_model::member::Member { user: Some(cx.caller.user.clone()), ..member });
         let event =
             ReactionEvent { member, message_author_id: Some(message.author_id), ..self.event(message, user_id, emoji) };
-        self.send_to_channel(&mut out, channel_id, Event::MessageReactionAdd(event));
+        self.send_to_readers(&mut out, cx.now, channel_id, Event::MessageReactionAdd(event));
         Ok(out)
     }
 
@@ -86,7 +86,7 @@ impl GuildCore {
             Write::DeleteReactionCount { channel_id, message_id, emoji: emoji.clone() }
         });
         let event = self.event(message, user_id, emoji);
-        self.send_to_channel(&mut out, channel_id, Event::MessageReactionRemove(event));
+        self.send_to_readers(&mut out, cx.now, channel_id, Event::MessageReactionRemove(event));
         Ok(out)
     }
 
@@ -108,7 +108,7 @@ impl GuildCore {
         out.writes.push(Write::ClearReactions { channel_id, message_id, emoji: emoji.clone() });
         let kind = if emoji.is_some() { Event::MessageReactionRemoveEmoji } else { Event::MessageReactionRemoveAll };
         let event = ReactionsCleared { channel_id, message_id, guild_id: self.guild_id(), emoji };
-        self.send_to_channel(&mut out, channel_id, kind(event));
+        self.send_to_readers(&mut out, cx.now, channel_id, kind(event));
         Ok(out)
     }
 

@@ -27,7 +27,7 @@ impl GuildCore {
             member: member.map(|member| Member { user: Some(cx.caller.user.clone()), ..member }),
         };
         let mut out = Outcome::default();
-        self.send_to_channel(&mut out, channel_id, Event::TypingStart(event));
+        self.send_to_readers(&mut out, cx.now, channel_id, Event::TypingStart(event));
         Ok(out)
     }
 }

@@ -1,9 +1,9 @@
 //! What sessions get: GUILD_CREATE, events by intents, member chunks.
 
-use rookery_guild::{Limits, Outcome, Subscriber, SubscriberId};
+use rookery_guild::{MembersCursor, Outcome, Subscriber, SubscriberId};
 use rookery_model::call::Call;
 use rookery_model::gateway::event::GuildCreate;
-use rookery_model::gateway::{Event, Intents, RequestGuildMembers};
+use rookery_model::gateway::{Event, GuildMembersChunk, Intents, RequestGuildMembers};
 use rookery_model::user::User;
 use rookery_model::{ErrorCode, UserId};
 
@@ -134,41 +134,122 @@ fn remembered_audiences_follow_the_roles_of_members() {
     assert!(!hears(&mut world));
 }
 
-#[test]
-fn members_are_sent_in_chunks() {
-    let mut world = World::with_limits(Limits::default());
-    for n in 0..1_200 {
+/// A world with so many more members.
+fn crowd(count: u64) -> World {
+    let mut world = World::new();
+    for n in 0..count {
         let id = UserId::new(1_000 + n);
         world.rows.users.insert(id, user(id));
         world.rows.members.insert(id, member_row(world.guild_id(), id, world.now));
     }
     world.reload();
-    let (alice, _) = world.subscribe(ALICE, None);
-    let request = |query: Option<&str>, limit, user_ids: &[UserId]| RequestGuildMembers {
+    world
+}
+
+fn members_request(query: Option<&str>, limit: u32, user_ids: &[UserId]) -> RequestGuildMembers {
+    RequestGuildMembers {
         guild_ids: vec![],
         query: query.map(Into::into),
         limit,
         presences: false,
         user_ids: user_ids.to_vec(),
         nonce: Some("n".into()),
-    };
-    let chunks = |outcome: &Outcome, id| {
-        let chunk = |event: &Event| match event {
-            Event::GuildMembersChunk(c) => (c.members.len(), c.chunk_index, c.chunk_count, c.not_found.len()),
-            other => panic!("{other:?}"),
-        };
-        events_for(outcome, id).iter().map(|event| chunk(event)).collect::<Vec<_>>()
-    };
-    let all = world.core.request_members(alice, &request(Some(""), 0, &[]));
-    assert_eq!(chunks(&all, alice), [(1_000, 0, 2, 0), (204, 1, 2, 0)]);
-    let named = world.core.request_members(alice, &request(None, 0, &[BOB, STRANGER]));
-    assert_eq!(chunks(&named, alice), [(1, 0, 1, 1)]);
-    let found = world.core.request_members(alice, &request(Some("USER10"), 3, &[]));
-    assert_eq!(chunks(&found, alice), [(3, 0, 1, 0)]);
-    // Without the members intent nobody gets the whole list.
+    }
+}
+
+/// The chunk at a cursor, the only event of its outcome.
+fn chunk_at(world: &World, id: SubscriberId, request: &RequestGuildMembers, at: MembersCursor) -> GuildMembersChunk {
+    let outcome = world.core.request_members(id, request, at).expect("a chunk");
+    let events = events_for(&outcome, id);
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    let Event::GuildMembersChunk(chunk) = &**event else { panic!("{event:?}") };
+    assert_eq!(chunk.nonce.as_deref(), Some("n"));
+    chunk.clone()
+}
+
+fn first_chunk(world: &World, id: SubscriberId, query: Option<&str>, limit: u32, user_ids: &[UserId]) -> [usize; 4] {
+    let chunk = chunk_at(world, id, &members_request(query, limit, user_ids), MembersCursor::default());
+    [chunk.members.len(), chunk.chunk_index as usize, chunk.chunk_count as usize, chunk.not_found.len()]
+}
+
+/// All chunks of the whole list, with something that happens between them.
+fn all_chunks(
+    world: &mut World,
+    id: SubscriberId,
+    mut meanwhile: impl FnMut(&mut World, u32),
+) -> Vec<GuildMembersChunk> {
+    let request = members_request(Some(""), 0, &[]);
+    let mut chunks = vec![chunk_at(world, id, &request, MembersCursor::default())];
+    while let Some(next) = chunks.last().and_then(MembersCursor::after) {
+        meanwhile(world, chunks.len() as u32);
+        chunks.push(chunk_at(world, id, &request, next));
+    }
+    chunks
+}
+
+fn ids_of(chunks: &[GuildMembersChunk]) -> Vec<UserId> {
+    chunks.iter().flat_map(|chunk| &chunk.members).filter_map(|member| Some(member.user.as_ref()?.id)).collect()
+}
+
+#[test]
+fn all_members_come_in_chunks_one_at_a_time() {
+    let mut world = crowd(20_000 - 4);
+    let (alice, _) = world.subscribe(ALICE, None);
+    let chunks = all_chunks(&mut world, alice, |_, _| {});
+    let figures: Vec<_> = chunks.iter().map(|c| (c.members.len(), c.chunk_index, c.chunk_count)).collect();
+    assert_eq!(figures, (0..20).map(|index| (1_000, index, 20)).collect::<Vec<_>>());
+    assert_eq!(ids_of(&chunks), world.rows.members.keys().copied().collect::<Vec<_>>());
+}
+
+#[test]
+fn members_who_come_and_go_between_chunks_leave_no_gap() {
+    for (comes, count) in [(true, 3_500 - 4), (true, 3_000 - 4), (false, 3_100 - 4), (false, 3_000 - 4)] {
+        let mut world = crowd(count);
+        let (alice, _) = world.subscribe(ALICE, None);
+        let stayed: Vec<UserId> = world.rows.members.keys().copied().filter(|id| id.get() < 2_100).collect();
+        let chunks = all_chunks(&mut world, alice, |world, index| {
+            let guild_id = world.guild_id();
+            for n in 0..300 {
+                if comes {
+                    let id = UserId::new(100_000 + u64::from(index) * 1_000 + n);
+                    world.rows.users.insert(id, user(id));
+                    world.rows.members.insert(id, member_row(guild_id, id, world.now));
+                } else {
+                    world.rows.members.remove(&UserId::new(2_100 + u64::from(index) * 300 + n));
+                }
+            }
+            let sessions = world.core.has_subscribers();
+            world.reload();
+            assert!(sessions);
+            world.core.subscribe(Subscriber { id: alice, user_id: ALICE, intents: None, large_threshold: 50 }).unwrap();
+        });
+        let (last, before) = chunks.split_last().unwrap();
+        assert!(before.iter().all(|c| c.members.len() == 1_000 && c.chunk_index + 1 < c.chunk_count));
+        assert_eq!(last.chunk_index + 1, last.chunk_count);
+        let ids = ids_of(&chunks);
+        assert!(ids.is_sorted_by(|a, b| a < b) && stayed.iter().all(|id| ids.contains(id)));
+        assert_eq!(ids.last(), world.rows.members.keys().last());
+    }
+}
+
+#[test]
+fn members_are_named_or_searched_a_hundred_at_most() {
+    let mut world = crowd(1_200);
+    let (alice, _) = world.subscribe(ALICE, None);
+    assert_eq!(first_chunk(&world, alice, None, 0, &[BOB, STRANGER, BOB]), [1, 0, 1, 1]);
+    let many: Vec<UserId> = (0..500).map(|n| UserId::new(1_000 + n / 2)).collect();
+    assert_eq!(first_chunk(&world, alice, None, 0, &many), [100, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, alice, Some("USER10"), 3, &[]), [3, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, alice, Some("user"), 0, &[]), [100, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, alice, Some("user"), 1_000, &[]), [100, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, alice, Some(""), 1_000, &[]), [100, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, alice, None, 0, &[]), [0, 0, 1, 0]);
+    // Without the members intent nobody gets the whole list, and strangers get nothing.
     let (bot, _) = world.subscribe(BOT, Some(Intents::GUILDS));
-    let none = world.core.request_members(bot, &request(Some(""), 0, &[]));
-    assert_eq!(chunks(&none, bot), [(0, 0, 1, 0)]);
+    assert_eq!(first_chunk(&world, bot, Some(""), 0, &[]), [0, 0, 1, 0]);
+    assert_eq!(first_chunk(&world, bot, Some(""), 5, &[]), [5, 0, 1, 0]);
+    let request = members_request(Some(""), 0, &[]);
+    refused(world.core.request_members(SubscriberId(99), &request, MembersCursor::default()), ErrorCode::UnknownGuild);
 }
 
 #[test]

@@ -75,3 +75,42 @@ fn a_steady_reader_is_never_closed() {
         assert!(session.is_attached(), "{n}");
     }
 }
+
+#[test]
+fn own_events_in_bulk_make_no_slow_consumer_and_are_asked_for_as_the_client_reads() {
+    let (mut session, mut reader) = session_with("v=10", ALL_INTENTS, small());
+    let large = |n| message_create(message(n, 2, &"x".repeat(900)), Some(1));
+    // All of a guild's members at once, as if nobody had looked for room: more than is kept for RESUME.
+    for n in 1..=9 {
+        session.handle_own_dispatch(&large(n));
+        assert!(session.is_attached() && !session.has_room(), "{n}");
+    }
+    let seqs: Vec<u64> = drain(&mut session, &mut reader).iter().filter_map(|p| p["s"].as_u64()).collect();
+    assert_eq!(seqs, (1..=9).collect::<Vec<_>>());
+    assert_eq!(session.room_bytes(), 1_000);
+    // Shared events count as before.
+    session.handle_own_dispatch(&large(10));
+    session.handle_dispatch(Payload::new(large(11)));
+    assert!(session.is_attached());
+    session.handle_dispatch(Payload::new(large(12)));
+    assert_eq!(session_closed_with(&mut session), Some(CloseCode::UnknownError));
+}
+
+#[test]
+fn nothing_in_bulk_is_asked_for_while_nobody_reads() {
+    let (mut session, mut reader) = session_with("v=10", ALL_INTENTS, small());
+    for n in 1..=5 {
+        session.handle_dispatch(Payload::new(numbered(n)));
+    }
+    assert_eq!(drain(&mut session, &mut reader).len(), 5);
+    assert!(session.has_room());
+    session.handle_detached(1);
+    assert!(!session.has_room());
+    session.resume(2, connect("v=10"), 3).expect("resumable");
+    // First what the client missed.
+    assert!(session.poll_transmit().is_some() && !session.has_room());
+    assert_eq!(drain(&mut session, &mut reader).len(), 2);
+    assert!(session.has_room());
+    session.close(CloseCode::UnknownError);
+    assert!(!session.has_room());
+}

@@ -15,18 +15,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
-use super::command::{Answer, CallCommand, GuildCommand};
+use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
 use super::delivery::Subscribers;
+use super::recovery::{self, Untold};
 use crate::config::ms;
 use crate::errors::from_store;
-use crate::loader;
+use crate::gateway::input::{Control, Input};
+use crate::operations::OperationId;
 use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
 use crate::owners::{OwnerKey, Shared};
-
-/// Pauses between attempts to load a guild anew after a failed write.
-const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
-const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The owner of a guild or DM before it is loaded.
 pub struct GuildOwner {
@@ -39,7 +37,7 @@ pub struct GuildOwner {
 pub(super) struct LoadedGuild {
     pub(super) shared: Arc<Shared>,
     pub(super) key: OwnerKey,
-    mailbox: mpsc::Receiver<GuildCommand>,
+    pub(super) mailbox: mpsc::Receiver<GuildCommand>,
     pub(super) core: GuildCore,
     pub(super) pipeline: Pipeline<Pending>,
     pub(super) locks: Locks<LockKey>,
@@ -51,6 +49,8 @@ pub(super) struct LoadedGuild {
     pub(super) subscribers: Subscribers,
     pub(super) next_ticket: Ticket,
     pub(super) health: Health,
+    /// What may be stored and was told to nobody, because it or what came before it failed.
+    pub(super) untold: Vec<Untold>,
     last_active: Instant,
 }
 
@@ -84,6 +84,16 @@ pub(super) struct Pending {
     pub(super) locks: Option<(Ticket, Vec<LockKey>)>,
     /// Its place among all outcomes in flight.
     pub(super) place: Option<OwnedSemaphorePermit>,
+    /// The session that waits for what is in `dispatches`, and hears of it if they are not delivered.
+    pub(super) asked: Option<Asked>,
+    /// The operation that is recorded with the outcome's rows; none without rows.
+    pub(super) recorded: Option<OperationId>,
+}
+
+/// What a session asked for.
+pub(super) enum Asked {
+    Snapshot(Box<SubscribeCommand>),
+    Members(Box<MembersCommand>),
 }
 
 impl GuildOwner {
@@ -99,10 +109,14 @@ impl GuildOwner {
     }
 
     async fn load_and_run(mut self) {
-        let core = match load(&self.shared, self.key).await {
+        let core = match recovery::load(&self.shared, self.key).await {
             Ok(Some(core)) => core,
-            Ok(None) => return refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown()),
-            Err(error) => return refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &from_store(error)),
+            Ok(None) => {
+                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+            }
+            Err(error) => {
+                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &from_store(error));
+            }
         };
         let loaded = LoadedGuild {
             pipeline: Pipeline::new(self.shared.config.in_flight_max),
@@ -117,6 +131,7 @@ impl GuildOwner {
             subscribers: Subscribers::default(),
             next_ticket: 0,
             health: Health::Sound,
+            untold: Vec::new(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
@@ -182,7 +197,7 @@ impl LoadedGuild {
         false
     }
 
-    fn leave(&mut self) -> bool {
+    pub(super) fn leave(&mut self) -> bool {
         let left = self.shared.guilds.leave(self.key, &self.mailbox);
         if left {
             self.subscribers.clear();
@@ -208,7 +223,7 @@ impl LoadedGuild {
 
     /// An outcome's commit is resolved: tells everybody, or nobody.
     pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
-        let Pending { effects, dispatches, reply, locks, place } = pending;
+        let Pending { effects, dispatches, reply, locks, place, asked, recorded } = pending;
         drop(place);
         let failure = match result {
             Ok(()) if self.health != Health::Failed => None,
@@ -219,17 +234,45 @@ impl LoadedGuild {
             }
         };
         if let Some(error) = failure {
+            if let Some(operation) = recorded {
+                self.untold.push(Untold { operation, effects, dispatches });
+            }
+            if let Some(asked) = asked {
+                self.refuse(asked, error.clone());
+            }
             if let Some((answer, _)) = reply {
                 let _ = answer.send(Err(error));
             }
         } else {
             self.deliver(effects, dispatches);
+            match asked {
+                Some(Asked::Snapshot(command)) => {
+                    let _ = command.session.send(Input::Control(Control::Subscribed(command.guild_id)));
+                }
+                // Its user left the guild meanwhile: nothing was delivered.
+                Some(Asked::Members(command)) if !self.subscribers.contains(command.session.subscriber) => {
+                    command.refuse(ErrorCode::UnknownGuild.into());
+                }
+                Some(Asked::Members(_)) | None => {}
+            }
             if let Some((answer, reply)) = reply {
                 let _ = answer.send(reply);
             }
         }
         if let Some((ticket, keys)) = locks {
             self.release(ticket, &keys);
+        }
+    }
+
+    /// What a session asked for was decided and is not delivered: it asks again.
+    fn refuse(&mut self, asked: Asked, error: ApiError) {
+        match asked {
+            Asked::Snapshot(command) => {
+                // Without its snapshot it must not get what follows either.
+                self.unsubscribe(command.subscriber.id);
+                command.refuse(error);
+            }
+            Asked::Members(command) => command.refuse(error),
         }
     }
 
@@ -257,88 +300,10 @@ impl LoadedGuild {
         }
     }
 
-    /// Brings the core back to what is stored; false if the owner ended.
-    async fn recover(&mut self) -> bool {
-        self.fail_parked();
-        if self.health == Health::Deleted {
-            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
-            return false;
-        }
-        metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
-        let mut pause = RELOAD_PAUSE_MIN;
-        loop {
-            match load(&self.shared, self.key).await {
-                Ok(Some(core)) => {
-                    self.core = core;
-                    break;
-                }
-                Ok(None) => {
-                    // Its sessions believe in a guild that is not there: they start anew.
-                    self.subscribers.lose_all();
-                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
-                    return false;
-                }
-                Err(error) => {
-                    let error = from_store(error);
-                    while let Ok(command) = self.mailbox.try_recv() {
-                        command.refuse(error.clone());
-                    }
-                    if self.shared.stop.is_cancelled() && self.leave() {
-                        return false;
-                    }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RELOAD_PAUSE_MAX);
-                }
-            }
-        }
-        self.health = Health::Sound;
-        for (session, subscriber) in self.subscribers.all() {
-            let id = subscriber.id;
-            // The session has the guild already: the snapshot is not sent a second time.
-            let subscribed = self.with_core(|core| core.subscribe(subscriber));
-            if !matches!(subscribed, Ok(Ok(_))) {
-                self.subscribers.remove(id);
-                session.signal(crate::gateway::registry::Signal::Lost);
-            }
-        }
-        tracing::warn!("loaded anew after a write that failed");
-        true
-    }
-
-    /// Nothing was decided about calls that wait: they may be tried again.
-    fn fail_parked(&mut self) {
-        self.reads.abort_all();
-        for (_, parked) in self.parked.drain() {
-            let _ = parked.command.reply.send(Err(ErrorCode::Unavailable.into()));
-        }
-        self.locks = Locks::default();
-        self.ready.clear();
-    }
-
     pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
         if self.subscribers.remove(id) {
             // A panic is noted inside.
             let _ = self.with_core(|core| core.unsubscribe(id));
-        }
-    }
-}
-
-async fn load(shared: &Shared, key: OwnerKey) -> Result<Option<GuildCore>, StoreError> {
-    let limits = shared.guild_limits.clone();
-    Ok(match key {
-        OwnerKey::Guild(id) => loader::guild(&shared.store, id).await?.map(|state| GuildCore::load(state, limits)),
-        OwnerKey::Dm(id) => loader::dm(&shared.store, id).await?.map(|state| GuildCore::load_dm(state, limits)),
-    })
-}
-
-/// Answers everybody with the error until nobody asks any more.
-fn refuse_and_leave(shared: &Shared, key: OwnerKey, mailbox: &mut mpsc::Receiver<GuildCommand>, error: &ApiError) {
-    loop {
-        while let Ok(command) = mailbox.try_recv() {
-            command.refuse(error.clone());
-        }
-        if shared.guilds.leave(key, mailbox) {
-            return;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_guild::{Caller, GuildCore, Subscriber};
+use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
 use rookery_model::call::{Call, Reply};
 use rookery_model::gateway::{RequestGuildMembers, SubscriberId};
 use rookery_model::user::User;
@@ -26,7 +26,7 @@ pub enum GuildCommand {
     Unsubscribe(SubscriberId),
     /// The account of somebody who may be a member changed.
     UserUpdated(Arc<User>),
-    RequestMembers(SubscriberId, Box<RequestGuildMembers>),
+    RequestMembers(Box<MembersCommand>),
 }
 
 /// A call and who waits for its reply.
@@ -42,6 +42,23 @@ pub struct SubscribeCommand {
     pub guild_id: GuildId,
     pub session: Arc<SessionHandle>,
     pub subscriber: Subscriber,
+}
+
+/// A session that waits for the next GUILD_MEMBERS_CHUNK.
+pub struct MembersCommand {
+    pub guild_id: GuildId,
+    pub session: Arc<SessionHandle>,
+    pub request: Arc<RequestGuildMembers>,
+    pub cursor: MembersCursor,
+}
+
+impl MembersCommand {
+    /// Tells the session that no chunk comes.
+    pub fn refuse(self, error: ApiError) {
+        let input = Input::Control(Control::NoMembers(self.guild_id, Box::new(error)));
+        // A session that is gone does not mind.
+        let _ = self.session.send(input);
+    }
 }
 
 impl SubscribeCommand {
@@ -60,7 +77,8 @@ impl GuildCommand {
             Self::Call(command) => drop(command.reply.send(Err(error))),
             Self::Query(query) => query(Err(error)),
             Self::Subscribe(command) => command.refuse(error),
-            Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::RequestMembers(..) => {}
+            Self::RequestMembers(command) => command.refuse(error),
+            Self::Unsubscribe(_) | Self::UserUpdated(_) => {}
         }
     }
 }

@@ -7,8 +7,8 @@ use rookery_model::call::Reply;
 use rookery_model::{ApiError, ErrorCode};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::actor::{Health, LoadedGuild, ParkedCall, Pending};
-use super::command::{Answer, CallCommand, GuildCommand, SubscribeCommand};
+use super::actor::{Asked, Health, LoadedGuild, ParkedCall, Pending};
+use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
 use super::reads;
 use crate::errors::from_store;
 use crate::id_generator::{IssuedIds, now};
@@ -34,11 +34,7 @@ impl LoadedGuild {
                     self.submit(outcome, None, Pending::default());
                 }
             }
-            GuildCommand::RequestMembers(id, request) => {
-                if let Ok(outcome) = self.with_core(|core| core.request_members(id, &request)) {
-                    self.submit(outcome, None, Pending::default());
-                }
-            }
+            GuildCommand::RequestMembers(command) => self.request_members(command),
         }
     }
 
@@ -46,8 +42,20 @@ impl LoadedGuild {
         let subscriber = command.subscriber.clone();
         match self.with_core(|core| core.subscribe(subscriber)) {
             Ok(Ok(outcome)) => {
-                self.subscribers.insert(command.session, command.subscriber);
-                self.submit(outcome, None, Pending::default());
+                self.subscribers.insert(Arc::clone(&command.session), command.subscriber.clone());
+                let asked = Some(Asked::Snapshot(Box::new(command)));
+                self.submit(outcome, None, Pending { asked, ..Pending::default() });
+            }
+            Ok(Err(error)) | Err(error) => command.refuse(error),
+        }
+    }
+
+    fn request_members(&mut self, command: Box<MembersCommand>) {
+        let id = command.session.subscriber;
+        match self.with_core(|core| core.request_members(id, &command.request, command.cursor)) {
+            Ok(Ok(outcome)) => {
+                let asked = Some(Asked::Members(command));
+                self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
             Ok(Err(error)) | Err(error) => command.refuse(error),
         }
@@ -176,6 +184,7 @@ impl LoadedGuild {
         } else {
             if let Some((_, Some(operation))) = &reply {
                 writes.push(operation.record(&answer));
+                pending.recorded = Some(operation.id);
             }
             match self.shared.store.submit(writes) {
                 Ok(commit) => Some(commit),

@@ -24,6 +24,11 @@ impl Subscribers {
         self.sessions.insert(subscriber.id, (session, subscriber));
     }
 
+    /// Whether the session is among them.
+    pub fn contains(&self, id: SubscriberId) -> bool {
+        self.sessions.contains_key(&id)
+    }
+
     /// Forgets a session.
     pub fn remove(&mut self, id: SubscriberId) -> bool {
         self.sessions.remove(&id).is_some()

@@ -5,6 +5,7 @@ pub mod command;
 mod deciding;
 mod delivery;
 mod reads;
+mod recovery;
 
 use std::sync::Arc;
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rookery_core_db::StoreError;
 use rookery_model::call::Reply;
-use rookery_model::channel::Channel;
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::guild::UnavailableGuild;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
@@ -16,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::command::{AcknowledgeCommand, Started, SubscribeCommand, UserCommand};
+use super::command::{AcknowledgeCommand, KnownDms, Started, SubscribeCommand, UserCommand};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
@@ -42,12 +41,16 @@ struct LoadedUser {
     id: UserId,
     mailbox: mpsc::Receiver<UserCommand>,
     core: UserCore,
+    /// Tells this core from those that were loaded before and after it.
+    incarnation: u64,
     pipeline: Pipeline<Pending>,
     sessions: HashMap<SubscriberId, (Arc<SessionHandle>, UserSession)>,
     /// The core is ahead of what could be stored.
     is_ahead: bool,
     /// A batch failed: what follows it in flight is not told to anybody either.
     has_failed: bool,
+    /// Something is stored, or may be, of which the sessions did not hear.
+    is_missed: bool,
     last_active: Instant,
 }
 
@@ -101,6 +104,7 @@ impl UserOwner {
         };
         let loaded = LoadedUser {
             pipeline: Pipeline::new(self.shared.config.in_flight_max),
+            incarnation: self.shared.next_incarnation(),
             shared: self.shared,
             id: self.id,
             mailbox: self.mailbox,
@@ -108,6 +112,7 @@ impl UserOwner {
             sessions: HashMap::new(),
             is_ahead: false,
             has_failed: false,
+            is_missed: false,
             last_active: Instant::now(),
         };
         loaded.run().await;
@@ -198,7 +203,7 @@ impl LoadedUser {
                 return;
             }
         };
-        match complete(&mut ready, subscribed, dms) {
+        match complete(&mut ready, subscribed, dms, self.incarnation) {
             Ok(()) => {
                 self.sessions.insert(id, (session, subscriber));
                 self.send(vec![id], Outgoing::Ready(ready));
@@ -206,7 +211,7 @@ impl LoadedUser {
             }
             Err(missing) => {
                 self.core.unsubscribe(id);
-                let _ = started.send(Ok(Started::Missing(missing)));
+                let _ = started.send(Ok(Started::Missing { ids: missing, incarnation: self.incarnation }));
             }
         }
     }
@@ -271,10 +276,14 @@ impl LoadedUser {
     /// An outcome's commit is resolved: tells everybody, or nobody.
     fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
         let Pending { sends, reply, done, place } = pending;
+        let writes = place.is_some();
         drop(place);
         if result.is_err() {
             self.is_ahead = true;
             self.has_failed = true;
+        }
+        if self.has_failed && writes && matches!(result, Ok(()) | Err(StoreError::Unknown(_))) {
+            self.is_missed |= !sends.is_empty();
         }
         let writes_nothing = reply.is_none() && done.is_none();
         // Events of others are durable by their own owners' word: a failure here does not take them back.
@@ -314,6 +323,7 @@ impl LoadedUser {
             match load(&self.shared, self.id).await {
                 Ok(Some(core)) => {
                     self.core = core;
+                    self.incarnation = self.shared.next_incarnation();
                     break;
                 }
                 Ok(None) => {
@@ -336,6 +346,10 @@ impl LoadedUser {
             }
         }
         (self.is_ahead, self.has_failed) = (false, false);
+        if std::mem::take(&mut self.is_missed) {
+            // They start anew and see it in READY.
+            self.lose_all();
+        }
         for (session, subscriber) in self.sessions.values() {
             if self.core.subscribe(subscriber.clone()).is_err() {
                 session.signal(Signal::Lost);
@@ -358,18 +372,23 @@ impl Drop for LoadedUser {
     }
 }
 
-/// Fills in what the core knows; the DMs that were not read beforehand, if there are any.
+/// Fills in what the core knows; the DMs that were not read since it was loaded, if there are any.
 fn complete(
     ready: &mut rookery_model::gateway::event::Ready,
     subscribed: Subscribed,
-    dms: Option<HashMap<ChannelId, Option<Channel>>>,
+    dms: Option<KnownDms>,
+    incarnation: u64,
 ) -> Result<(), Vec<ChannelId>> {
-    if let Some(mut dms) = dms {
+    if let Some(dms) = dms {
+        let mut dms = if dms.incarnation == incarnation { dms.by_id } else { HashMap::new() };
         let missing: Vec<ChannelId> = subscribed.dm_ids.iter().copied().filter(|id| !dms.contains_key(id)).collect();
         if !missing.is_empty() {
             return Err(missing);
         }
         ready.private_channels = subscribed.dm_ids.iter().filter_map(|id| dms.remove(id).flatten()).collect();
+        for dm in &mut ready.private_channels {
+            dm.last_message_id = dm.last_message_id.max(subscribed.newest_messages.get(&dm.id).copied());
+        }
         ready.private_channels.sort_by_key(|dm| std::cmp::Reverse(dm.last_message_id));
     }
     ready.guilds =

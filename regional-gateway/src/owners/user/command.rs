@@ -46,8 +46,8 @@ pub struct SubscribeCommand {
     pub subscriber: UserSession,
     /// READY without what the core adds: guilds, DMs, read states.
     pub ready: Box<Ready>,
-    /// The DMs as the user sees them, read beforehand, those that are gone too; none for bots, whose READY has no DMs.
-    pub dms: Option<HashMap<ChannelId, Option<Channel>>>,
+    /// Read beforehand; none for bots, whose READY has no DMs.
+    pub dms: Option<KnownDms>,
     pub started: oneshot::Sender<Result<Started, ApiError>>,
 }
 
@@ -56,8 +56,17 @@ pub struct SubscribeCommand {
 pub enum Started {
     /// READY is on its way.
     Ready,
-    /// These DMs are in the user's list now and were not read beforehand: nothing was done.
-    Missing(Vec<ChannelId>),
+    /// These DMs are in the user's list now and were not read since the owner was loaded: nothing was done.
+    Missing { ids: Vec<ChannelId>, incarnation: u64 },
+}
+
+/// DMs for a READY.
+#[derive(Clone, Default)]
+pub struct KnownDms {
+    /// As the user sees them; none for those that are gone.
+    pub by_id: HashMap<ChannelId, Option<Channel>>,
+    /// The owner that was loaded when they were read. It has seen every message since, another has not.
+    pub incarnation: u64,
 }
 
 /// A message that the user read.

@@ -18,12 +18,12 @@ use super::Shared;
 use crate::errors::from_store;
 use crate::gateway::registry::SessionHandle;
 use crate::operations::OperationContext;
-use command::{AcknowledgeCommand, Started, SubscribeCommand, UserCommand};
+use command::{AcknowledgeCommand, KnownDms, Started, SubscribeCommand, UserCommand};
 
 /// DMs that are read at the same time for a READY.
 const DMS_AT_ONCE: usize = 16;
 /// How often a READY is put together anew because a DM was opened meanwhile.
-const START_ATTEMPTS: usize = 5;
+const START_ATTEMPTS: usize = 6;
 
 /// The way to the owner of a user.
 #[derive(Clone)]
@@ -72,11 +72,8 @@ impl UserHandle {
         ready: Box<Ready>,
         is_bot: bool,
     ) -> Result<(), ApiError> {
-        let mut dms = HashMap::new();
-        if !is_bot {
-            let listed = self.shared.store.dms_of_user(self.id).await.map_err(from_store)?;
-            self.read_dms(listed, &mut dms).await?;
-        }
+        let mut dms = KnownDms::default();
+        // The first attempt finds out which DMs there are, and that an owner is loaded while they are read.
         for _ in 0..START_ATTEMPTS {
             let (started, answer) = oneshot::channel();
             let command = SubscribeCommand {
@@ -89,7 +86,12 @@ impl UserHandle {
             self.shared.send_user(self.id, UserCommand::Subscribe(Box::new(command)))?;
             match received(answer.await)? {
                 Started::Ready => return Ok(()),
-                Started::Missing(ids) => self.read_dms(ids, &mut dms).await?,
+                Started::Missing { ids, incarnation } => {
+                    if dms.incarnation != incarnation {
+                        dms = KnownDms { incarnation, ..KnownDms::default() };
+                    }
+                    self.read_dms(ids, &mut dms.by_id).await?;
+                }
             }
         }
         Err(ErrorCode::Unavailable.into())
