@@ -80,6 +80,9 @@ pub struct InviteGuild {
     pub features: Vec<String>,
     pub vanity_url_code: Option<String>,
     pub nsfw_level: u8,
+    /// Whether the level says that it is for adults.
+    #[serde(default)]
+    pub nsfw: bool,
     pub premium_subscription_count: u32,
 }
 

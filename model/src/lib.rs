@@ -6,6 +6,7 @@
 
 pub mod call;
 pub mod channel;
+mod client_network;
 pub mod color;
 pub mod embed;
 pub mod error;
@@ -22,7 +23,9 @@ pub mod role;
 pub mod store;
 pub mod timestamp;
 pub mod user;
+pub mod username;
 
+pub use client_network::client_network;
 pub use error::{ApiError, ErrorCode, FieldError, PathSegment};
 pub use id::*;
 pub use patch::Patch;

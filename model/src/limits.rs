@@ -33,7 +33,8 @@ pub const USERNAME_MAX_CHARS: usize = 32;
 pub const PASSWORD_MIN_CHARS: usize = 8;
 pub const PASSWORD_MAX_CHARS: usize = 72;
 pub const SLOWMODE_MAX_SECONDS: u32 = 21_600;
-pub const INVITE_MAX_AGE_SECONDS: u32 = 604_800;
+/// 60 days.
+pub const INVITE_MAX_AGE_SECONDS: u32 = 5_184_000;
 pub const INVITE_MAX_USES: u32 = 100;
 pub const GROUP_DM_RECIPIENTS_MAX: usize = 10;
 pub const MESSAGE_PAGE_MAX: usize = 100;

@@ -38,6 +38,12 @@ pub struct User {
     pub system: bool,
     #[serde(default)]
     pub public_flags: u64,
+    /// All flags that others may see: the public ones.
+    #[serde(default)]
+    pub flags: u64,
+    /// The guild whose tag the user wears: there are no tags.
+    #[serde(default)]
+    pub primary_guild: Option<()>,
 }
 
 impl User {
@@ -55,6 +61,8 @@ impl User {
             bot: false,
             system: false,
             public_flags: 0,
+            flags: 0,
+            primary_guild: None,
         }
     }
 }
@@ -69,7 +77,6 @@ pub struct CurrentUser {
     pub mfa_enabled: bool,
     pub locale: String,
     pub premium_type: u8,
-    pub flags: u64,
     pub bio: String,
     /// A new token, in the answer to a change that ended the old ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +129,6 @@ impl Account {
             mfa_enabled: false,
             locale: self.locale.clone().unwrap_or_else(|| "en-US".into()),
             premium_type: 0,
-            flags: self.user.public_flags,
             bio: self.bio.clone(),
             token: None,
         }
@@ -162,6 +168,9 @@ pub struct ApplicationView {
     pub bot_public: bool,
     pub bot_require_code_grant: bool,
     pub flags: u64,
+    /// The same as decimal text, which has room for more bits.
+    #[serde(default)]
+    pub flags_new: String,
     pub verify_key: String,
     pub tags: Vec<String>,
     pub rpc_origins: Vec<String>,
@@ -170,6 +179,14 @@ pub struct ApplicationView {
     pub role_connections_verification_url: Option<String>,
     pub approximate_guild_count: u32,
     pub approximate_user_install_count: u32,
+    #[serde(default)]
+    pub approximate_user_authorization_count: u32,
+    /// What is filtered out of its messages: nothing.
+    #[serde(default)]
+    pub explicit_content_filter: u8,
+    /// Scopes of OAuth2 that it may ask for.
+    #[serde(default)]
+    pub eligible_oauth2_scopes: Vec<String>,
     pub owner: User,
     pub team: Option<()>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

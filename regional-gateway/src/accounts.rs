@@ -1,5 +1,7 @@
 //! Accounts: who a token belongs to, signing up and in, and changes to one's own account.
 
+mod unique_keys;
+
 use std::sync::Arc;
 
 use moka::sync::Cache;
@@ -7,18 +9,17 @@ use rookery_core_db::Store;
 use rookery_model::call::{Login, ModifyCurrentUser, Register};
 use rookery_model::store::{UniqueKey, Write};
 use rookery_model::user::{Account, User};
-use rookery_model::{ApiError, DeviceId, ErrorCode, FieldError, UserId};
+use rookery_model::{ApiError, DeviceId, ErrorCode, FieldError, UserId, username};
 use rookery_token::{Claims, PublicKeys, SigningKey};
 
 use crate::errors::from_store;
 use crate::passwords::Passwords;
+use unique_keys::{KeyChanges, Orphans, email_taken, no_orphans, username_taken};
 
 /// Accounts kept in memory.
 const CACHED_ACCOUNTS: u64 = 200_000;
 /// Tokens whose signature is remembered; about 250 bytes each.
 const CACHED_SIGNATURES: u64 = 50_000;
-/// A claim whose account never came is free again after this; the account follows its claims within milliseconds.
-const ORPHANED_CLAIM_MS: u64 = 60_000;
 /// Locks over all accounts; two accounts may share one.
 const CHANGE_LOCKS: usize = 256;
 /// Signed-out devices remembered before the epoch is raised instead, which signs out all.
@@ -54,8 +55,7 @@ pub struct Accounts {
     passwords: Passwords,
     /// A change reads, decides and writes: one at a time for an account.
     changing: Vec<tokio::sync::Mutex<()>>,
-    /// Held while an orphaned claim is taken over.
-    taking_over: tokio::sync::Mutex<()>,
+    orphans: Orphans,
 }
 
 impl Accounts {
@@ -70,7 +70,7 @@ impl Accounts {
             public_keys,
             passwords,
             changing,
-            taking_over: tokio::sync::Mutex::new(()),
+            orphans: no_orphans(),
         }
     }
 
@@ -170,14 +170,16 @@ impl Accounts {
         with: impl FnOnce(&Account) -> Vec<Write>,
     ) -> Result<Arc<Account>, ApiError> {
         let password_hash = self.passwords.hash(request.password).await?;
+        let _alone = self.lock(id).await;
+        let now_ms = id.0.unix_ms();
         let email = UniqueKey::Email(request.email.to_lowercase());
         let username = UniqueKey::Username(request.username.to_lowercase());
         let mut errors = Vec::new();
-        let email_is_ours = self.claim(&email, id).await?;
+        let email_is_ours = self.claim(&email, id, now_ms).await?;
         if !email_is_ours {
             errors.push(email_taken());
         }
-        let username_is_ours = self.claim(&username, id).await?;
+        let username_is_ours = self.claim(&username, id, now_ms).await?;
         if !username_is_ours {
             errors.push(username_taken());
         }
@@ -194,12 +196,12 @@ impl Accounts {
 
     /// Signs in by e-mail address or username.
     pub async fn login(&self, request: Login) -> Result<Arc<Account>, ApiError> {
-        let found = if request.login.contains('@') {
-            self.store.account_by_email(&request.login).await
+        let key = if request.login.contains('@') {
+            UniqueKey::Email(request.login.to_lowercase())
         } else {
-            self.store.account_by_username(&request.login).await
-        }
-        .map_err(from_store)?;
+            UniqueKey::Username(request.login.to_lowercase())
+        };
+        let found = self.bearer(&key).await?;
         let stored = found.as_ref().and_then(|account| account.password_hash.clone());
         let fits = self.passwords.verify(request.password, stored).await?;
         match found {
@@ -244,21 +246,26 @@ impl Accounts {
     }
 
     /// Changes one's own account; says whether its tokens ended with it.
+    ///
+    /// `with` makes the writes that belong to the same change.
     pub async fn modify(
         &self,
         identity: &Identity,
         changes: ModifyCurrentUser,
+        now_ms: u64,
+        with: impl FnOnce(&Account, TokensEnded) -> Vec<Write>,
     ) -> Result<(Arc<Account>, TokensEnded), ApiError> {
         let _alone = self.lock(identity.user_id()).await;
         let mut account = self.fresh(identity.user_id()).await?;
-        let bot = account.user.bot;
-        let renamed = changes.username.filter(|name| *name != account.user.username);
+        let renamed = new_name(&account, changes.username)?;
         let new_email = changes.email.filter(|email| Some(email) != account.email.as_ref());
-        if !bot && (renamed.is_some() || new_email.is_some() || changes.new_password.is_some()) {
+        let signs_in_anew = new_email.is_some() || changes.new_password.is_some();
+        if account.user.bot {
+            if signs_in_anew {
+                return Err(ErrorCode::BotsCannotUse.into());
+            }
+        } else if signs_in_anew || renamed.is_some() {
             self.check_password(&account, changes.password).await?;
-        }
-        if bot && (new_email.is_some() || changes.new_password.is_some()) {
-            return Err(ErrorCode::BotsCannotUse.into());
         }
         let tokens = if let Some(password) = changes.new_password {
             account.password_hash = Some(self.passwords.hash(password).await?);
@@ -273,56 +280,22 @@ impl Accounts {
         if let Some(bio) = changes.bio {
             account.bio = bio;
         }
-        let (mut claimed, mut left) = (Vec::new(), Vec::new());
-        if let Some(name) = renamed {
-            if bot {
-                account.user.username = name;
-            } else {
-                self.rename(&mut account, name, &mut claimed, &mut left).await?;
-            }
-        }
-        if let Some(email) = new_email {
-            let key = UniqueKey::Email(email.to_lowercase());
-            if !self.claim(&key, account.user.id).await? {
-                self.release(claimed).await;
-                return Err(ApiError::invalid_form(vec![email_taken()]));
-            }
-            if let Some(old) = account.email.replace(email) {
-                left.push(UniqueKey::Email(old.to_lowercase()));
-            }
-            account.verified = false;
-            claimed.push(key);
-        }
+        let KeyChanges { claimed, mut left } = self.change_keys(&mut account, renamed, new_email, now_ms).await?;
         // A change of case only keeps its key.
         left.retain(|key| !claimed.contains(key));
-        let account = self.put(account, left.into_iter().map(Write::DeleteUnique).collect()).await?;
+        let mut writes = with(&account, tokens);
+        writes.extend(left.into_iter().map(Write::DeleteUnique));
+        let account = self.put(account, writes).await?;
+        claimed.iter().for_each(|key| self.orphans.invalidate(key));
         Ok((account, tokens))
     }
 
     async fn lock(&self, id: UserId) -> tokio::sync::MutexGuard<'_, ()> {
-        // Ids made in one millisecond by one worker differ in the low bits.
-        self.changing[(id.get() ^ (id.get() >> 22)) as usize % CHANGE_LOCKS].lock().await
+        self.changing[slot(id)].lock().await
     }
 
     async fn fresh(&self, id: UserId) -> Result<Account, ApiError> {
         Ok(Account::clone(&*self.get(id).await?.ok_or(ErrorCode::UnknownUser)?))
-    }
-
-    async fn rename(
-        &self,
-        account: &mut Account,
-        name: String,
-        claimed: &mut Vec<UniqueKey>,
-        left: &mut Vec<UniqueKey>,
-    ) -> Result<(), ApiError> {
-        let key = UniqueKey::Username(name.to_lowercase());
-        if !self.claim(&key, account.user.id).await? {
-            return Err(ApiError::invalid_form(vec![username_taken()]));
-        }
-        left.push(UniqueKey::Username(account.user.username.to_lowercase()));
-        claimed.push(key);
-        account.user.username = name;
-        Ok(())
     }
 
     async fn check_password(&self, account: &Account, password: Option<String>) -> Result<(), ApiError> {
@@ -334,37 +307,6 @@ impl Accounts {
         }
         Err(ApiError::invalid_field(["password"], "PASSWORD_DOES_NOT_MATCH", "Password does not match."))
     }
-
-    /// Whether the key is now this user's. A claim that a crash left without its account is taken over.
-    async fn claim(&self, key: &UniqueKey, id: UserId) -> Result<bool, ApiError> {
-        let Err(holder) = self.store.claim(key.clone(), id.get()).await.map_err(from_store)? else { return Ok(true) };
-        let holder = UserId::new(holder);
-        let age_ms = id.0.unix_ms().saturating_sub(holder.0.unix_ms());
-        if age_ms < ORPHANED_CLAIM_MS || self.get(holder).await?.is_some() {
-            return Ok(false);
-        }
-        // The store cannot delete a claim only if it is still the orphaned one, so nobody else may take over meanwhile:
-        // they would delete what the first of them has just claimed. One lock is enough as long as the accounts of the
-        // deployment are written by one process, as they are; take-overs are rare, so all keys share it.
-        let _alone = self.taking_over.lock().await;
-        match self.store.claim(key.clone(), id.get()).await.map_err(from_store)? {
-            Ok(()) => return Ok(true),
-            Err(now) if now != holder.get() => return Ok(false),
-            Err(_) => {}
-        }
-        self.store.write(vec![Write::DeleteUnique(key.clone())]).await.map_err(from_store)?;
-        Ok(self.store.claim(key.clone(), id.get()).await.map_err(from_store)?.is_ok())
-    }
-
-    async fn release(&self, keys: impl IntoIterator<Item = UniqueKey>) {
-        let batch: Vec<_> = keys.into_iter().map(Write::DeleteUnique).collect();
-        if batch.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.write(batch).await {
-            tracing::warn!(%error, "claims of a refused registration stay until they are taken over");
-        }
-    }
 }
 
 /// What a change of an account did to its tokens.
@@ -374,45 +316,19 @@ pub enum TokensEnded {
     All,
 }
 
-fn email_taken() -> FieldError {
-    FieldError::new(["email"], "EMAIL_ALREADY_REGISTERED", "Email is already registered.")
+/// Which of the locks is an account's.
+const fn slot(id: UserId) -> usize {
+    // Ids made in one millisecond by one worker differ in the low bits.
+    (id.get() ^ (id.get() >> 22)) as usize % CHANGE_LOCKS
 }
 
-fn username_taken() -> FieldError {
-    FieldError::new(
-        ["username"],
-        "USERNAME_ALREADY_TAKEN",
-        "Username is unavailable. Try adding numbers, letters, underscores _ or periods.",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use rookery_core_db::EmbeddedConfig;
-    use rookery_token::KeyId;
-
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn an_orphaned_claim_is_taken_over_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_embedded(EmbeddedConfig::new(folder.path())).unwrap();
-        let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
-        let public_keys = signing_key.public_keys();
-        let accounts = Accounts::new(store.clone(), signing_key, public_keys, Passwords::new(1).unwrap());
-        let accounts = Arc::new(accounts);
-        let now = 10 * ORPHANED_CLAIM_MS;
-        for round in 0..40 {
-            let key = UniqueKey::Username(format!("name{round}"));
-            store.claim(key.clone(), UserId::new(1 << 22).get()).await.unwrap().unwrap();
-            let claims = (0..8).map(|n| {
-                let (accounts, key) = (Arc::clone(&accounts), key.clone());
-                tokio::spawn(async move { accounts.claim(&key, UserId::new((now + n) << 22)).await.unwrap() })
-            });
-            let won = futures_util::future::join_all(claims).await.into_iter().filter(|won| *won.as_ref().unwrap());
-            assert_eq!(won.count(), 1, "round {round}");
-            // A fresh claim is no orphan.
-            assert!(!accounts.claim(&key, UserId::new((now + 9) << 22)).await.unwrap());
-        }
+/// The name that an account is to get, if it is another: a person's is unique, of few characters and lower-cased.
+fn new_name(account: &Account, wanted: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(mut name) = wanted else { return Ok(None) };
+    if !account.user.bot {
+        name = name.to_lowercase();
+        username::check_unique(&name)
+            .map_err(|mistake| ApiError::invalid_field(["username"], mistake.code, mistake.message))?;
     }
+    Ok((name != account.user.username).then_some(name))
 }

@@ -11,6 +11,11 @@ use rookery_model::call::{Call, RateLimitInfo};
 use rookery_model::{ApiError, ErrorCode, UserId};
 use serde::{Deserialize, Serialize};
 
+/// Accounts that people behind one address register in 10 minutes, a school class among them.
+pub const REGISTRATIONS_PER_10MIN: u32 = 50;
+/// Attempts to sign in that people behind one address make in a minute.
+pub const LOGINS_PER_MINUTE: u32 = 20;
+
 /// The limits that operators may change, under `rest.`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,10 +30,14 @@ pub struct RestLimits {
     pub writes_per_5s: u32,
     /// Reads by one caller of one top-level resource in 5 s.
     pub reads_per_5s: u32,
-    /// Accounts registered from one address in 10 minutes.
-    pub registrations_per_10min: u32,
-    /// Attempts to sign in from one address in a minute.
-    pub logins_per_minute: u32,
+    /// Accounts registered from one address in 10 minutes; without it [`REGISTRATIONS_PER_10MIN`], and under `rookery dev`
+    /// on loopback more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registrations_per_10min: Option<u32>,
+    /// Attempts to sign in from one address in a minute; without it [`LOGINS_PER_MINUTE`], and under `rookery dev` on
+    /// loopback more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logins_per_minute: Option<u32>,
 }
 
 impl Default for RestLimits {
@@ -39,8 +48,8 @@ impl Default for RestLimits {
             messages_per_5s: 5,
             writes_per_5s: 10,
             reads_per_5s: 50,
-            registrations_per_10min: 50,
-            logins_per_minute: 20,
+            registrations_per_10min: None,
+            logins_per_minute: None,
         }
     }
 }
@@ -121,7 +130,7 @@ impl RateLimiter {
         unix_ms: u64,
         subject: Subject,
         call: &Call,
-    ) -> Result<Option<RateLimitInfo>, Box<(ApiError, RateLimitInfo)>> {
+    ) -> Result<Option<RateLimitInfo>, Box<(ApiError, Option<RateLimitInfo>)>> {
         if !self.limits.enabled || matches!(call, Call::Operator(_)) {
             return Ok(None);
         }
@@ -157,8 +166,8 @@ impl RateLimiter {
         let (name, resource) = route(call);
         let (limit, window_ms) = match call {
             Call::CreateMessage(_) => (limits.messages_per_5s, 5_000),
-            Call::Register(_) => (limits.registrations_per_10min, 600_000),
-            Call::Login(_) => (limits.logins_per_minute, 60_000),
+            Call::Register(_) => (limits.registrations_per_10min.unwrap_or(REGISTRATIONS_PER_10MIN), 600_000),
+            Call::Login(_) => (limits.logins_per_minute.unwrap_or(LOGINS_PER_MINUTE), 60_000),
             _ if call.is_read() => (limits.reads_per_5s, 5_000),
             _ => (limits.writes_per_5s, 5_000),
         };
@@ -166,9 +175,11 @@ impl RateLimiter {
     }
 }
 
-fn refuse(mut info: RateLimitInfo, global: bool) -> Box<(ApiError, RateLimitInfo)> {
-    info.scope = Some(if global { "global" } else { "user" }.into());
-    Box::new((ApiError::rate_limited(ErrorCode::RateLimited, info.reset_after, global), info))
+/// The 429, with the figures of its bucket. The global limit has no bucket: clients that were shown one would keep it as
+/// the route's own.
+fn refuse(info: RateLimitInfo, global: bool) -> Box<(ApiError, Option<RateLimitInfo>)> {
+    let error = ApiError::rate_limited(ErrorCode::RateLimited, info.reset_after, global);
+    Box::new((error, (!global).then(|| RateLimitInfo { scope: Some("user".into()), ..info })))
 }
 
 /// The opaque name in `X-RateLimit-Bucket`: clients compare it, nobody reads it.
@@ -284,7 +295,7 @@ mod tests {
         assert_eq!(limiter.check(10_500, ALICE, &read(7)).unwrap().unwrap().remaining, 0);
         let (error, info) = *limiter.check(11_250, ALICE, &read(7)).unwrap_err();
         assert_eq!((error.status, error.retry_after.unwrap().seconds), (429, 3.75));
-        assert_eq!(info.scope.as_deref(), Some("user"));
+        assert_eq!(info.unwrap().scope.as_deref(), Some("user"));
         assert_eq!(limiter.check(15_000, ALICE, &read(7)).unwrap().unwrap().remaining, 1);
     }
 
@@ -318,7 +329,7 @@ mod tests {
         }
         let (error, info) = *limiter.check(100, ALICE, &read(9)).unwrap_err();
         assert!(error.retry_after.unwrap().global);
-        assert_eq!(info.scope.as_deref(), Some("global"));
+        assert_eq!(info, None);
         assert!(limiter.check(1_100, ALICE, &read(9)).is_ok());
     }
 

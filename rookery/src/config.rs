@@ -51,6 +51,11 @@ impl RateLimits {
     }
 }
 
+/// Accounts registered in 10 minutes where only this machine can register: a test-suite makes more than people do.
+const LOCAL_REGISTRATIONS_PER_10MIN: u32 = 10_000;
+/// The same for attempts to sign in, in a minute.
+const LOCAL_LOGINS_PER_MINUTE: u32 = 1_000;
+
 /// `rookery dev`: everything in one process. Every limit is found under its part: `gateway.…`, `rest.…`, `pop.…`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,7 +73,12 @@ pub struct DevConfig {
 impl DevConfig {
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
-        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &self.rest, self.limits)
+        let mut rest = self.rest.clone();
+        if self.pop.http.ip().is_loopback() {
+            rest.registrations_per_10min.get_or_insert(LOCAL_REGISTRATIONS_PER_10MIN);
+            rest.logins_per_minute.get_or_insert(LOCAL_LOGINS_PER_MINUTE);
+        }
+        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &rest, self.limits)
     }
     /// The point of presence's part.
     pub fn pop(&self) -> PopConfig {
@@ -281,4 +291,24 @@ fn pop(config: &PopConfig, limits: RateLimits) -> PopConfig {
         config.lift_rate_limits();
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dev(http: &str, registrations: Option<u32>) -> (Option<u32>, Option<u32>) {
+        let mut config = DevConfig::default();
+        config.pop.http = http.parse().unwrap();
+        config.rest.registrations_per_10min = registrations;
+        let rest = config.region().rest;
+        (rest.registrations_per_10min, rest.logins_per_minute)
+    }
+
+    #[test]
+    fn a_test_suite_on_loopback_signs_up_and_in_more_than_people_do() {
+        assert_eq!(dev("127.0.0.1:0", None), (Some(LOCAL_REGISTRATIONS_PER_10MIN), Some(LOCAL_LOGINS_PER_MINUTE)));
+        assert_eq!(dev("127.0.0.1:0", Some(3)).0, Some(3));
+        assert_eq!(dev("0.0.0.0:0", None), (None, None));
+    }
 }

@@ -8,6 +8,7 @@ mod lines;
 mod people;
 mod process;
 mod proxy;
+pub mod reference;
 mod rookery;
 mod scene;
 mod shared;

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::Person;
 
+/// System channel flag SUPPRESS_JOIN_NOTIFICATIONS.
+const SUPPRESS_JOIN_NOTIFICATIONS: u32 = 1;
 /// VIEW_CHANNEL.
 const VIEW_CHANNEL: &str = "1024";
 
@@ -21,9 +23,18 @@ pub struct Guild {
 }
 
 impl Guild {
-    /// Makes a guild.
+    /// Makes a guild whose channel holds only what people say: nobody who joins is announced.
     pub async fn create(owner: &Person, name: &str) -> anyhow::Result<Self> {
-        let guild = owner.post("/guilds", &json!({ "name": name })).await?;
+        Self::make(owner, &json!({ "name": name, "system_channel_flags": SUPPRESS_JOIN_NOTIFICATIONS })).await
+    }
+
+    /// Makes a guild as the API makes it: who joins is announced.
+    pub async fn announcing(owner: &Person, name: &str) -> anyhow::Result<Self> {
+        Self::make(owner, &json!({ "name": name })).await
+    }
+
+    async fn make(owner: &Person, body: &Value) -> anyhow::Result<Self> {
+        let guild = owner.post("/guilds", body).await?;
         let id = text(&guild, "id")?.to_owned();
         let channels = owner.get(&format!("/guilds/{id}/channels")).await?;
         let channels = channels.as_array().context("a list")?;

@@ -90,7 +90,7 @@ async fn a_guild_begins_and_ends() -> anyhow::Result<()> {
 
     let mut alice_sees = Gateway::start(&url, &alice.token, None).await?;
     let mut bob_sees = Gateway::start(&url, &bob.token, None).await?;
-    let guild = Guild::create(&alice, "The Rookery").await?;
+    let guild = Guild::announcing(&alice, "The Rookery").await?;
     let [created] = alice_sees.expect(["GUILD_CREATE"]).await?;
     ensure!(created["id"] == guild.id.as_str() && created["name"] == "The Rookery", "{created}");
     ensure!(created["owner_id"] == alice.id.as_str() && created["member_count"] == 1, "{created}");
@@ -105,8 +105,10 @@ async fn a_guild_begins_and_ends() -> anyhow::Result<()> {
     ensure!(shown["guild"]["id"] == guild.id.as_str() && shown["approximate_member_count"] == 1, "{shown}");
     let accepted = bob.post(&format!("/invites/{code}"), &json!({})).await?;
     ensure!(accepted["new_member"] == true && accepted["guild"]["id"] == guild.id.as_str(), "{accepted}");
-    let [joined] = alice_sees.expect(["GUILD_MEMBER_ADD"]).await?;
+    let [joined, note] = alice_sees.expect(["GUILD_MEMBER_ADD", "MESSAGE_CREATE"]).await?;
     ensure!(joined["user"]["id"] == bob.id.as_str() && joined["guild_id"] == guild.id.as_str(), "{joined}");
+    ensure!(note["type"] == 7 && note["author"]["id"] == bob.id.as_str(), "{note}");
+    ensure!(note["channel_id"] == guild.channel_id.as_str(), "{note}");
     let [created] = bob_sees.expect(["GUILD_CREATE"]).await?;
     ensure!(created["member_count"] == 2, "{created}");
     // Once more changes nothing, and uses nothing up.
@@ -115,7 +117,7 @@ async fn a_guild_begins_and_ends() -> anyhow::Result<()> {
 
     let rook = bot_in(&guild, &alice, "Rook", 8).await?;
     for sees in [&mut alice_sees, &mut bob_sees] {
-        let [role, member] = sees.expect(["GUILD_ROLE_CREATE", "GUILD_MEMBER_ADD"]).await?;
+        let [role, member, _] = sees.expect(["GUILD_ROLE_CREATE", "GUILD_MEMBER_ADD", "MESSAGE_CREATE"]).await?;
         ensure!(role["role"]["managed"] == true && role["role"]["tags"]["bot_id"] == rook.id.as_str(), "{role}");
         ensure!(member["user"]["bot"] == true && member["roles"][0] == role["role"]["id"], "{member}");
     }
@@ -138,8 +140,9 @@ async fn a_guild_begins_and_ends() -> anyhow::Result<()> {
     bob.ask(Method::GET, &format!("/invites/{code}"), None).await?.is_error(404, 10006)?;
     bob.delete(&format!("/users/@me/guilds/{}", guild.id)).await?;
     bob_sees.expect(["GUILD_DELETE"]).await?;
-    alice_sees.expect(["GUILD_MEMBER_ADD", "GUILD_MEMBER_REMOVE"]).await?;
-    rook_sees.expect(["GUILD_MEMBER_ADD", "GUILD_MEMBER_REMOVE"]).await?;
+    for sees in [&mut alice_sees, &mut rook_sees] {
+        sees.expect(["GUILD_MEMBER_ADD", "MESSAGE_CREATE", "GUILD_MEMBER_REMOVE"]).await?;
+    }
     // An owner does not leave; a guild ends by its owner's word alone.
     let answer = alice.ask(Method::DELETE, &format!("/users/@me/guilds/{}", guild.id), None).await?;
     answer.is_error(400, 50055)?;

@@ -36,6 +36,9 @@ fn limited(answer: &Answer, global: bool) -> anyhow::Result<f64> {
     let scope = answer.header("x-ratelimit-scope");
     ensure!(scope == Some(if global { "global" } else { "user" }), "{scope:?}");
     ensure!(answer.header("x-ratelimit-global") == global.then_some("true"), "{answer:?}");
+    // The global limit is no bucket's.
+    ensure!(answer.header("x-ratelimit-bucket").is_none() == global, "{answer:?}");
+    ensure!(answer.header("via") == Some("1.1 rookery"), "{answer:?}");
     Ok(wait)
 }
 

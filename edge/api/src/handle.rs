@@ -4,7 +4,7 @@ use rookery_model::call::{Call, CallReply, CallRequest};
 use rookery_model::{ApiError, ErrorCode};
 
 use crate::auth::{self, Access};
-use crate::routes::{Answer, Input, Shape};
+use crate::routes::{Answer, Input, Method, Shape};
 use crate::shape;
 use crate::{CallFailure, Config, Env, Request, Response, percent, router};
 
@@ -66,7 +66,10 @@ fn reason(input: &Input<'_>, request: &Request) -> Option<String> {
 fn no_route(no_route: router::NoRoute) -> Response {
     let mut response = error_response(no_route.code());
     if let router::NoRoute::WrongMethod(allowed) = no_route {
-        let names: Vec<&str> = allowed.iter().map(|method| method.name()).collect();
+        let mut names: Vec<&str> = allowed.iter().map(|method| method.name()).collect();
+        if allowed.contains(&Method::Get) {
+            names.push("HEAD");
+        }
         response.push("allow", names.join(", "));
     }
     response

@@ -45,8 +45,9 @@ impl NoRoute {
     }
 }
 
-/// Finds the route.
+/// Finds the route; a HEAD is answered as the GET of its path, and the host sends no body (RFC 9110, section 9.3.2).
 pub fn find<'a>(method: &str, path: &'a str) -> Result<Matched<'a>, NoRoute> {
+    let method = if method == "HEAD" { Method::Get.name() } else { method };
     let path = strip_version(path)?.strip_prefix('/').ok_or(NoRoute::UnknownPath)?;
     let mut parts = path.split('/');
     let area = parts.next().map(percent::decode_segment).unwrap_or_default();
@@ -144,6 +145,13 @@ mod tests {
         let Err(NoRoute::WrongMethod(allowed)) = pattern("PUT", "/api/v10/channels/1/messages") else { panic!() };
         assert_eq!(allowed, [Method::Post, Method::Get]);
         assert!(matches!(pattern("get", "/api/v10/gateway"), Err(NoRoute::WrongMethod(_))));
+    }
+
+    #[test]
+    fn a_head_is_the_get_of_its_path() {
+        assert_eq!(pattern("HEAD", "/api/v10/users/@me"), Ok("/@me".into()));
+        let Err(NoRoute::WrongMethod(allowed)) = pattern("HEAD", "/api/v10/auth/login") else { panic!() };
+        assert_eq!(allowed, [Method::Post]);
     }
 
     #[test]

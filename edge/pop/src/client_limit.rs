@@ -1,12 +1,13 @@
 //! What one address may send: so many invalid requests in a window, then nothing until the window ends.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
+use rookery_model::client_network;
 
 use crate::config::ClientLimits;
 use crate::events;
@@ -33,7 +34,7 @@ impl ClientLimit {
 
     /// How long the address must still wait, if it is over its limit.
     pub fn refusal(&self, ip: IpAddr) -> Option<Duration> {
-        let window = self.windows.as_ref()?.get(&client_key(ip))?;
+        let window = self.windows.as_ref()?.get(&client_network(ip))?;
         if window.invalid.load(Ordering::Relaxed) < self.max_invalid {
             return None;
         }
@@ -46,8 +47,9 @@ impl ClientLimit {
         if let Some(windows) = &self.windows
             && is_invalid(status, headers)
         {
-            let window = windows
-                .get_with(client_key(ip), || Arc::new(Window { opened: Instant::now(), invalid: AtomicU32::new(0) }));
+            let window = windows.get_with(client_network(ip), || {
+                Arc::new(Window { opened: Instant::now(), invalid: AtomicU32::new(0) })
+            });
             if window.invalid.fetch_add(1, Ordering::Relaxed) + 1 == self.max_invalid {
                 events::client_limited(ip);
             }
@@ -61,17 +63,6 @@ fn is_invalid(status: StatusCode, headers: &HeaderMap) -> bool {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
         StatusCode::TOO_MANY_REQUESTS => headers.get("x-ratelimit-scope").is_none_or(|scope| scope != "shared"),
         _ => false,
-    }
-}
-
-/// What counts as one client: an IPv4 address, or the /64 that an IPv6 customer has to himself.
-pub(crate) fn client_key(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 
@@ -115,13 +106,5 @@ mod tests {
             limit.note(ip, StatusCode::UNAUTHORIZED, &HeaderMap::new());
         }
         assert!(limit.refusal(ip).is_none());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_client_and_a_mapped_address_its_ipv4() {
-        let key = |ip: &str| client_key(ip.parse().unwrap());
-        assert_eq!(key("2001:db8:1:2:3::4"), key("2001:db8:1:2:ffff::"));
-        assert_ne!(key("2001:db8:1:2::"), key("2001:db8:1:3::"));
-        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
     }
 }

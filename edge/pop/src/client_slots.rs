@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rookery_model::client_network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client_limit::client_key;
 use crate::events;
 
 /// Places for connections.
@@ -36,7 +36,7 @@ impl ClientSlots {
 
     /// Gives the place to a connection from `ip`; `None` if that address has too many.
     pub fn occupy(self: &Arc<Self>, place: OwnedSemaphorePermit, ip: IpAddr) -> Option<ClientSlot> {
-        let key = client_key(ip);
+        let key = client_network(ip);
         let mut by_client = self.by_client.lock();
         let open = by_client.entry(key).or_insert(0);
         if *open >= self.max_per_client {

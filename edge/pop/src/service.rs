@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rookery_model::error::ErrorCode;
@@ -20,6 +20,11 @@ use crate::dispatch::{Target, target_of};
 use crate::handler::{ApiRequest, ApiResponse, HandleError, Handler};
 use crate::status_page::{StatusEntry, StatusPage};
 use crate::{CallContext, cors, error_reply, events};
+
+/// Which gateway a response came through (RFC 9110, section 7.6.3).
+///
+/// discord.py takes a 429 without it for a ban by whatever stands in front of the API, and raises instead of waiting.
+const VIA: HeaderValue = HeaderValue::from_static("1.1 rookery");
 
 /// Answers requests of all connections.
 pub(crate) struct Service {
@@ -77,6 +82,7 @@ impl Service {
         };
         self.clients.note(client, response.status, &response.headers);
         cors::allow(&mut response.headers);
+        response.headers.insert(header::VIA, VIA);
         events::request_answered(&method, uri.path(), target, response.status, started.elapsed(), request_id);
         into_http(response)
     }

@@ -58,7 +58,7 @@ pub struct ModifyChannel {
 /// `POST /channels/{id}/invites`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateInvite {
-    /// Seconds, 0–604,800; default 86,400.
+    /// Seconds, 0–5,184,000; default 86,400.
     pub max_age: u32,
     /// 0–100; 0 is unlimited.
     pub max_uses: u32,

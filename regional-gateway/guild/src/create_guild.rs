@@ -45,6 +45,8 @@ pub fn create_guild(
             .map(|id| Some(*id))
             .ok_or_else(|| ApiError::invalid_field([field], "CHANNEL_UNKNOWN", "Unknown channel")),
     };
+    // Where newcomers are announced: the guild's maker may change it or switch it off.
+    let default_system_channel = wanted.channels.is_empty().then(|| first_of(&channels, ChannelType::GuildText));
     let defaults = GuildProperties::new(id, wanted.name.clone(), caller.id());
     let properties = GuildProperties {
         verification_level: wanted.verification_level.unwrap_or(defaults.verification_level),
@@ -54,7 +56,8 @@ pub fn create_guild(
         explicit_content_filter: wanted.explicit_content_filter.unwrap_or(defaults.explicit_content_filter),
         afk_timeout: wanted.afk_timeout.unwrap_or(defaults.afk_timeout),
         system_channel_flags: wanted.system_channel_flags.unwrap_or(defaults.system_channel_flags),
-        system_channel_id: special("system_channel_id", wanted.system_channel_id, ChannelType::GuildText)?,
+        system_channel_id: special("system_channel_id", wanted.system_channel_id, ChannelType::GuildText)?
+            .or(default_system_channel.flatten()),
         afk_channel_id: special("afk_channel_id", wanted.afk_channel_id, ChannelType::GuildVoice)?,
         ..defaults
     };
@@ -136,6 +139,10 @@ fn default_channels(guild_id: GuildId, ids: &mut dyn IdSource) -> Vec<Channel> {
         });
     }
     channels
+}
+
+fn first_of(channels: &[Channel], kind: ChannelType) -> Option<ChannelId> {
+    channels.iter().find(|channel| channel.kind == kind).map(|channel| channel.id)
 }
 
 type Placeholders = HashMap<u64, ChannelId>;

@@ -129,9 +129,8 @@ impl GuildCore {
                 needs.push(Need::Pins(*channel_id));
                 needs
             }
-            Call::CreateInvite { channel_id, invite } if sees(*channel_id) => {
-                let reusable = self.reusable_invite(now, caller, *channel_id, invite).is_some();
-                if reusable { Vec::new() } else { vec![Need::InviteCode] }
+            Call::CreateInvite { channel_id, invite } if self.wants_invite_code(now, caller, *channel_id, invite) => {
+                vec![Need::InviteCode]
             }
             Call::Authorize(authorize) => vec![Need::User(authorize.client_id.into())],
             _ => Vec::new(),

@@ -16,6 +16,10 @@ use crate::members::MemberEntry;
 use crate::needs::Given;
 use crate::state::{DmSpace, GuildCore, GuildSpace, Space};
 
+/// Levels of a guild for adults.
+const NSFW_EXPLICIT: u8 = 1;
+const NSFW_AGE_RESTRICTED: u8 = 3;
+
 impl GuildSpace {
     /// The guild as the API shows it.
     pub(crate) fn view(&self) -> Guild {
@@ -204,6 +208,7 @@ impl GuildCore {
                 features: properties.features.clone(),
                 vanity_url_code: properties.vanity_url_code.clone(),
                 nsfw_level: properties.nsfw_level,
+                nsfw: matches!(properties.nsfw_level, NSFW_EXPLICIT | NSFW_AGE_RESTRICTED),
                 premium_subscription_count: properties.premium_subscription_count,
             }),
             channel: InviteChannel { id: channel.id, name: channel.name.clone(), kind: channel.kind },

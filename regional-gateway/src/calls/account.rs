@@ -1,7 +1,7 @@
 //! Signing up, in and out, and the caller's own user.
 
 use rookery_model::call::{Login, ModifyCurrentUser, Register, Reply};
-use rookery_model::user::Account;
+use rookery_model::user::{Account, CurrentUser};
 use rookery_model::{ApiError, DeviceId, ErrorCode, UserId};
 
 use super::Context;
@@ -38,16 +38,21 @@ pub async fn logout(cx: &Context<'_>) -> Result<Reply, ApiError> {
 /// `PATCH /users/@me`: a new password ends all tokens, and the answer brings a new one.
 pub async fn modify(cx: &Context<'_>, changes: ModifyCurrentUser) -> Result<Reply, ApiError> {
     let identity = cx.identity()?;
-    let (account, tokens) = cx.region.accounts.modify(identity, changes).await?;
+    let device = DeviceId(cx.next_id()?);
+    let accounts = &cx.region.accounts;
+    let reply = |account: &Account, tokens: TokensEnded| {
+        let token = (tokens == TokensEnded::All).then(|| accounts.issue(account, device, cx.unix_ms));
+        Reply::CurrentUser(Box::new(CurrentUser { token, ..account.current_user() }))
+    };
+    let with = |account: &Account, tokens| vec![cx.operation.record(&reply(account, tokens))];
+    let (account, tokens) = accounts.modify(identity, changes, cx.unix_ms, with).await?;
     if account.user != identity.account.user {
         cx.region.user_updated(&account).await;
     }
-    let mut view = account.current_user();
     if tokens == TokensEnded::All {
         cx.region.revoke(account.user.id, None).await;
-        view.token = Some(cx.region.accounts.issue(&account, DeviceId(cx.next_id()?), cx.unix_ms));
     }
-    Ok(Reply::CurrentUser(Box::new(view)))
+    Ok(reply(&account, tokens))
 }
 
 /// `GET /users/{id}`.

@@ -15,6 +15,8 @@ use crate::errors::from_store;
 const MAX_APPLICATIONS: usize = 100;
 /// Flags that owners set themselves: the "limited" forms of the privileged intents.
 const FLAGS_BY_OWNER: u64 = 1 << 13 | 1 << 15 | 1 << 19;
+/// Scopes of OAuth2 that there are.
+const ELIGIBLE_SCOPES: [&str; 2] = ["bot", "applications.commands"];
 /// What a new application is granted: all privileged intents, since the operator's guilds are few and known.
 const FLAGS_OF_NEW: u64 = FLAGS_BY_OWNER;
 
@@ -210,6 +212,7 @@ async fn view(cx: &Context<'_>, application: &Application) -> Result<Application
         bot_public: application.bot_public,
         bot_require_code_grant: application.bot_require_code_grant,
         flags: application.flags,
+        flags_new: application.flags.to_string(),
         verify_key: application.verify_key.clone(),
         tags: Vec::new(),
         rpc_origins: Vec::new(),
@@ -218,6 +221,9 @@ async fn view(cx: &Context<'_>, application: &Application) -> Result<Application
         role_connections_verification_url: None,
         approximate_guild_count: u32::try_from(guilds).unwrap_or(u32::MAX),
         approximate_user_install_count: 0,
+        approximate_user_authorization_count: 0,
+        explicit_content_filter: 0,
+        eligible_oauth2_scopes: ELIGIBLE_SCOPES.map(str::to_owned).to_vec(),
         owner: owner.user.clone(),
         team: None,
         bot: bot.map(|bot| Arc::unwrap_or_clone(bot).user),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rookery_guild::Caller;
 use rookery_model::call::{Call, CallReply, CallRequest, Credential, RateLimitInfo, Reply};
 use rookery_model::store::Write;
-use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, Snowflake, Timestamp};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, Snowflake, Timestamp, client_network};
 
 use crate::Region;
 use crate::accounts::Identity;
@@ -196,16 +196,13 @@ async fn admit(
     }
     let subject = match (&identity, origin.client_ip) {
         (Some(identity), _) => Subject::User(identity.user_id()),
-        (None, Some(ip)) => Subject::Address(ip),
+        (None, Some(ip)) => Subject::Address(client_network(ip)),
         // A point of presence always tells; a test may not.
         (None, None) => Subject::Address(IpAddr::from([0, 0, 0, 0])),
     };
     match region.limiter.check(origin.unix_ms, subject, &request.call) {
         Ok(info) => Ok((identity, info)),
-        Err(refused) => {
-            let (error, info) = *refused;
-            Err((error, Some(info)))
-        }
+        Err(refused) => Err(*refused),
     }
 }
 

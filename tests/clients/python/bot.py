@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import aiohttp
 import discord
 import yarl
 
@@ -18,6 +19,23 @@ def say(**line):
 
 class Bot(discord.Client):
     reply = None
+    # 429s that the library's own requests met.
+    limited = 0
+
+    async def count_limited(self, session, context, params):
+        if params.response.status == 429:
+            self.limited += 1
+
+    async def use_up_bucket(self, channel):
+        """Sends with another client of the same bot until that is limited: the library cannot foresee it."""
+        headers = {"Authorization": "Bot " + os.environ["ROOKERY_TOKEN"]}
+        url = f"{discord.http.Route.BASE}/channels/{channel.id}/messages"
+        async with aiohttp.ClientSession(headers=headers) as other:
+            while True:
+                async with other.post(url, json={"content": "by another client"}) as response:
+                    if response.status == 429:
+                        return
+                    response.raise_for_status()
 
     async def on_ready(self):
         say(ready=True, user=str(self.user.id), guilds=len(self.guilds))
@@ -56,7 +74,16 @@ class Bot(discord.Client):
                 ids.extend(str(m.id) for m in page)
                 before = page[-1]
             say(done="history", ids=ids)
+        elif message.content == "limit":
+            # Once, unless the bucket filled again before the library came to send.
+            while not self.limited:
+                await self.use_up_bucket(message.channel)
+                sent = await message.channel.send("after the limit")
+            say(done="limit", id=str(sent.id), limited=self.limited)
 
 
 intents = discord.Intents(guilds=True, guild_messages=True, message_content=True)
-Bot(intents=intents).run(os.environ["ROOKERY_TOKEN"], log_level=30)
+trace = aiohttp.TraceConfig()
+bot = Bot(intents=intents, http_trace=trace)
+trace.on_request_end.append(bot.count_limited)
+bot.run(os.environ["ROOKERY_TOKEN"], log_level=30)

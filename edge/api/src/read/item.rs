@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use rookery_model::{Permissions, Snowflake, Timestamp};
+use rookery_model::{Permissions, Snowflake, Timestamp, limits, username};
 use serde_json::Value;
 
 use super::{At, Errors, Object, text};
@@ -219,7 +219,7 @@ impl<'a> Item<'a> {
     /// An address with one of some schemes.
     pub fn url(self, schemes: &[&str]) -> Option<String> {
         let text = self.text()?.trim();
-        self.check_length(text.chars().count(), &(0..=rookery_model::limits::URL_MAX_CHARS))?;
+        self.check_length(text.chars().count(), &(0..=limits::URL_MAX_CHARS))?;
         match text::check_url(text, schemes) {
             Ok(()) => Some(text.to_owned()),
             Err(mistake) => self.fail(mistake.code, mistake.message),
@@ -235,13 +235,24 @@ impl<'a> Item<'a> {
         self.fail("EMAIL_TYPE_INVALID_EMAIL", "Not a well formed email address.")
     }
 
-    /// A unique username, lower-cased.
+    /// A person's unique username, lower-cased.
+    pub fn unique_username(self) -> Option<String> {
+        self.name_of_account(self.text()?.to_ascii_lowercase(), username::check_unique)
+    }
+
+    /// Any account's username: what more holds for people, the region knows to ask.
     pub fn username(self) -> Option<String> {
-        let text = self.text()?.to_ascii_lowercase();
-        let length = rookery_model::limits::USERNAME_MIN_CHARS..=rookery_model::limits::USERNAME_MAX_CHARS;
-        self.check_length(text.chars().count(), &length)?;
-        match text::check_username(&text) {
-            Ok(()) => Some(text),
+        self.name_of_account(self.text()?.trim().to_owned(), username::check)
+    }
+
+    fn name_of_account(
+        &self,
+        name: String,
+        check: fn(&str) -> Result<(), username::UsernameMistake>,
+    ) -> Option<String> {
+        self.check_length(name.chars().count(), &(limits::USERNAME_MIN_CHARS..=limits::USERNAME_MAX_CHARS))?;
+        match check(&name) {
+            Ok(()) => Some(name),
             Err(mistake) => self.fail(mistake.code, mistake.message),
         }
     }

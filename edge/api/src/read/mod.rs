@@ -16,7 +16,10 @@ use std::cell::RefCell;
 
 use rookery_model::{FieldError, PathSegment};
 
-/// What was wrong so far.
+/// Mistakes told at once: a body of a megabyte can make a hundred thousand, each with its path.
+const MISTAKES_MAX: usize = 100;
+
+/// What was wrong so far, the first [`MISTAKES_MAX`] of it.
 pub struct Errors(RefCell<Vec<FieldError>>);
 
 impl Errors {
@@ -25,9 +28,13 @@ impl Errors {
         Self(RefCell::new(Vec::new()))
     }
 
-    /// Adds a mistake.
+    /// Adds a mistake, unless there are more already than anybody reads.
     pub fn add(&self, at: &At<'_>, code: &'static str, message: impl Into<Cow<'static, str>>) {
-        self.0.borrow_mut().push(FieldError { path: at.path(), code: code.into(), message: message.into() });
+        let mut list = self.0.borrow_mut();
+        if list.len() >= MISTAKES_MAX {
+            return;
+        }
+        list.push(FieldError { path: at.path(), code: code.into(), message: message.into() });
     }
 
     /// Whether nothing was wrong.

@@ -120,29 +120,6 @@ pub fn is_email(text: &str) -> bool {
     text.len() <= MAX_BYTES && local_fits && labels.len() >= 2 && labels.iter().all(is_label)
 }
 
-/// Names that would be mistaken for something else.
-const RESERVED_USERNAMES: [&str; 4] = ["everyone", "here", "system", "rookery"];
-
-/// Checks a lower-cased username whose length is right.
-pub fn check_username(name: &str) -> Result<(), Mistake> {
-    if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')) {
-        return Err(Mistake {
-            code: "USERNAME_INVALID_CHARACTERS",
-            message: "Please only use numbers, letters, underscores _ , or periods.".into(),
-        });
-    }
-    if name.contains("..") {
-        return Err(Mistake {
-            code: "USERNAME_INVALID_CONTAINS",
-            message: "Username cannot contain two consecutive periods.".into(),
-        });
-    }
-    if RESERVED_USERNAMES.contains(&name) {
-        return Err(Mistake { code: "USERNAME_RESERVED", message: "This username is reserved.".into() });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,14 +176,6 @@ mod tests {
         }
         assert_eq!(check("ftp://example.com"), Err("URL_TYPE_INVALID_SCHEME"));
         assert_eq!(check("javascript:alert(1)"), Err("URL_TYPE_INVALID_SCHEME"));
-    }
-
-    #[test]
-    fn usernames() {
-        assert!(check_username("a.b_9").is_ok());
-        for bad in ["a..b", "A", "a-b", "ä", "here", "a b"] {
-            assert!(check_username(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

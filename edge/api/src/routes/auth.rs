@@ -22,7 +22,7 @@ fn register(input: &Input<'_>) -> Result<Call, ApiError> {
     let password_chars = limits::PASSWORD_MIN_CHARS..=limits::PASSWORD_MAX_CHARS;
     Ok(Call::Register(Register {
         email: body.field("email").required(|email| email.email()),
-        username: body.field("username").required(|username| username.username()),
+        username: body.field("username").required(|username| username.unique_username()),
         password: body.field("password").required(|password| password.string(password_chars)),
         global_name: body.field("global_name").optional(|name| name.visible_string(limits::USERNAME_MAX_CHARS)),
     }))

@@ -15,7 +15,7 @@ pub fn push_headers(response: &mut Response, info: &RateLimitInfo) {
         response.push("x-ratelimit-bucket", info.bucket.clone());
     }
     if response.status == 429 {
-        let scope = info.scope.as_deref().filter(|scope| ["user", "global", "shared"].contains(scope));
+        let scope = info.scope.as_deref().filter(|scope| ["user", "shared"].contains(scope));
         response.headers.retain(|(name, _)| name != "x-ratelimit-scope");
         response.push("x-ratelimit-scope", scope.unwrap_or("user"));
     }

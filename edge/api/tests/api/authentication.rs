@@ -62,8 +62,14 @@ fn every_route_but_the_few_wants_a_token() {
         })
         .map(|route| format!("{} {}", route.method, route.path))
         .collect();
-    let expected =
-        ["GET /gateway", "POST /gateway/url", "GET /invites/{code}", "POST /auth/register", "POST /auth/login"];
+    let expected = [
+        "GET /gateway",
+        "POST /gateway/url",
+        "GET /invites/{code}",
+        "POST /auth/register",
+        "POST /auth/login",
+        "GET /voice/regions",
+    ];
     assert_eq!(open, expected);
 }
 

@@ -88,8 +88,8 @@ fn channel_cases() -> Vec<Case> {
 
 fn invite_cases() -> Vec<Case> {
     let channel_id = CHANNEL;
-    let invite = CreateInvite { max_age: 0, max_uses: 5, temporary: true, unique: true };
-    let create = json!({"max_age": 0, "max_uses": 5, "temporary": true, "unique": true, "target_type": null});
+    let invite = CreateInvite { max_age: 0, max_uses: 5, temporary: false, unique: true };
+    let create = json!({"max_age": 0, "max_uses": 5, "temporary": false, "unique": true, "target_type": null});
     let code = || "aB3-x".to_owned();
     vec![
         case!(GET "/channels/{channel_id}/invites", "/channels/20/invites", None =>
@@ -113,10 +113,15 @@ fn an_invite_has_defaults() {
     let invite = CreateInvite { max_age: 86_400, max_uses: 0, temporary: false, unique: false };
     assert_eq!(call_of("POST", "/channels/20/invites", json!({})), Call::CreateInvite { channel_id: CHANNEL, invite });
     assert_eq!(
-        errors_of("POST", "/channels/20/invites", json!({"max_age": 604_801, "max_uses": 101, "target_type": 1})),
+        errors_of(
+            "POST",
+            "/channels/20/invites",
+            json!({"max_age": 5_184_001, "max_uses": 101, "temporary": true, "target_type": 1})
+        ),
         json!({
-            "max_age": error("NUMBER_TYPE_MAX", "int value should be less than or equal to 604800."),
+            "max_age": error("NUMBER_TYPE_MAX", "int value should be less than or equal to 5184000."),
             "max_uses": error("NUMBER_TYPE_MAX", "int value should be less than or equal to 100."),
+            "temporary": not_supported("temporary membership"),
             "target_type": not_supported("invites to streams and activities"),
         })
     );

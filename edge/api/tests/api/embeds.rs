@@ -93,11 +93,29 @@ fn what_an_embed_needs() {
         ])),
         json!({
             "0": {"description": required()}, "1": {"description": required()}, "2": {"description": required()},
-            "3": {"description": required()}, "4": {"footer": {"text": required()}},
-            "5": {"author": {"name": required()}}, "6": {"image": {"url": required()}},
+            "3": {"description": required()}, "4": {"description": required()},
+            "5": {"description": required()}, "6": {"description": required()},
             "7": {"fields": {"0": {"name": required(), "value": required()}}}, "8": required(),
             "9": error("DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType"),
         })
+    );
+}
+
+#[test]
+fn what_has_nothing_to_show_is_left_out() {
+    for nothing in [json!({}), json!({"text": null, "name": null}), json!({"text": " ", "icon_url": "https://a/b"})] {
+        let message =
+            create(json!({"embeds": [{"title": "t", "footer": nothing, "author": nothing, "image": {"url": null}}]}));
+        let embed = &message.embeds[0];
+        assert_eq!((&embed.footer, &embed.author, &embed.image), (&None, &None, &None), "{nothing}");
+    }
+    // What they hold besides is read all the same.
+    assert_eq!(
+        errors(json!([{"title": "t", "footer": {"text": 5}, "author": {"icon_url": "here"}}])),
+        json!({"0": {
+            "footer": {"text": error("STRING_TYPE_CONVERT", "Could not interpret \"5\" as string.")},
+            "author": {"icon_url": error("URL_TYPE_INVALID_URL", "Not a well formed URL.")},
+        }})
     );
 }
 

@@ -339,3 +339,11 @@ fn a_time_out_lasts_28_days_at_most() {
     assert!(matches!(call_of("PATCH", "/guilds/10/members/7", body(28)), Call::ModifyMember { .. }));
     assert!(matches!(call_of("PATCH", "/guilds/10/members/7", body(-1)), Call::ModifyMember { .. }));
 }
+
+#[test]
+fn no_more_than_a_hundred_mistakes_are_told() {
+    let wrong: Vec<serde_json::Value> = (0..500).map(|_| json!({"id": "x"})).collect();
+    let errors = errors_of("PATCH", "/guilds/10/channels", json!(wrong));
+    assert_eq!(errors.as_object().unwrap().len(), 100);
+    assert!(errors.get("99").is_some(), "the first ones are told");
+}

@@ -99,6 +99,10 @@ fn too_many_requests() {
     let global = limited(ErrorCode::RateLimited, Some("global"), true);
     assert_eq!(header(&global, "x-ratelimit-global"), Some("true"));
     assert_eq!(header(&global, "x-ratelimit-scope"), Some("global"));
+    assert_eq!(header(&global, "retry-after"), Some("65"));
+    for name in ["limit", "remaining", "reset", "reset-after", "bucket"] {
+        assert_eq!(header(&global, &format!("x-ratelimit-{name}")), None, "the global limit has no {name}");
+    }
 
     let slowmode = json_of(&limited(ErrorCode::SlowmodeRateLimited, None, false));
     assert_eq!((&slowmode["code"], &slowmode["retry_after"]), (&json!(20016), &json!(64.57)));
@@ -135,7 +139,7 @@ fn paths_that_lead_nowhere() {
     assert_eq!((response.status, json_of(&response)), (404, json!({"message": "404: Not Found", "code": 0})));
     let response = Host::answering(&ok(Reply::NoContent)).send(request("PUT", "/channels/20/messages", None));
     assert_eq!((response.status, json_of(&response)["code"].clone()), (405, json!(0)));
-    assert_eq!(header(&response, "allow"), Some("POST, GET"));
+    assert_eq!(header(&response, "allow"), Some("POST, GET, HEAD"));
     let mut old = bare("GET", "/gateway", None);
     old.path = "/api/v6/gateway".into();
     let response = Host::answering(&ok(Reply::NoContent)).send(old);

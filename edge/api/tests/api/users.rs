@@ -5,7 +5,7 @@ use rookery_model::{ChannelId, GuildId, Patch, UserId};
 use serde_json::json;
 
 use crate::harness::{
-    Case, Host, call_of, case, check, error, errors_of, json_of, not_supported, ok, request, required,
+    Case, Host, bare, call_of, case, check, error, errors_of, json_of, not_supported, ok, request, required,
 };
 use crate::samples;
 
@@ -17,7 +17,7 @@ pub fn cases() -> Vec<Case> {
         case!(PATCH "/users/@me", "/users/@me", Some(json!({
             "username": "Ann", "global_name": null, "accent_color": 255, "avatar": null,
         })) => Call::ModifyCurrentUser(ModifyCurrentUser {
-            username: Some("ann".into()),
+            username: Some("Ann".into()),
             global_name: Patch::Clear,
             accent_color: Patch::Set(255),
             ..Default::default()
@@ -107,6 +107,21 @@ fn clearing_texts_of_ones_own() {
 }
 
 #[test]
+fn a_bot_may_be_called_what_a_person_may_not() {
+    let named = |name: &str| call_of("PATCH", "/users/@me", json!({ "username": name }));
+    let changes = |name: &str| ModifyCurrentUser { username: Some(name.into()), ..Default::default() };
+    assert_eq!(named(" Café Bot "), Call::ModifyCurrentUser(changes("Café Bot")));
+    let wrong = |name: &str| {
+        let errors = errors_of("PATCH", "/users/@me", json!({ "username": name }));
+        errors["username"]["_errors"][0]["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(wrong(" x "), "BASE_TYPE_BAD_LENGTH");
+    assert_eq!(wrong(&"ü".repeat(33)), "BASE_TYPE_BAD_LENGTH");
+    assert_eq!(wrong("a@b"), "USERNAME_INVALID_CONTAINS");
+    assert_eq!(wrong("Everyone"), "USERNAME_RESERVED");
+}
+
+#[test]
 fn an_own_page_has_its_limits() {
     assert_eq!(
         errors_of("PATCH", "/users/@me", json!({"avatar": "data:", "accent_color": 0x100_0000, "username": 5})),
@@ -133,7 +148,7 @@ fn an_own_page_has_its_limits() {
 #[test]
 fn voice_regions_come_from_the_settings() {
     let host = Host::answering(&ok(Reply::NoContent));
-    let response = host.send(request("GET", "/voice/regions", None));
+    let response = host.send(bare("GET", "/voice/regions", None));
     assert_eq!((response.status, host.call()), (200, None));
     let local = json!({"id": "local", "name": "Local", "optimal": false, "deprecated": false, "custom": false});
     assert_eq!(json_of(&response), json!([local]));

@@ -43,6 +43,7 @@ fn requests(token: &str) -> Vec<Request<Full<bytes::Bytes>>> {
         request(Method::POST, "/api/v10/channels/1/messages", format!(r#"{{"content":"{}"}}"#, "x".repeat(2_001))),
         request(Method::POST, "/api/v10/channels/1/messages", format!(r#"{{"content":"{}"}}"#, "x".repeat(300_000))),
         request(Method::DELETE, "/api/v10/channels/1/messages/2", ""),
+        request(Method::HEAD, "/api/v10/channels/1", ""),
         request(Method::GET, "/api/v9/gateway", ""),
         request(Method::GET, "/api/gateway", ""),
         request(Method::GET, "/api/v10/no/such/route", ""),
@@ -65,10 +66,25 @@ async fn an_authenticated_request_goes_to_the_region_and_its_refusal_comes_back(
     let (pop, token) = start_api(EngineKind::Component).await;
     let answer = pop.send(requests(&token).remove(0)).await;
     answer.assert_error(404, 10003, "Unknown Channel");
+    assert_eq!(answer.headers["via"], "1.1 rookery");
     let (_, payload) = pop.region.calls().remove(0);
     let call: CallRequest = ciborium::from_reader(payload.as_slice()).unwrap();
     assert_eq!(call.credential, Credential::Token { token, bot: true });
     assert!(matches!(call.call, Call::GetChannel { .. }));
+}
+
+#[tokio::test]
+async fn a_head_is_the_get_without_its_body() {
+    let (pop, token) = start_api(EngineKind::Component).await;
+    let authorized = |method| {
+        let mut request = request(method, "/api/v10/channels/1", "");
+        request.headers_mut().insert("authorization", format!("Bot {token}").parse().unwrap());
+        request
+    };
+    let (get, head) = (pop.send(authorized(Method::GET)).await, pop.send(authorized(Method::HEAD)).await);
+    assert_eq!((head.status, head.body.len()), (get.status, 0));
+    assert_eq!(head.headers["content-length"], get.headers["content-length"]);
+    assert_eq!(pop.region.calls().len(), 2);
 }
 
 #[tokio::test]

@@ -123,6 +123,8 @@ async fn an_address_with_too_many_invalid_requests_is_refused_everything() {
     assert!(refused.json()["retry_after"].as_f64().unwrap() > 590.0);
     assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() <= 600);
     assert_eq!(refused.headers["x-ratelimit-global"], "true");
+    // Without it discord.py raises where it should wait.
+    assert_eq!(refused.headers["via"], "1.1 rookery");
     assert_eq!(pop.get("/").await.status, 429);
     assert!(pop.region.calls().is_empty());
 }

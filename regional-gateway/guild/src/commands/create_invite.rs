@@ -9,7 +9,7 @@ use rookery_model::store::Write;
 use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp};
 
 use super::Cx;
-use crate::state::GuildCore;
+use crate::state::{GuildCore, GuildSpace};
 use crate::{Caller, Outcome};
 
 impl GuildCore {
@@ -19,21 +19,14 @@ impl GuildCore {
         channel_id: ChannelId,
         wanted: &CreateInvite,
     ) -> Result<Outcome, ApiError> {
-        let access = self.access(cx.now, cx.caller.id(), channel_id)?;
-        let guild = access.guild()?;
-        access.require(Permissions::CREATE_INSTANT_INVITE)?;
-        if access.channel.kind == ChannelType::GuildCategory {
-            return Err(ErrorCode::WrongChannelType.into());
-        }
+        let guild = self.may_invite(cx.now, cx.caller, channel_id)?;
         if let Some(row) = self.reusable_invite(cx.now, cx.caller, channel_id, wanted) {
             return self.show_invite(row, true);
         }
         let guild_id = guild.id();
+        self.check_room_for_invite(cx.now, guild)?;
         let ended: Vec<String> =
             guild.invites.values().filter(|row| !row.is_valid(cx.now)).map(|row| row.code.clone()).collect();
-        if guild.invites.len() - ended.len() >= self.limits.invites_max {
-            return Err(ErrorCode::MaxInvites.into());
-        }
         // Asked for by `needs` whenever it comes to this.
         let code = cx.given.invite_code.clone().ok_or(ErrorCode::Internal)?;
         let row = InviteRow {
@@ -70,8 +63,39 @@ impl GuildCore {
         Ok(out)
     }
 
+    /// The guild, if the caller may make invites to the channel: 50003, 50001, 50013, 50024.
+    fn may_invite(&self, now: Timestamp, caller: &Caller, channel_id: ChannelId) -> Result<&GuildSpace, ApiError> {
+        let access = self.access(now, caller.id(), channel_id)?;
+        let guild = access.guild.ok_or(ErrorCode::CannotExecuteOnDm)?;
+        access.require(Permissions::CREATE_INSTANT_INVITE)?;
+        if access.channel.kind == ChannelType::GuildCategory {
+            return Err(ErrorCode::WrongChannelType.into());
+        }
+        Ok(guild)
+    }
+
+    /// 30016 once the guild has all the invites it may have.
+    fn check_room_for_invite(&self, now: Timestamp, guild: &GuildSpace) -> Result<(), ApiError> {
+        let valid = guild.invites.values().filter(|row| row.is_valid(now)).count();
+        if valid >= self.limits.invites_max { Err(ErrorCode::MaxInvites.into()) } else { Ok(()) }
+    }
+
+    /// Whether the call will make an invite that does not exist yet, and so wants a code of its own.
+    pub(crate) fn wants_invite_code(
+        &self,
+        now: Timestamp,
+        caller: &Caller,
+        channel_id: ChannelId,
+        wanted: &CreateInvite,
+    ) -> bool {
+        self.may_invite(now, caller, channel_id).is_ok_and(|guild| {
+            self.reusable_invite(now, caller, channel_id, wanted).is_none()
+                && self.check_room_for_invite(now, guild).is_ok()
+        })
+    }
+
     /// An invite that is just what is asked for, unless a new one is wanted.
-    pub(crate) fn reusable_invite(
+    fn reusable_invite(
         &self,
         now: Timestamp,
         caller: &Caller,

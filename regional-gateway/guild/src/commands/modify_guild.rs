@@ -21,7 +21,9 @@ impl GuildCore {
             if guild.owner_id() != cx.caller.id() {
                 return Err(ErrorCode::MissingPermissions.into());
             }
-            guild.member(owner_id)?;
+            if guild.member(owner_id)?.user.bot {
+                return Err(ApiError::invalid_field(["owner_id"], "BASE_TYPE_INVALID", "A bot cannot own a guild."));
+            }
             new.owner_id = owner_id;
         }
         apply(&mut new, changes);

@@ -8,6 +8,8 @@ use rookery_model::store::{ReactionCountRow, ReactionRow, Write};
 use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, Permissions, UserId};
 
 use super::Cx;
+use crate::access::Access;
+use crate::permission_cache::is_timed_out;
 use crate::state::GuildCore;
 use crate::{Given, Outcome};
 
@@ -22,6 +24,7 @@ impl GuildCore {
         let access = self.access(cx.now, cx.caller.id(), channel_id)?;
         access.require_text()?;
         access.require(Permissions::READ_MESSAGE_HISTORY)?;
+        require_not_timed_out(&access, cx)?;
         let message = cx.given.message(channel_id, message_id).ok_or(ErrorCode::UnknownMessage)?;
         let counts = counts(cx.given, message);
         let user_id = cx.caller.id();
@@ -124,6 +127,16 @@ impl GuildCore {
             burst: false,
             kind: 0,
         }
+    }
+}
+
+/// 50013 in time-out: to join a reaction that is there already takes no permission that a time-out could take away.
+fn require_not_timed_out(access: &Access<'_>, cx: &Cx<'_>) -> Result<(), ApiError> {
+    let entry = access.guild.and_then(|guild| guild.members().get(cx.caller.id()));
+    let is_exempt = access.permissions.contains(Permissions::ADMINISTRATOR);
+    match entry {
+        Some(entry) if !is_exempt && is_timed_out(&entry.row, cx.now) => Err(ErrorCode::MissingPermissions.into()),
+        _ => Ok(()),
     }
 }
 

@@ -28,6 +28,8 @@ fn a_new_guild_has_places_to_write_and_talk() {
     );
     let everyone = &world.rows.roles[&RoleId::from(world.guild_id())];
     assert_eq!((everyone.name.as_str(), everyone.permissions), ("@everyone", Permissions::DEFAULT_EVERYONE));
+    let properties = world.rows.properties.as_ref().expect("the guild");
+    assert_eq!(properties.system_channel_id, Some(world.general()), "newcomers are announced there");
 }
 
 #[test]
@@ -95,6 +97,8 @@ fn guilds_are_changed_by_those_who_manage_them() {
     world.refused(BOB, call(give_away), ErrorCode::MissingPermissions);
     let to_stranger = ModifyGuild { owner_id: Some(STRANGER), ..ModifyGuild::default() };
     world.refused(OWNER, call(to_stranger), ErrorCode::UnknownMember);
+    let to_bot = ModifyGuild { owner_id: Some(BOT), ..ModifyGuild::default() };
+    assert_eq!(world.call(OWNER, call(to_bot)).unwrap_err().errors[0].path, ["owner_id".into()]);
     let wrong = ModifyGuild { afk_channel_id: Patch::Set(general), ..ModifyGuild::default() };
     assert_eq!(world.call(OWNER, call(wrong)).unwrap_err().errors[0].code, "CHANNEL_INVALID_TYPE");
 }

@@ -51,6 +51,8 @@ fn who_may_invite_where_and_how_often() {
     assert_eq!(world.rows.invites.len(), 1);
     world.deny_everyone(general, Permissions::CREATE_INSTANT_INVITE);
     world.refused(BOB, create(general, 0), ErrorCode::MissingPermissions);
+    // A code is claimed in the store for ever, so only invites that are made get one.
+    assert_eq!(world.rows.codes_given, 3);
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn accepting_makes_a_member_once() {
     let (alice, _) = world.subscribe(ALICE, None);
     let invite = make(&mut world, CreateInvite { max_uses: 2, ..LASTING });
     let outcome = world.ok(STRANGER, accept(&invite));
-    assert_eq!(names_for(&outcome, alice), ["GUILD_MEMBER_ADD"]);
+    assert_eq!(names_for(&outcome, alice), ["GUILD_MEMBER_ADD", "MESSAGE_CREATE"]);
     assert_eq!(outcome.effects, [Effect::MemberJoined { guild_id, user_id: STRANGER }]);
     let Reply::Invite(shown) = outcome.reply else { panic!() };
     assert_eq!((shown.new_member, shown.metadata), (Some(true), None));
@@ -95,14 +97,18 @@ fn who_cannot_accept() {
 fn joining_is_announced_where_the_guild_wants_it() {
     let mut world = World::new();
     let (guild_id, general) = (world.guild_id(), world.general());
-    let changes = Box::new(ModifyGuild { system_channel_id: Patch::Set(general), ..ModifyGuild::default() });
-    world.ok(OWNER, Call::ModifyGuild { guild_id, changes });
     let (alice, _) = world.subscribe(ALICE, None);
     let invite = make(&mut world, LASTING);
     let outcome = world.ok(STRANGER, accept(&invite));
     assert_eq!(names_for(&outcome, alice), ["GUILD_MEMBER_ADD", "MESSAGE_CREATE"]);
     let note = world.rows.messages.values().next_back().expect("a note");
-    assert_eq!((note.kind, note.author_id), (MessageType::UserJoin, STRANGER));
+    assert_eq!((note.kind, note.author_id, note.channel_id), (MessageType::UserJoin, STRANGER, general));
+
+    let changes = Box::new(ModifyGuild { system_channel_id: Patch::Clear, ..ModifyGuild::default() });
+    world.ok(OWNER, Call::ModifyGuild { guild_id, changes });
+    world.ok(STRANGER, Call::LeaveGuild { guild_id });
+    let outcome = world.ok(STRANGER, accept(&invite));
+    assert_eq!(names_for(&outcome, alice), ["GUILD_MEMBER_ADD"]);
 }
 
 #[test]
@@ -159,7 +165,7 @@ fn bots_come_with_a_role_of_their_own_and_go_with_it() {
     world.grant(BOB, Permissions::MANAGE_GUILD);
     // Nobody hands on what they do not have.
     let outcome = world.ok(BOB, authorize(wanted));
-    assert_eq!(names_for(&outcome, alice), ["GUILD_ROLE_CREATE", "GUILD_MEMBER_ADD"]);
+    assert_eq!(names_for(&outcome, alice), ["GUILD_ROLE_CREATE", "GUILD_MEMBER_ADD", "MESSAGE_CREATE"]);
     let role = world.rows.roles.values().find(|role| role.managed).expect("a role").clone();
     assert_eq!(
         (role.permissions, world.rows.members[&bot].roles.as_slice()),

@@ -1,10 +1,10 @@
 //! Reactions, pins and typing.
 
 use rookery_guild::Limits;
-use rookery_model::call::{Call, EmojiRef};
+use rookery_model::call::{Call, EmojiRef, ModifyMember};
 use rookery_model::gateway::Event;
 use rookery_model::message::MessageType;
-use rookery_model::{ChannelId, EmojiId, ErrorCode, MessageId, Permissions, UserId};
+use rookery_model::{ChannelId, EmojiId, ErrorCode, MessageId, Patch, Permissions, Timestamp, UserId};
 
 use crate::world::*;
 
@@ -57,6 +57,21 @@ fn a_new_emoji_needs_more_than_one_that_is_there() {
     world.refused(BOB, add(general, id, "🎉"), ErrorCode::MissingPermissions);
     world.deny_everyone(general, Permissions::READ_MESSAGE_HISTORY);
     world.refused(ALICE, add(general, id, "👍"), ErrorCode::MissingPermissions);
+}
+
+#[test]
+fn a_member_in_time_out_reacts_to_nothing() {
+    let mut world = World::new();
+    let (guild_id, general) = (world.guild_id(), world.general());
+    let id = world.say(ALICE, general, "hi").id;
+    world.ok(ALICE, add(general, id, "👍"));
+    let until = Timestamp(world.now.0 + 60_000_000);
+    let changes = ModifyMember { communication_disabled_until: Patch::Set(until), ..ModifyMember::default() };
+    world.ok(OWNER, Call::ModifyMember { guild_id, user_id: BOB, changes });
+    world.refused(BOB, add(general, id, "👍"), ErrorCode::MissingPermissions);
+    world.refused(BOB, add(general, id, "🎉"), ErrorCode::MissingPermissions);
+    world.pass_ms(60_000);
+    world.ok(BOB, add(general, id, "👍"));
 }
 
 #[test]

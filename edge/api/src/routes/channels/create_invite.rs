@@ -9,7 +9,9 @@ use crate::routes::Input;
 /// Seconds: a day.
 const MAX_AGE_DEFAULT: u32 = 86_400;
 
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 5] = [
+    // Whoever joins by it is to be removed when they disconnect: until that is so, nobody is told that it will be.
+    ("temporary", "temporary membership"),
     ("target_type", "invites to streams and activities"),
     ("target_user_id", "invites to streams"),
     ("target_application_id", "invites to activities"),
@@ -23,7 +25,7 @@ pub fn create_invite(input: &Input<'_>) -> Result<Call, ApiError> {
     let invite = CreateInvite {
         max_age: body.field("max_age").optional(|age| age.integer(0..=age_max)).unwrap_or(MAX_AGE_DEFAULT),
         max_uses: body.field("max_uses").optional(|uses| uses.integer(0..=uses_max)).unwrap_or(0),
-        temporary: body.field("temporary").optional(|temporary| temporary.boolean()).unwrap_or(false),
+        temporary: false,
         unique: body.field("unique").optional(|unique| unique.boolean()).unwrap_or(false),
     };
     Ok(Call::CreateInvite { channel_id: channel_id(input), invite })

@@ -8,6 +8,8 @@ use rookery_model::limits::{
     EMBED_FIELDS_MAX, EMBED_FOOTER_MAX_CHARS, EMBED_TITLE_MAX_CHARS,
 };
 
+use serde_json::Value;
+
 use crate::read::{Field, Item, Object};
 
 /// Characters of all embeds of a message so far.
@@ -41,15 +43,34 @@ pub fn embed(item: Item<'_>, size: &EmbedSize) -> Option<Embed> {
     Some(embed)
 }
 
-/// Whether nothing was given that can be seen.
+/// Whether nothing was given that can be seen. What is wrong counts as given: its own mistake is told.
 fn is_blank(object: &Object<'_>) -> bool {
-    const VISIBLE: [&str; 7] = ["title", "description", "footer", "image", "thumbnail", "author", "fields"];
-    !VISIBLE.iter().any(|key| {
+    /// Fields, and for objects what is seen of them.
+    const VISIBLE: [(&str, Option<&str>); 7] = [
+        ("title", None),
+        ("description", None),
+        ("footer", Some("text")),
+        ("image", Some("url")),
+        ("thumbnail", Some("url")),
+        ("author", Some("name")),
+        ("fields", None),
+    ];
+    !VISIBLE.iter().any(|(key, inner)| {
         let given = object.field(key).optional(|item| Some(item.value()));
-        given.is_some_and(|value| {
-            value.as_str().is_none_or(|text| !text.trim().is_empty()) && *value != serde_json::json!([])
+        given.is_some_and(|value| match (value, inner) {
+            (Value::Object(map), Some(inner)) => map.get(*inner).is_some_and(is_visible),
+            _ => is_visible(value),
         })
     })
+}
+
+fn is_visible(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    }
 }
 
 /// A text without the white space around it; an empty one is none.
@@ -67,29 +88,27 @@ fn required(field: Field<'_>, max_chars: usize, size: &EmbedSize) -> String {
     text
 }
 
+/// An image; without an address there is none.
 fn media(item: Item<'_>) -> Option<EmbedMedia> {
-    let object = item.object()?;
-    let url = object.field("url").required(|url| url.url(&MEDIA_SCHEMES));
+    let url = item.object()?.field("url").optional(|url| url.url(&MEDIA_SCHEMES))?;
     Some(EmbedMedia { url: Some(url), ..EmbedMedia::default() })
 }
 
+/// The line below; without a text there is none, whatever icon it was to have.
 fn footer(item: Item<'_>, size: &EmbedSize) -> Option<EmbedFooter> {
     let object = item.object()?;
-    Some(EmbedFooter {
-        text: required(object.field("text"), EMBED_FOOTER_MAX_CHARS, size),
-        icon_url: object.field("icon_url").optional(|url| url.url(&MEDIA_SCHEMES)),
-        proxy_icon_url: None,
-    })
+    let text = text(object.field("text"), EMBED_FOOTER_MAX_CHARS, size);
+    let icon_url = object.field("icon_url").optional(|url| url.url(&MEDIA_SCHEMES));
+    Some(EmbedFooter { text: text?, icon_url, proxy_icon_url: None })
 }
 
+/// The line above; without a name there is none.
 fn author(item: Item<'_>, size: &EmbedSize) -> Option<EmbedAuthor> {
     let object = item.object()?;
-    Some(EmbedAuthor {
-        name: required(object.field("name"), EMBED_AUTHOR_MAX_CHARS, size),
-        url: object.field("url").optional(|url| url.url(&LINK_SCHEMES)),
-        icon_url: object.field("icon_url").optional(|url| url.url(&MEDIA_SCHEMES)),
-        proxy_icon_url: None,
-    })
+    let name = text(object.field("name"), EMBED_AUTHOR_MAX_CHARS, size);
+    let url = object.field("url").optional(|url| url.url(&LINK_SCHEMES));
+    let icon_url = object.field("icon_url").optional(|url| url.url(&MEDIA_SCHEMES));
+    Some(EmbedAuthor { name: name?, url, icon_url, proxy_icon_url: None })
 }
 
 fn field(item: Item<'_>, size: &EmbedSize) -> Option<EmbedField> {
