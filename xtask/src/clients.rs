@@ -7,7 +7,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
 use crate::shell::say;
 use crate::{paths, shell};
@@ -92,15 +91,15 @@ pub fn is_complete(inside: &std::path::Path) -> bool {
     inside.ancestors().take(3).any(|folder| folder.join(COMPLETE).is_file()) && inside.exists()
 }
 
+/// The mark of [`is_complete`].
 const COMPLETE: &str = "rookery-complete";
 
-fn mark_complete(folder: &std::path::Path) -> Result<()> {
+/// Marks a set as wholly installed.
+pub fn mark_complete(folder: &std::path::Path) -> Result<()> {
     fs::write(folder.join(COMPLETE), "").with_context(|| format!("{} could not be written", folder.display()))
 }
 
 fn set(kind: &str, pin: &str) -> Result<PathBuf> {
     let pinned = fs::read(paths::root().join(pin)).with_context(|| format!("{pin} could not be read"))?;
-    let digest = Sha256::digest(pinned);
-    let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    Ok(paths::cache()?.join("clients").join(format!("{kind}-{name}")))
+    Ok(paths::cache()?.join("clients").join(format!("{kind}-{}", paths::short_hash(&pinned))))
 }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod component;
+mod cql;
 mod paths;
 mod policy;
 mod setup;
@@ -18,7 +19,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::component::{LockFile, Profile};
-use crate::setup::Scope;
+use crate::setup::{EVERYTHING, Purpose};
 use crate::shell::say;
 
 #[derive(Parser)]
@@ -56,6 +57,8 @@ enum Command {
     Test(suite::Options),
     /// What CI runs: the same as `test`.
     Ci,
+    /// A real Cassandra cluster on loopback addresses, for tests and for `rookery dev --cql`.
+    Cql(cql::Cli),
     /// Prints the variables that the acceptance tests read, for running them by hand with `cargo test -p rookery-tests`.
     Env,
 }
@@ -72,20 +75,20 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Setup { check: true } => setup::check(Scope::Test),
-        Command::Setup { check: false } => setup::install(Scope::Test),
+        Command::Setup { check: true } => setup::check(EVERYTHING),
+        Command::Setup { check: false } => setup::install(EVERYTHING),
         Command::Component { test_guest: true } => {
-            setup::install(Scope::Build)?;
+            setup::install(&[Purpose::Build])?;
             let guest = component::build_test_guest(LockFile::MayChange)?;
             writeln!(std::io::stdout(), "{}", guest.display()).context("standard output is closed")
         }
         Command::Component { test_guest: false } => {
-            setup::install(Scope::Build)?;
+            setup::install(&[Purpose::Build])?;
             component::build(Profile::Dev, LockFile::MayChange)
         }
         Command::Dev { args } => dev(&args),
         Command::Build => {
-            setup::install(Scope::Build)?;
+            setup::install(&[Purpose::Build])?;
             component::build(Profile::Release, LockFile::MustBeCurrent)?;
             say!("building the binary (release)");
             shell::run(paths::cargo().args(["build", "--release", "--package", "rookery"]))?;
@@ -95,12 +98,13 @@ fn run(command: Command) -> Result<()> {
         Command::Policy => policy::check(),
         Command::Test(options) => suite::run(&options),
         Command::Ci => suite::run(&suite::Options::default()),
+        Command::Cql(cli) => cql::run(&cli),
         Command::Env => suite::print_env(),
     }
 }
 
 fn dev(args: &[String]) -> Result<()> {
-    setup::install(Scope::Build)?;
+    setup::install(&[Purpose::Build])?;
     component::build(Profile::Dev, LockFile::MayChange)?;
     say!("building the binary");
     shell::run(paths::cargo().args(["build", "--package", "rookery"]))?;

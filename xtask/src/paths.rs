@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
 
 use crate::component::Profile;
 use crate::shell;
@@ -47,6 +48,11 @@ pub fn cache() -> Result<PathBuf> {
     }
     let home = env::var_os("HOME").context("neither ROOKERY_CACHE_DIR nor HOME is set")?;
     Ok(Path::new(&home).join(".cache/rookery"))
+}
+
+/// A name for some bytes: twelve hexadecimal digits of their SHA-256.
+pub fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The cargo that runs this program, in the root of the clone.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::cql::{jars, java};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
 use crate::{clients, shell};
@@ -16,22 +17,26 @@ use crate::{clients, shell};
 /// How long adding a rustup target may take before Debian's compiler is tried.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
-/// How much of the machine a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub enum Scope {
+/// What a command needs things for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
     /// To build and run Rookery.
     Build,
-    /// To run every test but those with client libraries.
-    TestRust,
-    /// To run every test.
-    Test,
+    /// To check how the sources look.
+    Lint,
+    /// To run the tests with a database cluster.
+    Cluster,
+    /// To run the tests with client libraries.
+    Clients,
 }
+
+/// Every purpose.
+pub const EVERYTHING: &[Purpose] = &[Purpose::Build, Purpose::Lint, Purpose::Cluster, Purpose::Clients];
 
 /// One thing that has to be on the machine.
 struct Need {
     name: &'static str,
-    /// The smallest scope that needs it.
-    scope: Scope,
+    purpose: Purpose,
     is_met: fn() -> Result<bool>,
     /// What a person can do to provide it, for the report.
     remedy: fn() -> String,
@@ -41,14 +46,14 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need {
         name: "a C compiler (for the cryptography library)",
-        scope: Scope::Build,
+        purpose: Purpose::Build,
         is_met: || Ok(shell::which("cc").is_some()),
         remedy: || "run `apt-get install gcc libc6-dev`".into(),
         install: || apt(&["gcc", "libc6-dev"]),
     },
     Need {
         name: "a Rust compiler for wasm32-wasip2",
-        scope: Scope::Build,
+        purpose: Purpose::Build,
         is_met: || Ok(Builder::find().is_some()),
         remedy: || {
             let packages = wasm::DEBIAN_PACKAGES.join(" ");
@@ -59,35 +64,56 @@ const NEEDS: &[Need] = &[
     },
     Need {
         name: "rustfmt",
-        scope: Scope::TestRust,
+        purpose: Purpose::Lint,
         is_met: || Ok(shell::output(crate::paths::cargo().args(["fmt", "--version"])).is_some()),
         remedy: || "run `rustup component add rustfmt`".into(),
         install: || rustup(&["component", "add", "rustfmt"]),
     },
     Need {
         name: "clippy",
-        scope: Scope::TestRust,
+        purpose: Purpose::Lint,
         is_met: || Ok(shell::output(crate::paths::cargo().args(["clippy", "--version"])).is_some()),
         remedy: || "run `rustup component add clippy`".into(),
         install: || rustup(&["component", "add", "clippy"]),
     },
     Need {
+        name: "Java 17 (for the database cluster of the tests)",
+        purpose: Purpose::Cluster,
+        is_met: || Ok(java::find().is_some()),
+        remedy: || "run `apt-get install --no-install-recommends openjdk-17-jre-headless`, or set JAVA_HOME".into(),
+        install: || apt(&["openjdk-17-jre-headless"]),
+    },
+    Need {
+        name: "Maven (for Cassandra's jars)",
+        purpose: Purpose::Cluster,
+        is_met: || Ok(shell::which("mvn").is_some() || jars::are_complete()?),
+        remedy: || "run `apt-get install --no-install-recommends maven`".into(),
+        install: || apt(&["maven"]),
+    },
+    Need {
+        name: "Cassandra's jars (infra/cassandra/pom.xml)",
+        purpose: Purpose::Cluster,
+        is_met: jars::are_complete,
+        remedy: || "run `cargo xtask setup` where Maven can reach its repository".into(),
+        install: jars::install,
+    },
+    Need {
         name: "npm",
-        scope: Scope::Test,
+        purpose: Purpose::Clients,
         is_met: || Ok(shell::which("npm").is_some()),
         remedy: || "run `apt-get install --no-install-recommends npm`".into(),
         install: || apt(&["npm"]),
     },
     Need {
         name: "Node 20 or newer",
-        scope: Scope::Test,
+        purpose: Purpose::Clients,
         is_met: || Ok(clients::node()?.is_some()),
         remedy: || "run `npm install -g node@22`".into(),
         install: clients::install_node,
     },
     Need {
         name: "Python 3.10 or newer with venv",
-        scope: Scope::Test,
+        purpose: Purpose::Clients,
         is_met: || {
             let modules = ["-c", "import sys, venv, ensurepip; assert sys.version_info >= (3, 10)"];
             Ok(shell::output(shell::clean("python3").args(modules)).is_some())
@@ -97,14 +123,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         name: "the JavaScript client libraries (tests/clients/node)",
-        scope: Scope::Test,
+        purpose: Purpose::Clients,
         is_met: || Ok(clients::is_complete(&clients::node_modules()?)),
         remedy: || "run `cargo xtask setup` where npm can reach its registry".into(),
         install: clients::install_node_modules,
     },
     Need {
         name: "the Python client libraries (tests/clients/python)",
-        scope: Scope::Test,
+        purpose: Purpose::Clients,
         is_met: || Ok(clients::is_complete(&clients::python()?)),
         remedy: || "run `cargo xtask setup` where pip can reach its package index".into(),
         install: clients::install_python,
@@ -112,9 +138,9 @@ const NEEDS: &[Need] = &[
 ];
 
 /// Says what is missing and how to get it; fails when something is.
-pub fn check(scope: Scope) -> Result<()> {
+pub fn check(purposes: &[Purpose]) -> Result<()> {
     let mut missing = Vec::new();
-    for need in needs(scope) {
+    for need in needs(purposes) {
         let met = (need.is_met)()?;
         say!("{} {}", if met { "ok     " } else { "MISSING" }, need.name);
         if !met {
@@ -125,9 +151,9 @@ pub fn check(scope: Scope) -> Result<()> {
 }
 
 /// Installs what is missing; fails with all that could not be installed.
-pub fn install(scope: Scope) -> Result<()> {
+pub fn install(purposes: &[Purpose]) -> Result<()> {
     let mut missing = Vec::new();
-    for need in needs(scope) {
+    for need in needs(purposes) {
         if (need.is_met)()? {
             continue;
         }
@@ -143,8 +169,8 @@ pub fn install(scope: Scope) -> Result<()> {
     report(&missing)
 }
 
-fn needs(scope: Scope) -> impl Iterator<Item = &'static Need> {
-    NEEDS.iter().filter(move |need| need.scope <= scope)
+fn needs(purposes: &[Purpose]) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(|need| purposes.contains(&need.purpose))
 }
 
 fn report(missing: &[String]) -> Result<()> {
@@ -204,11 +230,11 @@ fn apt(packages: &[&str]) -> Result<()> {
     };
     let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
     // A new machine has no package lists, an old one has outdated ones: both show as a failed installation.
-    if shell::run(&mut command(&install)).is_ok() {
+    if shell::run_aside(&mut command(&install)).is_ok() {
         return Ok(());
     }
-    shell::run(&mut command(&["update"]))?;
-    shell::run(&mut command(&install))
+    shell::run_aside(&mut command(&["update"]))?;
+    shell::run_aside(&mut command(&install))
 }
 
 fn is_root() -> bool {
@@ -222,11 +248,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_smaller_scope_needs_less() {
-        let count = |scope| needs(scope).count();
-        assert!(count(Scope::Build) < count(Scope::TestRust));
-        assert!(count(Scope::TestRust) < count(Scope::Test));
-        assert_eq!(count(Scope::Test), NEEDS.len());
+    fn every_purpose_needs_something_of_its_own() {
+        for purpose in EVERYTHING {
+            let count = needs(&[*purpose]).count();
+            assert!((1..NEEDS.len()).contains(&count), "{purpose:?}: {count}");
+        }
+        assert_eq!(needs(EVERYTHING).count(), NEEDS.len());
     }
 
     #[test]

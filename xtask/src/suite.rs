@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use rookery_test_cluster::Cluster;
 
 use crate::component::{self, LockFile, Profile};
-use crate::setup::{self, Scope};
+use crate::setup::{self, EVERYTHING, Purpose};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, paths, policy, shell};
+use crate::{clients, cql, paths, policy, shell};
 
 /// Tells the PoP host's tests where the component is that misbehaves on request.
 const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
@@ -23,28 +23,46 @@ pub struct Options {
     /// Leaves out the tests with client libraries, and what they need installed.
     #[arg(long)]
     skip_clients: bool,
+    /// Leaves out the tests with a database cluster, and what they need installed.
+    #[arg(long)]
+    skip_cql: bool,
+}
+
+impl Options {
+    fn purposes(&self) -> Vec<Purpose> {
+        let left_out = |purpose: &Purpose| match purpose {
+            Purpose::Clients => self.skip_clients,
+            Purpose::Cluster => self.skip_cql,
+            Purpose::Build | Purpose::Lint => false,
+        };
+        EVERYTHING.iter().copied().filter(|purpose| !left_out(purpose)).collect()
+    }
 }
 
 /// Runs the suite; the first failing step ends it.
 pub fn run(options: &Options) -> Result<()> {
-    let scope = if options.skip_clients { Scope::TestRust } else { Scope::Test };
-    step("set-up", || setup::install(scope))?;
+    step("set-up", || setup::install(&options.purposes()))?;
     step("formatting", format)?;
     step("licences and bans", policy::check)?;
     step("component", || component::build(Profile::Dev, LockFile::MustBeCurrent))?;
     step("lints", lints)?;
     step("programs under test", || programs(options))?;
-    step("tests", || tests(options))?;
+    // Ended when this function returns, whatever the tests say.
+    let cluster = match options.skip_cql {
+        true => None,
+        false => Some(step("database cluster", cql::for_tests)?),
+    };
+    step("tests", || tests(options, cluster.as_deref()))?;
     say!("everything passed");
     Ok(())
 }
 
-fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     say!("== {name}");
     let start = Instant::now();
-    work().with_context(|| format!("the step \"{name}\" failed"))?;
+    let result = work().with_context(|| format!("the step \"{name}\" failed"))?;
     say!("== {name}: passed in {} s", start.elapsed().as_secs());
-    Ok(())
+    Ok(result)
 }
 
 fn format() -> Result<()> {
@@ -79,34 +97,43 @@ fn programs(options: &Options) -> Result<()> {
     build("rookery-test-bots")
 }
 
-fn tests(options: &Options) -> Result<()> {
+fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
     let guest = component::build_test_guest(LockFile::MustBeCurrent)?;
     let mut command = paths::cargo();
     command.env(TEST_GUEST, guest);
     // Together with the bots' libraries the engine and much else would be built a second time with other features.
     command.args(["test", "--locked", "--workspace", "--exclude", "rookery-test-bots", "--no-fail-fast"]);
-    command.envs(environment(options.skip_clients)?);
+    let contact_points = cluster.map(cql::contact_points);
+    command.envs(environment(options, contact_points)?);
     shell::run(&mut command)
 }
 
 /// What the acceptance tests read to find the programs that they start.
-fn environment(skip_clients: bool) -> Result<Vec<(&'static str, OsString)>> {
-    let mut variables: Vec<(&str, PathBuf)> = vec![("ROOKERY_BIN", paths::binary(Profile::Dev))];
-    if skip_clients {
+fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<(&'static str, OsString)>> {
+    let mut variables: Vec<(&str, OsString)> = vec![("ROOKERY_BIN", paths::binary(Profile::Dev).into())];
+    if options.skip_clients {
         variables.push(("ROOKERY_SKIP_CLIENTS", "1".into()));
     } else {
-        variables.push(("ROOKERY_NODE", clients::node()?.context("Node is not installed")?));
-        variables.push(("ROOKERY_NODE_MODULES", clients::node_modules()?));
-        variables.push(("ROOKERY_PYTHON", clients::python()?));
+        variables.push(("ROOKERY_NODE", clients::node()?.context("Node is not installed")?.into()));
+        variables.push(("ROOKERY_NODE_MODULES", clients::node_modules()?.into()));
+        variables.push(("ROOKERY_PYTHON", clients::python()?.into()));
     }
-    Ok(variables.into_iter().map(|(name, path)| (name, path.into_os_string())).collect())
+    if options.skip_cql {
+        variables.push((rookery_test_cluster::SKIP_VARIABLE, "1".into()));
+    } else {
+        variables.extend(cql::runtime()?.variables());
+    }
+    variables.extend(contact_points.map(|points| (cql::CONTACT_POINTS, points.into())));
+    Ok(variables)
 }
 
 /// Prints the variables in the form that a shell reads: `eval "$(cargo xtask env)"`.
 pub fn print_env() -> Result<()> {
     let mut out = std::io::stdout().lock();
     let guest = component::build_test_guest(LockFile::MayChange)?.into_os_string();
-    for (name, value) in environment(false)?.into_iter().chain([(TEST_GUEST, guest)]) {
+    for (name, value) in
+        environment(&Options::default(), cql::running_contact_points()?)?.into_iter().chain([(TEST_GUEST, guest)])
+    {
         let value = value.to_string_lossy().replace('\'', r"'\''");
         writeln!(out, "export {name}='{value}'").context("standard output is closed")?;
     }

@@ -1,0 +1,27 @@
+//! A real Apache Cassandra cluster on loopback addresses: any number of data centres, started, ended and watched.
+//!
+//! `cargo xtask cql` is the command line of this crate. Acceptance tests use it to end nodes and data centres under
+//! load: [`TemporaryCluster`] brings one up in a folder of its own and takes it down when dropped. All calls block
+//! until what they ask for is true; an asynchronous test makes them on a blocking thread.
+//!
+//! What the nodes run with stands in `infra/cassandra`.
+
+mod archive;
+mod cluster;
+mod gossip;
+mod node;
+mod process;
+mod runtime;
+mod subnet;
+mod template;
+mod temporary;
+mod topology;
+mod waiting;
+
+pub use cluster::{Cluster, Lifetime, Up};
+pub use gossip::RingEntry;
+pub use node::State;
+pub use runtime::{Runtime, SKIP_VARIABLE};
+pub use subnet::Subnet;
+pub use temporary::TemporaryCluster;
+pub use topology::{CQL_PORT, Node, Topology};
