@@ -30,7 +30,7 @@ async fn all_members(client: &mut Client, guild_id: GuildId) -> usize {
     for index in 0u64.. {
         let chunk = client.expect("GUILD_MEMBERS_CHUNK").await;
         assert_eq!((&chunk["guild_id"], &chunk["chunk_index"]), (&json!(guild_id.to_string()), &json!(index)));
-        members += chunk["members"].as_array().unwrap().len();
+        members += chunk["members"].as_array().expect("a chunk has members").len();
         if chunk["chunk_count"] == index + 1 {
             return members;
         }
