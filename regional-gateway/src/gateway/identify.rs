@@ -163,7 +163,8 @@ fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: 
     span.in_scope(|| tracing::debug!(encoding = ?connection.params().encoding, shard = ?init.shard, "identified"));
     let session = Session::new(init, connection);
     let large_threshold = request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX);
-    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, large_threshold);
+    let task =
+        SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, is_bot, large_threshold);
     region.tasks.spawn(task.instrument(span.clone()));
     let region = Arc::clone(region);
     let tasks = region.tasks.clone();

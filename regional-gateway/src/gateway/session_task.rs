@@ -40,6 +40,7 @@ pub struct SessionTask {
     socket: Option<Socket>,
     subscriptions: Subscriptions,
     member_requests: MemberRequests,
+    is_bot: bool,
     /// As IDENTIFY asked: guilds with more members come without the offline ones.
     large_threshold: u32,
     /// How the connection is closed if the session ends now.
@@ -63,6 +64,7 @@ impl SessionTask {
         session: Session,
         inbox: mpsc::Receiver<Input>,
         socket: Socket,
+        is_bot: bool,
         large_threshold: u32,
     ) -> Self {
         let timer_ms = region.clock.now_ms();
@@ -75,6 +77,7 @@ impl SessionTask {
             socket: Some(socket),
             subscriptions: Subscriptions::default(),
             member_requests: MemberRequests::default(),
+            is_bot,
             large_threshold,
             last_word: Closing::Abandon,
             timer,
@@ -242,8 +245,7 @@ impl SessionTask {
                 }
                 Action::Ended(reason) => self.end(reason),
                 Action::RequestGuildMembers(request) => {
-                    let is_bot = self.session.intents().is_some();
-                    if let Err(TooMany) = self.member_requests.add(request, is_bot) {
+                    if let Err(TooMany) = self.member_requests.add(request, self.is_bot) {
                         self.session.close(CloseCode::RateLimited);
                     }
                 }
