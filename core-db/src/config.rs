@@ -28,6 +28,9 @@ pub struct EmbeddedConfig {
 }
 
 impl EmbeddedConfig {
+    /// Batches that may wait, unless configured otherwise.
+    pub const QUEUE_BATCHES: usize = 16_384;
+
     /// The defaults, at a folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -46,7 +49,7 @@ mod defaults {
         64 * 1024 * 1024
     }
     pub const fn queue_batches() -> usize {
-        16_384
+        super::EmbeddedConfig::QUEUE_BATCHES
     }
     pub const fn group_max_bytes() -> usize {
         4 * 1024 * 1024

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rookery_core_db::EmbeddedConfig;
 use rookery_pop::PopConfig;
 use rookery_region::RegionConfig;
 use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};
@@ -51,6 +52,9 @@ impl RateLimits {
     }
 }
 
+/// What the store's queue holds: its default, which nothing changes yet.
+const STORE_QUEUE_BATCHES: usize = EmbeddedConfig::QUEUE_BATCHES;
+
 /// Accounts registered in 10 minutes where only this machine can register: a test-suite makes more than people do.
 const LOCAL_REGISTRATIONS_PER_10MIN: u32 = 10_000;
 /// The same for attempts to sign in, in a minute.
@@ -90,6 +94,7 @@ impl Validate for DevConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         tell(mistakes, "pop", self.pop.problems());
         tell(mistakes, "", self.region().mistakes());
+        tell(mistakes, "", self.region().mistakes_beside_store(STORE_QUEUE_BATCHES));
     }
 }
 
@@ -144,6 +149,7 @@ impl Validate for RegionRoleConfig {
             [("operator", self.operator), ("link.listen", self.link.listen), ("gateway.listen", self.gateway.listen)];
         self.limits.validate(mistakes, &listeners);
         tell(mistakes, "", self.region().mistakes());
+        tell(mistakes, "", self.region().mistakes_beside_store(STORE_QUEUE_BATCHES));
     }
 }
 
