@@ -24,7 +24,7 @@ use crate::tables::{
     guilds_by_user, invites, invites_by_guild, leases, members, messages, messages_by_author, operations, pins,
     reaction_counts, reactions, read_states, roles, unique_keys,
 };
-use crate::{StoreError, StoreHealth, StoreStats, row};
+use crate::{MessagePage, StoreError, StoreHealth, StoreStats, row};
 
 /// Pages up to this many rows are read on the caller's task.
 const PAGE_ROWS: usize = 100;
@@ -228,7 +228,7 @@ impl Engine for EmbeddedEngine {
         self.of_channel(channel_id, move |db| messages::get(db, channel_id, id))
     }
 
-    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage> {
         if limit <= PAGE_ROWS {
             return self.of_channel(channel_id, move |db| messages_page(db, channel_id, range, limit));
         }
@@ -304,12 +304,7 @@ impl Engine for EmbeddedEngine {
 }
 
 /// A page of a channel, newest first.
-fn messages_page(
-    db: &Db,
-    channel_id: ChannelId,
-    range: MessageRange,
-    limit: usize,
-) -> Result<Vec<MessageRow>, StoreError> {
+fn messages_page(db: &Db, channel_id: ChannelId, range: MessageRange, limit: usize) -> Result<MessagePage, StoreError> {
     let prefix = messages::prefix(channel_id);
     let rows = match range {
         MessageRange::Latest => db.page_after(Table::Messages, &prefix, None, limit)?,
@@ -326,5 +321,6 @@ fn messages_page(
             rows
         }
     };
-    rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect()
+    let rows = rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect::<Result<Vec<_>, _>>();
+    rows.map(MessagePage::from)
 }
