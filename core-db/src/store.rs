@@ -28,8 +28,11 @@ impl Store {
         Self { engine }
     }
 
-    /// Wraps an engine so that equal reads share its calls, and newest pages are kept.
+    /// Wraps an engine so that equal reads share its calls, and newest pages are kept, as far as they are configured.
     pub fn coalescing(engine: Arc<dyn Engine>, config: &CoalesceConfig) -> Self {
+        if !config.enabled && config.page_cache_bytes == 0 {
+            return Self::new(engine);
+        }
         Self::new(Arc::new(CoalescingEngine::new(engine, config)))
     }
 
