@@ -8,6 +8,7 @@ mod client;
 mod cpu;
 mod edge;
 mod fanout;
+mod herd;
 mod idle;
 mod post;
 mod server;

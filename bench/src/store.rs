@@ -12,8 +12,8 @@ use rookery_model::user::User;
 use rookery_model::{ChannelId, MessageId, Snowflake, UserId};
 use serde_json::{Value, json};
 
-use crate::cpu;
 use crate::statistics::{median, percentile, ratio, us};
+use crate::{cpu, herd};
 
 /// Messages on their way at once: what saturates the group commit.
 const IN_FLIGHT: usize = 1_024;
@@ -72,10 +72,11 @@ pub async fn run(rounds: usize, messages: usize) -> anyhow::Result<Value> {
     let stats = store.stats();
     let (page, page_floor) = pages(&store, &bare, rounds).await?;
     let sizes = [disk_bytes(&folder.path().join("store"))?, disk_bytes(&folder.path().join("bare"))?];
+    let herd = herd::run(&store, CHANNEL, rounds).await?;
     store.close().await?;
     let (through, floor, page, page_floor) = (median(through), median(floor), median(page), median(page_floor));
     let two = |value: f64| (value * 100.0).round() / 100.0;
-    Ok(json!({
+    let mut figures = json!({
         "bench": "store",
         "engine": "embedded",
         "messages_per_round": messages,
@@ -91,7 +92,11 @@ pub async fn run(rounds: usize, messages: usize) -> anyhow::Result<Value> {
         "page_of_floor": ratio(page, page_floor),
         "disk_bytes": sizes[0],
         "floor_disk_bytes": sizes[1],
-    }))
+    });
+    if let (Some(figures), Value::Object(herd)) = (figures.as_object_mut(), herd) {
+        figures.extend(herd);
+    }
+    Ok(figures)
 }
 
 /// CPU of a round of inserts, and how long each took until it was durable.
@@ -129,6 +134,8 @@ async fn pages(store: &Store, bare: &BareEngine, rounds: usize) -> anyhow::Resul
     for _ in 0..rounds {
         let before = cpu::of_self()?;
         for _ in 0..PAGES {
+            // The figure is that of a read, not of a page that is kept.
+            store.forget_pages();
             let rows = store.messages(CHANNEL, MessageRange::Latest, PAGE).await?;
             let page: Vec<Message> = rows.iter().map(view).collect();
             std::hint::black_box(serde_json::to_vec(&page).context("JSON")?);

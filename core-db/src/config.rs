@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::CoalesceConfig;
+
 /// Where the embedded engine keeps its data, and its bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,9 @@ pub struct EmbeddedConfig {
     /// Free space that must be writable before a store that ran out of disk takes writes again, bytes.
     #[serde(default = "defaults::recovery_free_bytes")]
     pub recovery_free_bytes: u64,
+    /// How reads are shared.
+    #[serde(default)]
+    pub coalesce: CoalesceConfig,
 }
 
 impl EmbeddedConfig {
@@ -40,6 +45,7 @@ impl EmbeddedConfig {
             group_max_bytes: defaults::group_max_bytes(),
             operation_retention_ms: defaults::operation_retention_ms(),
             recovery_free_bytes: defaults::recovery_free_bytes(),
+            coalesce: CoalesceConfig::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 use tokio::sync::oneshot;
 
-use crate::{StoreError, StoreHealth, StoreStats};
+use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// The future of an engine's answer.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -99,6 +99,12 @@ pub trait Engine: Send + Sync + 'static {
     fn health(&self) -> StoreHealth;
     fn stats(&self) -> StoreStats;
     fn close(&self) -> Answer<'_, ()>;
+    /// Serves no page that was read before; an engine that keeps none has nothing to do.
+    fn forget_pages(&self) {}
+    /// How often messages went in the background, by no batch that names their channels: raised after readers see it.
+    fn background_removals(&self) -> u64 {
+        0
+    }
 
     fn unique<'a>(&'a self, key: &'a UniqueKey) -> Answer<'a, Option<u64>>;
     fn id_ceiling(&self) -> Answer<'_, u64>;
@@ -126,7 +132,7 @@ pub trait Engine: Send + Sync + 'static {
     fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>>;
 
     fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>>;
-    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>>;
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage>;
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>>;
     fn messages_of_author(
         &self,

@@ -19,7 +19,7 @@ use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
-use crate::{StoreError, StoreHealth, StoreStats};
+use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// How often what goes wrong, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
@@ -224,6 +224,12 @@ impl Engine for FaultEngine {
     fn close(&self) -> Answer<'_, ()> {
         self.inner.close()
     }
+    fn forget_pages(&self) {
+        self.inner.forget_pages();
+    }
+    fn background_removals(&self) -> u64 {
+        self.inner.background_removals()
+    }
     // A compare-and-set is read at SERIAL, a lease likewise: never stale.
     fn id_ceiling(&self) -> Answer<'_, u64> {
         self.inner.id_ceiling()
@@ -251,7 +257,7 @@ impl Engine for FaultEngine {
         read_states<'a>(user_id: UserId) -> Vec<ReadState>;
         read_state<'a>(user_id: UserId, channel_id: ChannelId) -> Option<ReadState>;
         message<'a>(channel_id: ChannelId, id: MessageId) -> Option<MessageRow>;
-        messages<'a>(channel_id: ChannelId, range: MessageRange, limit: usize) -> Vec<MessageRow>;
+        messages<'a>(channel_id: ChannelId, range: MessageRange, limit: usize) -> MessagePage;
         last_message_id<'a>(channel_id: ChannelId) -> Option<MessageId>;
         messages_of_author<'a>(author_id: UserId, before: Option<MessageId>, limit: usize)
             -> Vec<(ChannelId, MessageId)>;

@@ -4,6 +4,7 @@
 //! Architecture invariant: no type of an engine's library appears in a public signature of this crate.
 
 mod bucket;
+mod coalesce;
 mod config;
 mod embedded;
 pub mod engine;
@@ -12,14 +13,17 @@ pub mod faults;
 pub mod floor;
 mod key;
 mod lower;
+mod page;
 mod row;
 mod stats;
 mod store;
 mod tables;
 
+pub use coalesce::CoalesceConfig;
 pub use config::EmbeddedConfig;
 pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
+pub use page::MessagePage;
 pub use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReactionRow, ReadState, UniqueKey, Write};
 pub use stats::{StoreHealth, StoreStats};
 pub use store::Store;

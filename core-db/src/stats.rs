@@ -45,4 +45,16 @@ pub struct StoreStats {
     pub reopens: u64,
     /// Rows removed in the background: old operations, contents of deleted channels and guilds.
     pub purged_rows: u64,
+    /// Reads that asked the engine; those that are never shared are not counted.
+    pub engine_reads: u64,
+    /// Reads answered by an equal read's call of the engine.
+    pub coalesced_reads: u64,
+    /// Newest pages served from those kept.
+    pub page_cache_hits: u64,
+    /// Newest pages that were not kept.
+    pub page_cache_misses: u64,
+    /// Bytes of the pages kept, as far as the cache has counted them.
+    pub page_cache_bytes: u64,
+    /// Pages that had to go for others.
+    pub page_cache_evictions: u64,
 }

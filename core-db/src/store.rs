@@ -12,8 +12,9 @@ use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, Uni
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
+use crate::coalesce::CoalescingEngine;
 use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
-use crate::{EmbeddedConfig, OpenError, StoreError, StoreHealth, StoreStats};
+use crate::{CoalesceConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
 
 /// A store; cloning it is cheap and every clone means the same store.
 #[derive(Clone)]
@@ -27,6 +28,14 @@ impl Store {
         Self { engine }
     }
 
+    /// Wraps an engine so that equal reads share its calls, and newest pages are kept, as far as they are configured.
+    pub fn coalescing(engine: Arc<dyn Engine>, config: &CoalesceConfig) -> Self {
+        if !config.enabled && config.page_cache_bytes == 0 {
+            return Self::new(engine);
+        }
+        Self::new(Arc::new(CoalescingEngine::new(engine, config)))
+    }
+
     /// The engine, to wrap it in another.
     pub fn engine(&self) -> Arc<dyn Engine> {
         self.engine.clone()
@@ -34,7 +43,8 @@ impl Store {
 
     /// Opens the embedded engine, repairing a torn tail; blocks while the journal is read.
     pub fn open_embedded(config: EmbeddedConfig) -> Result<Self, OpenError> {
-        Ok(Self::new(Arc::new(crate::embedded::EmbeddedEngine::open(config)?)))
+        let coalesce = config.coalesce.clone();
+        Ok(Self::coalescing(Arc::new(crate::embedded::EmbeddedEngine::open(config)?), &coalesce))
     }
 
     /// Takes a batch in the order of calls; the commit resolves when it is durable.
@@ -85,6 +95,12 @@ impl Store {
     /// Makes everything submitted durable and lets go of the files; later calls answer `Closed`.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.engine.close().await
+    }
+
+    /// Serves no page of messages that was read before now: call it when this process takes channels over, which another
+    /// one may have written since.
+    pub fn forget_pages(&self) {
+        self.engine.forget_pages();
     }
 
     /// The stored outcome of an operation.
@@ -225,7 +241,7 @@ impl Store {
         channel_id: ChannelId,
         range: MessageRange,
         limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
+    ) -> Result<MessagePage, StoreError> {
         self.engine.messages(channel_id, range, limit).await
     }
 
@@ -235,18 +251,18 @@ impl Store {
         channel_id: ChannelId,
         id: MessageId,
         limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
+    ) -> Result<MessagePage, StoreError> {
         let older = limit / 2;
         let newer = limit.saturating_sub(older).saturating_sub(1);
         let mut page = match newer {
             0 => Vec::new(),
-            _ => self.engine.messages(channel_id, MessageRange::After(id), newer).await?,
+            _ => self.engine.messages(channel_id, MessageRange::After(id), newer).await?.to_vec(),
         };
         page.extend(self.engine.message(channel_id, id).await?);
         if older > 0 {
-            page.extend(self.engine.messages(channel_id, MessageRange::Before(id), older).await?);
+            page.extend_from_slice(&self.engine.messages(channel_id, MessageRange::Before(id), older).await?);
         }
-        Ok(page)
+        Ok(page.into())
     }
 
     /// The newest message of a channel.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::EmbeddedEngine;
 use super::committer::Job;
 use super::db::{Db, Direction};
-use super::shared::Phase;
+use super::shared::{Doomed, Phase};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::lower::lower;
 use crate::tables::{
@@ -24,7 +24,7 @@ use crate::tables::{
     guilds_by_user, invites, invites_by_guild, leases, members, messages, messages_by_author, operations, pins,
     reaction_counts, reactions, read_states, roles, unique_keys,
 };
-use crate::{StoreError, StoreHealth, StoreStats, row};
+use crate::{MessagePage, StoreError, StoreHealth, StoreStats, row};
 
 /// Pages up to this many rows are read on the caller's task.
 const PAGE_ROWS: usize = 100;
@@ -44,14 +44,18 @@ impl EmbeddedEngine {
         if limit <= PAGE_ROWS { Box::pin(self.read(read)) } else { Box::pin(self.scan(read)) }
     }
 
-    /// What a guild that is being removed answers.
-    fn in_guild<T: Default>(&self, id: GuildId, answer: T) -> T {
-        if self.shared.doomed.guild(id) { T::default() } else { answer }
-    }
-
-    /// What a channel that is being removed answers.
-    fn in_channel<T: Default>(&self, id: ChannelId, answer: T) -> T {
-        if self.shared.doomed.channel(id) { T::default() } else { answer }
+    /// A read of what may be being removed: then it is not there.
+    ///
+    /// Looked at before the read as well as after it: a removal that ends in between was not over when the rows were
+    /// read, and is not to be seen any more when they are answered.
+    async fn unless_removed<T: Default>(
+        &self,
+        removed: impl Fn(&Doomed) -> bool,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let before = removed(&self.shared.doomed);
+        let answer = read.await?;
+        Ok(if before || removed(&self.shared.doomed) { T::default() } else { answer })
     }
 
     /// A read inside a guild; what it finds in one that is being removed is not there.
@@ -61,7 +65,7 @@ impl EmbeddedEngine {
         limit: usize,
         read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        Box::pin(async move { Ok(self.in_guild(id, self.rows(limit, read).await?)) })
+        Box::pin(self.unless_removed(move |doomed| doomed.guild(id), self.rows(limit, read)))
     }
 
     /// Likewise inside a channel.
@@ -70,7 +74,7 @@ impl EmbeddedEngine {
         id: ChannelId,
         read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'a,
     ) -> Answer<'a, T> {
-        Box::pin(async move { Ok(self.in_channel(id, self.read(read).await?)) })
+        Box::pin(self.unless_removed(move |doomed| doomed.channel(id), self.read(read)))
     }
 }
 
@@ -228,14 +232,12 @@ impl Engine for EmbeddedEngine {
         self.of_channel(channel_id, move |db| messages::get(db, channel_id, id))
     }
 
-    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage> {
         if limit <= PAGE_ROWS {
             return self.of_channel(channel_id, move |db| messages_page(db, channel_id, range, limit));
         }
-        Box::pin(async move {
-            let page = self.scan(move |db| messages_page(db, channel_id, range, limit)).await?;
-            Ok(self.in_channel(channel_id, page))
-        })
+        let page = self.scan(move |db| messages_page(db, channel_id, range, limit));
+        Box::pin(self.unless_removed(move |doomed| doomed.channel(channel_id), page))
     }
 
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
@@ -304,12 +306,7 @@ impl Engine for EmbeddedEngine {
 }
 
 /// A page of a channel, newest first.
-fn messages_page(
-    db: &Db,
-    channel_id: ChannelId,
-    range: MessageRange,
-    limit: usize,
-) -> Result<Vec<MessageRow>, StoreError> {
+fn messages_page(db: &Db, channel_id: ChannelId, range: MessageRange, limit: usize) -> Result<MessagePage, StoreError> {
     let prefix = messages::prefix(channel_id);
     let rows = match range {
         MessageRange::Latest => db.page_after(Table::Messages, &prefix, None, limit)?,
@@ -326,5 +323,32 @@ fn messages_page(
             rows
         }
     };
-    rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect()
+    let rows = rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect::<Result<Vec<_>, _>>();
+    rows.map(MessagePage::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EmbeddedConfig;
+    use crate::tables::purges::Purge;
+
+    #[tokio::test]
+    async fn a_removal_that_ends_during_a_read_leaves_nothing_to_see() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = EmbeddedEngine::open(EmbeddedConfig::new(folder.path())).unwrap();
+        let id = ChannelId::new(5);
+        let mark = |begun| engine.shared.doomed.apply([(Purge::Channel(id), begun)].into_iter());
+        let read = async |during: &[bool]| {
+            let rows = async {
+                during.iter().for_each(|begun| mark(*begun));
+                Ok(vec![1])
+            };
+            engine.unless_removed(|doomed| doomed.channel(id), rows).await
+        };
+        assert_eq!(read(&[]).await, Ok(vec![1]));
+        assert_eq!(read(&[true]).await, Ok(vec![]));
+        assert_eq!(read(&[false]).await, Ok(vec![]));
+        assert_eq!(read(&[]).await, Ok(vec![1]));
+    }
 }

@@ -150,6 +150,7 @@ impl Counters {
             queued: get(&self.queued),
             reopens: get(&self.reopens),
             purged_rows: get(&self.purged_rows),
+            ..StoreStats::default()
         }
     }
 }

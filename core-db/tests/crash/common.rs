@@ -80,7 +80,7 @@ pub async fn all(store: &Store, channel: u64) -> Vec<MessageRow> {
         let page = store.messages(ChannelId::new(channel), range, 1_000).await.unwrap();
         let Some(last) = page.last() else { break };
         range = MessageRange::Before(last.id);
-        messages.extend(page);
+        messages.extend_from_slice(&page);
     }
     messages.reverse();
     messages

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rookery_core_db::engine::Answer;
 use rookery_core_db::{
-    Commit, Engine, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey, Write,
+    Commit, Engine, MessagePage, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey,
+    Write,
 };
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
@@ -173,7 +174,7 @@ impl Engine for Gate {
     fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
         self.inner.message(channel_id, id)
     }
-    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage> {
         self.inner.messages(channel_id, range, limit)
     }
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
