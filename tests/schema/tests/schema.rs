@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use rookery_tests::reference::{Deviation, Reference};
+use rookery_test_schema::{Deviation, Reference};
 use rookery_tests::{Guild, Person, Shared, bot_in, text};
 use serde_json::{Value, json};
 
