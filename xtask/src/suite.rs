@@ -110,6 +110,8 @@ fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
     let test = |packages: &[&str]| {
         let mut command = paths::cargo();
         command.args(["test", "--locked", "--no-fail-fast"]).args(packages);
+        // The trace of a test's `Err` is that of the test itself, and pushes the error's text out of sight.
+        command.env("RUST_LIB_BACKTRACE", "0");
         shell::run(command.env(TEST_GUEST, &guest).envs(environment.iter().cloned()))
     };
     let mut most = vec!["--workspace"];
