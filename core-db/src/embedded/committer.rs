@@ -11,12 +11,14 @@ use tracing::{error, info, warn};
 
 use super::db::Db;
 use super::group::{Group, KnownBuckets, Layers};
+use super::message_retention::MessageRetention;
 use super::open::Folder;
+use super::purge::Purger;
 use super::retention::Retention;
 use super::shared::{Counters, Phase, Shared};
 use crate::key::Key;
 use crate::lower::{Step, look_up};
-use crate::tables::{Sink, leases, unique_keys};
+use crate::tables::{Sink, Table, leases, unique_keys};
 use crate::{EmbeddedConfig, StoreError, StoreHealth};
 
 /// How often the committer looks after things when nothing is written; also the pause between attempts to recover.
@@ -68,7 +70,9 @@ pub struct Committer {
     folder: Folder,
     config: EmbeddedConfig,
     known_buckets: KnownBuckets,
+    purger: Purger,
     retention: Retention,
+    message_retention: MessageRetention,
     last_background: Instant,
     /// When the next attempt to recover is due; none while writes are taken.
     broken_until: Option<Instant>,
@@ -80,7 +84,9 @@ impl Committer {
             shared,
             queue,
             folder,
+            purger: Purger::default(),
             retention: Retention::new(config.operation_retention_ms),
+            message_retention: MessageRetention::new(),
             config,
             known_buckets: KnownBuckets::default(),
             last_background: Instant::now(),
@@ -92,7 +98,7 @@ impl Committer {
     pub fn run(mut self) {
         let _closed = Closing(self.shared.clone());
         loop {
-            let has_work = self.broken_until.is_none() && (self.shared.doomed.any() || self.retention.is_due());
+            let has_work = self.broken_until.is_none() && self.has_background_work();
             match self.queue.recv_timeout(if has_work { Duration::ZERO } else { TICK }) {
                 Ok(job) if self.broken_until.is_none() => self.group(Some(job)),
                 Ok(job) => {
@@ -105,6 +111,10 @@ impl Committer {
             }
             self.recover_when_due();
         }
+    }
+
+    fn has_background_work(&self) -> bool {
+        self.purger.is_due(&self.shared.doomed) || self.retention.is_due() || self.message_retention.is_due()
     }
 
     fn received(&self) {
@@ -155,6 +165,9 @@ impl Committer {
             Ok(()) => {
                 Counters::add(&shared.counters.commits, waiters.len() as u64);
                 Counters::add(&shared.counters.purged_rows, purged_rows);
+                if purged_rows > 0 {
+                    metrics::counter!("rookery_store_purged_rows_total").increment(purged_rows);
+                }
                 waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
             }
             Err(Failure { error, reason }) => {
@@ -222,14 +235,18 @@ impl Committer {
         self.last_background = Instant::now();
         let layers = Layers { db, group, batch: &[] };
         let mut changes = Vec::new();
-        if self.shared.doomed.any() {
-            match super::purge::step(&layers, &self.shared.doomed.pending()) {
-                Ok(step) => changes.extend(step),
-                Err(error) => error!(%error, "cannot remove the contents of a deleted channel or guild"),
+        match self.purger.step(&layers, &self.shared.doomed) {
+            Ok(step) => changes.extend(step),
+            Err(error) => {
+                error!(%error, "cannot remove what was deleted; it stays hidden, and the next try is in a minute")
             }
         }
+        match self.message_retention.step(&layers) {
+            Ok(step) => changes.extend(step),
+            Err(error) => error!(%error, "cannot remove messages that are older than their guild keeps them"),
+        }
         match self.retention.step(db) {
-            Ok(keys) => keys.into_iter().for_each(|key| changes.delete(crate::tables::Table::Operations, key)),
+            Ok(keys) => keys.into_iter().for_each(|key| changes.delete(Table::Operations, key)),
             Err(error) => error!(%error, "cannot remove old operations"),
         }
         let rows = changes.len() as u64;
@@ -249,6 +266,7 @@ impl Committer {
         }
         let (rows, bytes) = (group.rows() as u64, group.bytes() as u64);
         let purges: Vec<_> = group.purges().collect();
+        let retention_changed = group.touches(Table::Retentions);
         // Only this thread writes batches: the group's sequence number is this one or a higher one, all earlier
         // groups' are lower.
         let seqno = db.database().seqno();
@@ -270,6 +288,9 @@ impl Committer {
         if !purges.is_empty() {
             self.known_buckets.clear();
             self.shared.doomed.apply(purges.into_iter());
+        }
+        if retention_changed {
+            self.message_retention.begin_anew();
         }
         Ok(())
     }
@@ -297,6 +318,8 @@ impl Committer {
             Ok(()) => reason.to_owned(),
         };
         error!(reason, path = %self.folder.path().display(), "the store refuses writes; reads go on");
+        self.purger.reset();
+        self.message_retention.begin_anew();
         *self.shared.health.write() = StoreHealth::unwritable(reason);
         metrics::gauge!("rookery_store_writable").set(0.0);
         self.broken_until = Some(Instant::now());

@@ -9,9 +9,12 @@
 //! channels, pages of members) go to the blocking pool.
 
 mod committer;
+mod damage;
 pub(crate) mod db;
+mod dump;
 mod group;
 mod journal;
+mod message_retention;
 mod open;
 mod purge;
 mod reads;
@@ -20,7 +23,7 @@ mod repair;
 mod retention;
 mod shared;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -49,7 +52,7 @@ impl EmbeddedEngine {
         let folder = Folder::lock(&config)?;
         let db = folder.open()?;
         let pending = purges::all(&db);
-        let pending: BTreeSet<_> = pending
+        let pending: BTreeMap<_, _> = pending
             .map_err(|error| OpenError::Engine { path: config.path.clone(), reason: error.to_string() })?
             .into_iter()
             .collect();

@@ -8,7 +8,9 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::oneshot;
@@ -16,13 +18,14 @@ use tokio::sync::oneshot;
 use super::EmbeddedEngine;
 use super::committer::Job;
 use super::db::{Db, Direction};
-use super::shared::Phase;
+use super::shared::{Doomed, Phase};
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::lower::lower;
 use crate::tables::{
     Table, accounts, applications, applications_by_owner, bans, channels, channels_by_guild, dms, dms_by_user, guilds,
-    guilds_by_user, invites, invites_by_guild, leases, members, messages, messages_by_author, operations, pins,
-    reaction_counts, reactions, read_states, roles, unique_keys,
+    guilds_by_user, imports, invites, invites_by_guild, leases, members, messages, messages_by_author, operations,
+    pins, reaction_counts, reactions, read_states, retentions, roles, unique_keys,
 };
 use crate::{StoreError, StoreHealth, StoreStats, row};
 
@@ -52,6 +55,11 @@ impl EmbeddedEngine {
     /// What a channel that is being removed answers.
     fn in_channel<T: Default>(&self, id: ChannelId, answer: T) -> T {
         if self.shared.doomed.channel(id) { T::default() } else { answer }
+    }
+
+    /// Whether a message is being erased.
+    fn erased(&self, message: &MessageRow) -> bool {
+        self.shared.doomed.message_of(message.author_id, message.id)
     }
 
     /// A read inside a guild; what it finds in one that is being removed is not there.
@@ -104,7 +112,9 @@ impl Engine for EmbeddedEngine {
     }
 
     fn stats(&self) -> StoreStats {
-        self.shared.counters.snapshot()
+        let corrupt_rows = self.shared.db.read().as_ref().map_or(0, |db| db.damage().count());
+        let purges_pending = self.shared.doomed.len() as u64;
+        StoreStats { purges_pending, corrupt_rows, ..self.shared.counters.snapshot() }
     }
 
     fn close(&self) -> Answer<'_, ()> {
@@ -163,9 +173,10 @@ impl Engine for EmbeddedEngine {
 
     fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
         self.of_guild(id, limit, move |db| {
-            let rows =
-                db.page_after(Table::Members, &members::prefix(id), members::page_start(id, after).as_ref(), limit)?;
-            rows.iter().map(|(key, bytes)| row::decode(Table::Members, key, bytes)).collect()
+            let after = members::page_start(id, after);
+            db.page_of_prefix(Table::Members, &members::prefix(id), after.as_ref(), limit, |key, bytes| {
+                row::decode(Table::Members, key, bytes).map(Some)
+            })
         })
     }
 
@@ -188,8 +199,9 @@ impl Engine for EmbeddedEngine {
     fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
         self.of_guild(guild_id, limit, move |db| {
             let after = bans::page_start(guild_id, after);
-            let rows = db.page_after(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit)?;
-            rows.iter().map(|(key, bytes)| row::decode(Table::Bans, key, bytes)).collect()
+            db.page_of_prefix(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit, |key, bytes| {
+                row::decode(Table::Bans, key, bytes).map(Some)
+            })
         })
     }
 
@@ -217,7 +229,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
-        self.rows(usize::MAX, move |db| read_states::of(db, user_id))
+        self.rows(usize::MAX, move |db| {
+            db.page_of_prefix(Table::ReadStates, &read_states::prefix(user_id), None, usize::MAX, |key, bytes| {
+                row::decode(Table::ReadStates, key, bytes).map(Some)
+            })
+        })
     }
 
     fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>> {
@@ -225,23 +241,32 @@ impl Engine for EmbeddedEngine {
     }
 
     fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
-        self.of_channel(channel_id, move |db| messages::get(db, channel_id, id))
+        self.of_channel(channel_id, move |db| Ok(messages::get(db, channel_id, id)?.filter(|row| !self.erased(row))))
     }
 
     fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, Vec<MessageRow>> {
-        if limit <= PAGE_ROWS {
-            return self.of_channel(channel_id, move |db| messages_page(db, channel_id, range, limit));
+        // An erasure may have left long stretches of messages that nobody sees.
+        if limit <= PAGE_ROWS && !self.shared.doomed.any_user() {
+            return self
+                .of_channel(channel_id, move |db| messages_page(db, &self.shared.doomed, channel_id, range, limit));
         }
         Box::pin(async move {
-            let page = self.scan(move |db| messages_page(db, channel_id, range, limit)).await?;
+            let shared = self.shared.clone();
+            let page = self.scan(move |db| messages_page(db, &shared.doomed, channel_id, range, limit)).await?;
             Ok(self.in_channel(channel_id, page))
         })
     }
 
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
+        if self.shared.doomed.any_user() {
+            return Box::pin(async move {
+                let page = self.messages(channel_id, MessageRange::Latest, 1).await?;
+                Ok(page.first().map(|message| message.id))
+            });
+        }
         self.of_channel(channel_id, move |db| {
-            let rows = db.page_after(Table::Messages, &messages::prefix(channel_id), None, 1)?;
-            rows.first().map(|(key, _)| messages::ids(key).map(|(_, id)| id)).transpose()
+            let read = |key: &[u8], _: &[u8]| messages::ids(key).map(|(_, id)| Some(id));
+            Ok(db.page_of_prefix(Table::Messages, &messages::prefix(channel_id), None, 1, read)?.pop())
         })
     }
 
@@ -256,11 +281,13 @@ impl Engine for EmbeddedEngine {
                 .rows(limit, move |db| {
                     let after = messages_by_author::page_start(author_id, before);
                     let prefix = messages_by_author::prefix(author_id);
-                    let rows = db.page_after(Table::MessagesByAuthor, &prefix, after.as_ref(), limit)?;
-                    rows.iter().map(|(key, _)| messages_by_author::ids(key)).collect::<Result<Vec<_>, _>>()
+                    db.page_of_prefix(Table::MessagesByAuthor, &prefix, after.as_ref(), limit, |key, _| {
+                        messages_by_author::ids(key).map(Some)
+                    })
                 })
                 .await?;
-            found.retain(|(channel_id, _)| !self.shared.doomed.channel(*channel_id));
+            let doomed = &self.shared.doomed;
+            found.retain(|(channel_id, id)| !doomed.channel(*channel_id) && !doomed.message_of(author_id, *id));
             Ok(found)
         })
     }
@@ -293,38 +320,61 @@ impl Engine for EmbeddedEngine {
         self.of_channel(channel_id, move |db| {
             let Ok(prefix) = reactions::emoji_prefix(channel_id, message_id, emoji) else { return Ok(Vec::new()) };
             let after = reactions::page_start(&prefix, after);
-            let rows = db.page_after(Table::Reactions, &prefix, after.as_ref(), limit)?;
-            rows.iter().map(|(key, _)| reactions::user(key, &prefix)).collect()
+            db.page_of_prefix(Table::Reactions, &prefix, after.as_ref(), limit, |key, _| {
+                reactions::user(key, &prefix).map(Some)
+            })
         })
     }
 
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
         self.of_channel(channel_id, move |db| pins::of(db, channel_id))
     }
+
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
+        self.few(move |db| retentions::get(db, guild_id))
+    }
+
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
+        self.few(|db| imports::get(db))
+    }
+
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
+        let shared = self.shared.clone();
+        Box::pin(self.scan(move |db| super::dump::page(db, &shared.doomed, section, after.as_ref(), limit.max(1))))
+    }
+
+    fn dump_estimate(&self) -> Answer<'_, u64> {
+        // Rows written more than once count more than once until they are merged.
+        let trees = [Table::Messages, Table::Accounts];
+        self.few(move |db| Ok(trees.iter().map(|table| db.tree(*table).approximate_len() as u64).sum()))
+    }
 }
 
 /// A page of a channel, newest first.
 fn messages_page(
     db: &Db,
+    doomed: &Doomed,
     channel_id: ChannelId,
     range: MessageRange,
     limit: usize,
 ) -> Result<Vec<MessageRow>, StoreError> {
     let prefix = messages::prefix(channel_id);
-    let rows = match range {
-        MessageRange::Latest => db.page_after(Table::Messages, &prefix, None, limit)?,
+    let read = |key: &[u8], bytes: &[u8]| {
+        let message = messages::decode(key, bytes)?;
+        Ok((!doomed.message_of(message.author_id, message.id)).then_some(message))
+    };
+    match range {
+        MessageRange::Latest => db.page_of_prefix(Table::Messages, &prefix, None, limit, read),
         MessageRange::Before(id) => {
-            db.page_after(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit)?
+            db.page_of_prefix(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit, read)
         }
         MessageRange::After(id) => {
             // Newer messages stand before: backwards from the id they come oldest first.
             let to = messages::key(channel_id, id);
-            let from = Bound::Included(prefix.as_bytes());
-            let to = Bound::Excluded(to.as_bytes());
-            let mut rows = db.page(Table::Messages, from, to, Direction::Backward, limit)?;
-            rows.reverse();
-            rows
+            let range = (Bound::Included(prefix.as_bytes()), Bound::Excluded(to.as_bytes()));
+            let mut page = db.page_of(Table::Messages, range, Direction::Backward, limit, read)?;
+            page.reverse();
+            Ok(page)
         }
-    };
-    rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect()
+    }
 }

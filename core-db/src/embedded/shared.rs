@@ -1,10 +1,10 @@
 //! What readers, writers and the committer share.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use rookery_model::{ChannelId, GuildId};
+use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::watch;
 
 use super::db::Db;
@@ -34,7 +34,7 @@ pub struct Shared {
 
 impl Shared {
     /// A store around an open database.
-    pub fn new(db: Db, pending: BTreeSet<Purge>) -> Self {
+    pub fn new(db: Db, pending: BTreeMap<Purge, MessageId>) -> Self {
         Self {
             db: RwLock::new(Some(db)),
             phase: watch::Sender::new(Phase::Open),
@@ -72,44 +72,71 @@ impl Shared {
     }
 }
 
-/// Channels and guilds that were deleted and whose contents are still being removed: nobody sees those any more.
+/// Channels and guilds that were deleted, and users who were erased, and whose contents are still being removed: nobody
+/// sees those any more.
 pub struct Doomed {
     any: AtomicBool,
-    pending: RwLock<BTreeSet<Purge>>,
+    /// Whether a user is among them: then a page must look at the author of each message.
+    any_user: AtomicBool,
+    /// Each with the message id up to which it goes.
+    pending: RwLock<BTreeMap<Purge, MessageId>>,
 }
 
 impl Doomed {
-    fn new(pending: BTreeSet<Purge>) -> Self {
-        Self { any: AtomicBool::new(!pending.is_empty()), pending: RwLock::new(pending) }
+    fn new(pending: BTreeMap<Purge, MessageId>) -> Self {
+        let doomed =
+            Self { any: AtomicBool::new(false), any_user: AtomicBool::new(false), pending: RwLock::new(pending) };
+        doomed.note(&doomed.pending.read());
+        doomed
     }
-    /// Begins or ends purges.
-    pub fn apply(&self, purges: impl Iterator<Item = (Purge, bool)>) {
+    fn note(&self, pending: &BTreeMap<Purge, MessageId>) {
+        let any_user = pending.keys().any(|purge| matches!(purge, Purge::User(_)));
+        self.any_user.store(any_user, Ordering::Release);
+        self.any.store(!pending.is_empty(), Ordering::Release);
+        metrics::gauge!("rookery_store_purges_pending").set(pending.len() as f64);
+    }
+    /// Begins purges, up to a message id, or ends them.
+    pub fn apply(&self, purges: impl Iterator<Item = (Purge, Option<MessageId>)>) {
         let mut pending = self.pending.write();
-        for (purge, begun) in purges {
-            if begun {
-                pending.insert(purge)
-            } else {
-                pending.remove(&purge)
+        for (purge, through) in purges {
+            match through {
+                Some(through) => pending.insert(purge, through),
+                None => pending.remove(&purge),
             };
         }
-        self.any.store(!pending.is_empty(), Ordering::Release);
+        self.note(&pending);
     }
     /// Whether there is anything to remove.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
-    /// What is to be removed.
-    pub fn pending(&self) -> BTreeSet<Purge> {
-        self.pending.read().clone()
+    /// Whether messages of some users are to be removed.
+    pub fn any_user(&self) -> bool {
+        self.any_user.load(Ordering::Acquire)
     }
-    fn holds(&self, purge: Purge) -> bool {
-        self.any() && self.pending.read().contains(&purge)
+    /// How much is to be removed: channels, guilds and users.
+    pub fn len(&self) -> usize {
+        if self.any() { self.pending.read().len() } else { 0 }
+    }
+    /// The first purge of those that may go on now.
+    pub fn first(&self, may_go_on: impl Fn(Purge) -> bool) -> Option<Purge> {
+        if !self.any() {
+            return None;
+        }
+        self.pending.read().keys().copied().find(|purge| may_go_on(*purge))
+    }
+    fn through(&self, purge: Purge) -> Option<MessageId> {
+        if self.any() { self.pending.read().get(&purge).copied() } else { None }
     }
     pub fn channel(&self, id: ChannelId) -> bool {
-        self.holds(Purge::Channel(id))
+        self.through(Purge::Channel(id)).is_some()
     }
     pub fn guild(&self, id: GuildId) -> bool {
-        self.holds(Purge::Guild(id))
+        self.through(Purge::Guild(id)).is_some()
+    }
+    /// Whether a message of a user is being erased.
+    pub fn message_of(&self, author_id: UserId, id: MessageId) -> bool {
+        self.any_user() && self.through(Purge::User(author_id)).is_some_and(|through| id <= through)
     }
 }
 
@@ -150,6 +177,8 @@ impl Counters {
             queued: get(&self.queued),
             reopens: get(&self.reopens),
             purged_rows: get(&self.purged_rows),
+            purges_pending: 0,
+            corrupt_rows: 0,
         }
     }
 }
