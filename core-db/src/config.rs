@@ -25,6 +25,9 @@ pub struct EmbeddedConfig {
     /// Free space that must be writable before a store that ran out of disk takes writes again, bytes.
     #[serde(default = "defaults::recovery_free_bytes")]
     pub recovery_free_bytes: u64,
+    /// Whether messages are removed that are older than their guild keeps them; not while a store is copied.
+    #[serde(default = "defaults::message_retention")]
+    pub message_retention: bool,
 }
 
 impl EmbeddedConfig {
@@ -37,6 +40,7 @@ impl EmbeddedConfig {
             group_max_bytes: defaults::group_max_bytes(),
             operation_retention_ms: defaults::operation_retention_ms(),
             recovery_free_bytes: defaults::recovery_free_bytes(),
+            message_retention: defaults::message_retention(),
         }
     }
 }
@@ -56,5 +60,8 @@ mod defaults {
     }
     pub const fn recovery_free_bytes() -> u64 {
         8 * 1024 * 1024
+    }
+    pub const fn message_retention() -> bool {
+        true
     }
 }

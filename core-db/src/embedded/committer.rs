@@ -9,16 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::background::Background;
 use super::db::Db;
 use super::group::{Group, KnownBuckets, Layers};
-use super::message_retention::MessageRetention;
 use super::open::Folder;
-use super::purge::Purger;
-use super::retention::Retention;
 use super::shared::{Counters, Phase, Shared};
 use crate::key::Key;
 use crate::lower::{Step, look_up};
-use crate::tables::{Sink, Table, leases, unique_keys};
+use crate::tables::{Table, leases, unique_keys};
 use crate::{EmbeddedConfig, StoreError, StoreHealth};
 
 /// How often the committer looks after things when nothing is written; also the pause between attempts to recover.
@@ -70,9 +68,7 @@ pub struct Committer {
     folder: Folder,
     config: EmbeddedConfig,
     known_buckets: KnownBuckets,
-    purger: Purger,
-    retention: Retention,
-    message_retention: MessageRetention,
+    background: Background,
     last_background: Instant,
     /// When the next attempt to recover is due; none while writes are taken.
     broken_until: Option<Instant>,
@@ -84,9 +80,7 @@ impl Committer {
             shared,
             queue,
             folder,
-            purger: Purger::default(),
-            retention: Retention::new(config.operation_retention_ms),
-            message_retention: MessageRetention::new(),
+            background: Background::new(&config),
             config,
             known_buckets: KnownBuckets::default(),
             last_background: Instant::now(),
@@ -98,7 +92,7 @@ impl Committer {
     pub fn run(mut self) {
         let _closed = Closing(self.shared.clone());
         loop {
-            let has_work = self.broken_until.is_none() && self.has_background_work();
+            let has_work = self.broken_until.is_none() && self.background.is_due(&self.shared.doomed);
             match self.queue.recv_timeout(if has_work { Duration::ZERO } else { TICK }) {
                 Ok(job) if self.broken_until.is_none() => self.group(Some(job)),
                 Ok(job) => {
@@ -111,10 +105,6 @@ impl Committer {
             }
             self.recover_when_due();
         }
-    }
-
-    fn has_background_work(&self) -> bool {
-        self.purger.is_due(&self.shared.doomed) || self.retention.is_due() || self.message_retention.is_due()
     }
 
     fn received(&self) {
@@ -155,7 +145,7 @@ impl Committer {
             }
         }
         let purged_rows = if is_idle || self.last_background.elapsed() >= BACKGROUND_INTERVAL {
-            self.background(db, &mut group)
+            self.add_background(db, &mut group)
         } else {
             0
         };
@@ -231,24 +221,9 @@ impl Committer {
     }
 
     /// Adds a step of background work; says how many rows it removes.
-    fn background(&mut self, db: &Db, group: &mut Group) -> u64 {
+    fn add_background(&mut self, db: &Db, group: &mut Group) -> u64 {
         self.last_background = Instant::now();
-        let layers = Layers { db, group, batch: &[] };
-        let mut changes = Vec::new();
-        match self.purger.step(&layers, &self.shared.doomed) {
-            Ok(step) => changes.extend(step),
-            Err(error) => {
-                error!(%error, "cannot remove what was deleted; it stays hidden, and the next try is in a minute")
-            }
-        }
-        match self.message_retention.step(&layers) {
-            Ok(step) => changes.extend(step),
-            Err(error) => error!(%error, "cannot remove messages that are older than their guild keeps them"),
-        }
-        match self.retention.step(db) {
-            Ok(keys) => keys.into_iter().for_each(|key| changes.delete(Table::Operations, key)),
-            Err(error) => error!(%error, "cannot remove old operations"),
-        }
+        let changes = self.background.step(&Layers { db, group, batch: &[] }, &self.shared.doomed);
         let rows = changes.len() as u64;
         changes.into_iter().for_each(|change| group.add(change, &self.known_buckets));
         rows
@@ -290,7 +265,7 @@ impl Committer {
             self.shared.doomed.apply(purges.into_iter());
         }
         if retention_changed {
-            self.message_retention.begin_anew();
+            self.background.retention_changed();
         }
         Ok(())
     }
@@ -318,8 +293,7 @@ impl Committer {
             Ok(()) => reason.to_owned(),
         };
         error!(reason, path = %self.folder.path().display(), "the store refuses writes; reads go on");
-        self.purger.reset();
-        self.message_retention.begin_anew();
+        self.background.reset();
         *self.shared.health.write() = StoreHealth::unwritable(reason);
         metrics::gauge!("rookery_store_writable").set(0.0);
         self.broken_until = Some(Instant::now());

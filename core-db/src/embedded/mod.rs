@@ -8,6 +8,7 @@
 //! file system's cache not much more than a hand-over to another thread would. Reads of unbounded length (a guild's
 //! channels, pages of members) go to the blocking pool.
 
+mod background;
 mod committer;
 mod damage;
 pub(crate) mod db;
@@ -22,6 +23,8 @@ mod refusal;
 mod repair;
 mod retention;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
