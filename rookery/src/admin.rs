@@ -211,6 +211,36 @@ mod tests {
         );
     }
 
+    /// The tool as a program of its own.
+    #[derive(Debug, clap::Parser)]
+    struct Tool {
+        #[command(flatten)]
+        args: AdminArgs,
+    }
+
+    fn asked(line: &str) -> Result<String, clap::Error> {
+        let tool = <Tool as clap::Parser>::try_parse_from(["admin"].into_iter().chain(line.split(' ')))?;
+        let (method, path, body) = request(&tool.args.command);
+        Ok(format!("{method:?} {path} {}", body.unwrap_or_default()))
+    }
+
+    #[test]
+    fn acts_stand_beside_queries() {
+        assert_eq!(asked("user ada").unwrap(), "GET /operator/user?query=ada null");
+        assert_eq!(asked("user erase 5").unwrap(), "POST /operator/user/5/erase {}");
+        assert_eq!(asked("guild 7").unwrap(), "GET /operator/guild/7 null");
+        let retention = "PUT /operator/guild/7/retention";
+        assert_eq!(asked("guild retention 7 --days 30").unwrap(), format!("{retention} {{\"max_age_days\":30}}"));
+        assert_eq!(asked("guild retention 7 --off").unwrap(), format!("{retention} {{\"max_age_days\":null}}"));
+        for wrong in ["user", "user erase", "guild", "guild retention 7", "guild retention 7 --days 0"] {
+            assert!(asked(wrong).is_err(), "{wrong}");
+        }
+        assert!(asked("guild retention 7 --days 3 --off").is_err());
+        assert!(asked("export /archive").is_err(), "without a store");
+        assert!(asked("export /archive --data-dir a --config b").is_err());
+        assert!(asked("import /archive --data-dir a --resume").is_ok());
+    }
+
     #[test]
     fn queries_are_encoded() {
         assert_eq!(encode("a b@c.org/ä"), "a%20b%40c.org%2F%C3%A4");

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -21,6 +21,8 @@ use crate::{Store, StoreError};
 const PAGES_AHEAD: usize = 4;
 /// How often the removal of what is deleted is looked at.
 const PURGE_POLL: Duration = Duration::from_millis(50);
+/// How long it may stand still.
+const PURGE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How to export.
 #[derive(Clone, Debug)]
@@ -87,17 +89,23 @@ pub async fn export(
 }
 
 /// What is deleted is not exported, and its rows must not outlive it as rows of nothing.
+///
+/// A removal that stands still has met damage; what it should remove is hidden, and an export is the way out of damage.
 async fn wait_for_purges(store: &Store, report: &Report) -> Result<(), ArchiveError> {
+    let mut last = (0, 0, Instant::now());
     loop {
-        let purges = store.stats().purges_pending;
-        if purges == 0 {
+        let stats = store.stats();
+        if stats.purges_pending == 0 || last.2.elapsed() > PURGE_PATIENCE {
             return Ok(());
+        }
+        if (last.0, last.1) != (stats.purges_pending, stats.purged_rows) {
+            last = (stats.purges_pending, stats.purged_rows, Instant::now());
         }
         let health = store.health();
         if !health.writable {
             return Err(StoreError::Unwritable(health.reason).into());
         }
-        report(Event::Waiting { purges });
+        report(Event::Waiting { purges: stats.purges_pending });
         tokio::time::sleep(PURGE_POLL).await;
     }
 }

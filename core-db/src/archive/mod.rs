@@ -15,7 +15,7 @@ mod progress;
 mod row;
 mod segment;
 
-pub use digest::{SectionDigest, StoreDigest, digest};
+pub use digest::{SectionDigest, StoreDigest, Sum, digest};
 pub use error::ArchiveError;
 pub use export::{ExportOptions, export};
 pub use import::{ImportOptions, import};

@@ -98,10 +98,12 @@ impl Db {
             }
             let (rows, stretch) = self.isolate(table, (&from, &to), direction, limit, &error)?;
             for (key, row) in rows {
+                *near_end(&mut from, &mut to, direction) = Bound::Excluded(key.to_vec());
                 if visit(Found::Row(key, row))?.is_break() {
                     return Ok(());
                 }
             }
+            // There were enough rows in front of the damage.
             let Some((stretch, next)) = stretch else { continue };
             if visit(Found::Stretch(stretch))?.is_break() {
                 return Ok(());
@@ -167,7 +169,11 @@ impl Db {
         limit: usize,
         reason: &str,
     ) -> Result<(Vec<Pair>, Option<(Stretch, Option<Vec<u8>>)>), StoreError> {
-        let shortest = bytes(from).or(bytes(to)).map_or(1, <[u8]>::len);
+        let near_key = match direction {
+            Direction::Forward => bytes(from),
+            Direction::Backward => bytes(to),
+        };
+        let shortest = near_key.map_or(1, <[u8]>::len);
         let (low, high) = (Place::of(bytes(from).unwrap_or(&[])), bytes(to).map_or(Place::MAX, Place::of));
         let near = |place: &Place, limit: usize| {
             let key = place.key(shortest);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rookery_model::store::RetentionRow;
 use rookery_model::{ChannelId, MessageId, Snowflake};
-use tracing::info;
+use tracing::{error, info};
 
 use super::purge::{STEP_ROWS, remove_message};
 use crate::StoreError;
@@ -77,8 +77,14 @@ impl MessageRetention {
         let (mut left, mut changes) = (STEP_ROWS, Vec::new());
         for _ in 0..STEP_PLACES {
             if let Some((channel_id, before)) = pass.channels.front().copied() {
-                if !pass.remove_old(view, channel_id, before, &mut left, &mut changes)? {
-                    return Ok(changes);
+                match pass.remove_old(view, channel_id, before, &mut left, &mut changes) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(changes),
+                    // One damaged row must not keep the old messages of all other channels.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        error!(%channel_id, %error, "cannot remove the old messages of a channel");
+                    }
+                    Err(error) => return Err(error),
                 }
                 pass.channels.pop_front();
                 pass.cursor = None;

@@ -32,7 +32,7 @@ fn telling() -> Report {
 }
 
 fn options() -> ExportOptions {
-    ExportOptions { resume: true, segment_bytes: 2 * 1024 * 1024, ..ExportOptions::default() }
+    ExportOptions { resume: true, segment_bytes: 1024 * 1024, ..ExportOptions::default() }
 }
 
 async fn digest_of(store: &Store) -> StoreDigest {
@@ -182,7 +182,9 @@ async fn a_damaged_archive_is_named_and_nothing_of_it_is_imported() {
     assert!(matches!(&error, ArchiveError::MissingSegment { path } if path.ends_with(&messages)), "{error}");
     // A whole segment, but another one.
     let accounts = segment(&manifest, "accounts");
-    let swap = |changed: &Path| drop(fs::copy(changed.join(&accounts), changed.join(&messages)).unwrap());
+    let swap = |changed: &Path| {
+        fs::copy(changed.join(&accounts), changed.join(&messages)).unwrap();
+    };
     let error = import_changed(&archive_folder, swap).await;
     assert!(matches!(&error, ArchiveError::Damaged { path, .. } if path.ends_with(&messages)), "{error}");
 }
