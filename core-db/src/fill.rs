@@ -192,7 +192,7 @@ fn read_state(plan: FillPlan, number: u64) -> ReadState {
         channel_id: channel_id(number % plan.guilds(), 0),
         last_message_id: Some(message_id(number)),
         mention_count: (number % 4) as u32,
-        last_pin_timestamp: (number % 2 == 0).then(|| at(number)),
+        last_pin_timestamp: number.is_multiple_of(2).then(|| at(number)),
     }
 }
 
@@ -248,7 +248,7 @@ fn text_channel(guild: u64, number: u64) -> Channel {
     let mut channel = Channel::new(channel_id(guild, number), ChannelType::GuildText);
     channel.guild_id = Some(guild_id(guild));
     channel.name = Some(format!("channel-{number}"));
-    channel.topic = (number % 2 == 0).then(|| "what people talk about".into());
+    channel.topic = number.is_multiple_of(2).then(|| "what people talk about".into());
     channel.position = number as u32;
     channel.permission_overwrites = vec![Overwrite {
         id: guild_id(guild).0,

@@ -228,7 +228,7 @@ impl Db {
             Ok::<_, StoreError>(self.readable(table, range, Direction::Forward, 1)?.is_some())
         };
         // In growing steps, so that other damage farther away does not count as this one.
-        let mut bad = begin.clone();
+        let mut bad = begin;
         for bit in 0..PLACE_BYTES * 8 {
             let Some(mut good) = begin.moved(bit, direction) else { return Ok(None) };
             if !(*low..=*high).contains(&good) {

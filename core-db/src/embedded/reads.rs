@@ -335,7 +335,7 @@ impl Engine for EmbeddedEngine {
     }
 
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
-        self.few(|db| imports::get(db))
+        self.few(imports::get)
     }
 
     fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
