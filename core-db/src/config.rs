@@ -30,6 +30,9 @@ pub struct EmbeddedConfig {
     /// How reads are shared.
     #[serde(default)]
     pub coalesce: CoalesceConfig,
+    /// Whether messages are removed that are older than their guild keeps them; not while a store is copied.
+    #[serde(default = "defaults::message_retention")]
+    pub message_retention: bool,
 }
 
 impl EmbeddedConfig {
@@ -46,6 +49,7 @@ impl EmbeddedConfig {
             operation_retention_ms: defaults::operation_retention_ms(),
             recovery_free_bytes: defaults::recovery_free_bytes(),
             coalesce: CoalesceConfig::default(),
+            message_retention: defaults::message_retention(),
         }
     }
 }
@@ -65,5 +69,8 @@ mod defaults {
     }
     pub const fn recovery_free_bytes() -> u64 {
         8 * 1024 * 1024
+    }
+    pub const fn message_retention() -> bool {
+        true
     }
 }

@@ -8,11 +8,14 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
 use crate::coalesce::CoalescingEngine;
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{CoalesceConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
 
@@ -322,6 +325,33 @@ impl Store {
         pins.retain(|pin| before.is_none_or(|before| pin.pinned_at < before));
         pins.truncate(limit);
         Ok(pins)
+    }
+
+    /// How long a guild keeps messages; none for ever.
+    pub async fn retention(&self, guild_id: GuildId) -> Result<Option<RetentionRow>, StoreError> {
+        self.engine.retention(guild_id).await
+    }
+
+    /// The import that was begun into this store and not finished; until then it holds a part of an archive only.
+    pub async fn import_under_way(&self) -> Result<Option<ImportRow>, StoreError> {
+        self.engine.import_under_way().await
+    }
+
+    /// Rows of a section behind a cursor, about `limit` of them, in the engine's own order.
+    ///
+    /// What is being removed is left out. Damaged rows are named instead of served; the caller decides whether to go on.
+    pub async fn dump(
+        &self,
+        section: Section,
+        after: Option<DumpCursor>,
+        limit: usize,
+    ) -> Result<DumpPage, StoreError> {
+        self.engine.dump(section, after, limit).await
+    }
+
+    /// About how many rows a dump has, for progress; 0 when the engine cannot tell.
+    pub async fn dump_estimate(&self) -> Result<u64, StoreError> {
+        self.engine.dump_estimate().await
     }
 
     /// How many messages of a channel are pinned.

@@ -10,6 +10,7 @@ mod ready;
 mod region_role;
 mod secrets;
 mod start;
+mod store_admin;
 
 use std::process::ExitCode;
 

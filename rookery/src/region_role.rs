@@ -1,7 +1,7 @@
 //! `rookery region`, and how a region is put together.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,8 +75,22 @@ pub async fn close_store(store: &Store) {
 
 /// Opens the embedded store of a data folder; reading its journal may take a moment.
 pub async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
-    let config = EmbeddedConfig::new(data_dir.join("store"));
-    Ok(tokio::task::spawn_blocking(move || Store::open_embedded(config)).await.context("opening the store")??)
+    let config = EmbeddedConfig::new(store_folder(data_dir));
+    let store =
+        tokio::task::spawn_blocking(move || Store::open_embedded(config)).await.context("opening the store")??;
+    if let Some(import) = store.import_under_way().await? {
+        bail!(
+            "the store of {} holds a part of archive {} only: end the import with `rookery admin import --resume`",
+            data_dir.display(),
+            import.archive_id
+        );
+    }
+    Ok(store)
+}
+
+/// Where the embedded store of a data folder lies.
+pub fn store_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("store")
 }
 
 /// Starts a region on a store.

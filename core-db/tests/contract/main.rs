@@ -8,8 +8,10 @@
 
 mod accounts;
 mod channels;
+mod dump;
 mod faults;
 mod guilds;
+mod jobs;
 mod lifecycle;
 mod messages;
 mod sample;
@@ -23,6 +25,13 @@ trait Factory {
     fn empty() -> Self;
     /// The same store's data, opened again after everything before was closed.
     fn open(&self) -> Store;
+    /// Another new, empty store beside this one.
+    fn another(&self) -> Self
+    where
+        Self: Sized,
+    {
+        Self::empty()
+    }
 }
 
 /// The embedded engine in a folder of its own.
@@ -85,6 +94,19 @@ contract! {
         what_cannot_be_stored_is_refused_alone,
         many_batches_share_an_fsync,
         a_full_queue_is_busy,
+    }
+    dump {
+        every_section_of_a_dump_has_its_rows_once,
+        a_dump_shows_what_was_written_and_not_what_was_deleted,
+        an_archive_makes_an_equal_store,
+        a_store_with_anything_in_it_takes_no_import,
+    }
+    jobs {
+        an_erased_user_is_gone_at_once_and_everywhere,
+        an_erasure_goes_on_after_a_restart,
+        a_late_edit_does_not_bring_an_erased_message_back,
+        old_messages_of_a_guild_go_and_pinned_ones_stay,
+        a_retention_goes_with_its_guild,
     }
     faults {
         retries_after_unknown_outcomes_converge,
