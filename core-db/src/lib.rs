@@ -5,6 +5,8 @@
 
 mod bucket;
 mod config;
+mod cql;
+mod doomed;
 mod embedded;
 pub mod engine;
 mod error;
@@ -17,7 +19,8 @@ mod stats;
 mod store;
 mod tables;
 
-pub use config::EmbeddedConfig;
+pub use config::{CqlConfig, Durability, EmbeddedConfig};
+pub use cql::Migrated;
 pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
 pub use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReactionRow, ReadState, UniqueKey, Write};

@@ -45,4 +45,12 @@ pub struct StoreStats {
     pub reopens: u64,
     /// Rows removed in the background: old operations, contents of deleted channels and guilds.
     pub purged_rows: u64,
+    /// CQL: calls to the cluster.
+    pub queries: u64,
+    /// CQL: calls sent again, to another node or after a pause.
+    pub retries: u64,
+    /// CQL: slow reads for which a second node was asked.
+    pub speculative_reads: u64,
+    /// CQL: batches and claims that ended without certainty.
+    pub unknown_outcomes: u64,
 }

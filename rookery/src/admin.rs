@@ -1,14 +1,14 @@
 //! `rookery admin`: the operator's tool, over the same API as everybody.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::secrets;
+use crate::{schema, secrets};
 
 /// A seed of a million members takes its time.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -47,14 +47,24 @@ enum AdminCommand {
     Drain,
     /// Says how the region is doing.
     Status,
+    /// Makes the schema of a CQL cluster, or brings it to this version; speaks with the cluster, not with the API.
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs one operator's command.
 pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
-    let api = args.api.trim_end_matches('/').to_owned();
-    let secret = secrets::find_admin_token(args.token_file.as_deref(), &api)?;
+    match args.command {
+        AdminCommand::Schema(schema) => schema::run(schema, args.json).await,
+        command => ask(&args.api, args.token_file.as_deref(), args.json, command).await,
+    }
+}
+
+/// Asks the API.
+async fn ask(api: &str, token_file: Option<&Path>, as_json: bool, command: AdminCommand) -> anyhow::Result<()> {
+    let api = api.trim_end_matches('/').to_owned();
+    let secret = secrets::find_admin_token(token_file, &api)?;
     let http = reqwest::Client::builder().timeout(TIMEOUT).build().context("the HTTP client")?;
-    let (method, path, body) = match &args.command {
+    let (method, path, body) = match &command {
         AdminCommand::Seed { users, members } => {
             (reqwest::Method::POST, "/operator/seed".into(), Some(json!({ "users": users, "members": members })))
         }
@@ -62,6 +72,7 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
         AdminCommand::Guild { id } => (reqwest::Method::GET, format!("/operator/guild/{}", encode(id)), None),
         AdminCommand::Drain => (reqwest::Method::POST, "/operator/drain".into(), Some(json!({}))),
         AdminCommand::Status => (reqwest::Method::GET, "/operator/status".into(), None),
+        AdminCommand::Schema(_) => bail!("the schema is not a matter of the API"),
     };
     let mut request =
         http.request(method, format!("{api}/v10{path}")).header("Authorization", format!("Operator {secret}"));
@@ -80,7 +91,7 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
         bail!("{status}: {answer}");
     }
     let mut out = std::io::stdout().lock();
-    if args.json {
+    if as_json {
         writeln!(out, "{answer}")?;
     } else {
         print_text(&mut out, &answer, 0)?;

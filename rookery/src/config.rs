@@ -8,6 +8,8 @@ use rookery_region::RegionConfig;
 use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};
 use serde::Deserialize;
 
+use crate::store::StoreConfig;
+
 /// The settings of every process.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +49,7 @@ pub struct DevConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub store: StoreConfig,
 }
 
 impl DevConfig {
@@ -64,6 +67,7 @@ impl Validate for DevConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         tell(mistakes, "pop", self.pop.problems());
         tell(mistakes, "", self.region().mistakes());
+        self.store.validate(mistakes);
     }
 }
 
@@ -73,7 +77,7 @@ impl Validate for DevConfig {
 pub struct RegionRoleConfig {
     pub limits: RateLimits,
     pub log: LogConfig,
-    /// The store, the token key and the operator's secret.
+    /// The embedded store, the token key and the operator's secret.
     pub data_dir: PathBuf,
     /// Where `/healthz`, `/readyz` and `/metrics` answer.
     pub operator: SocketAddr,
@@ -84,6 +88,7 @@ pub struct RegionRoleConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub store: StoreConfig,
 }
 
 impl Default for RegionRoleConfig {
@@ -99,11 +104,20 @@ impl Default for RegionRoleConfig {
             gateway: rookery_region::GatewayConfig::default(),
             owners: rookery_region::OwnersConfig::default(),
             rest: rookery_region::RestLimits::default(),
+            store: StoreConfig::default(),
         }
     }
 }
 
 impl RegionRoleConfig {
+    /// The store; its row of leases is the worker's own.
+    pub fn store(&self) -> StoreConfig {
+        let mut store = self.store.clone();
+        if let Some(cql) = store.cql.as_mut().filter(|cql| cql.node_id == 0) {
+            cql.node_id = self.worker_id.into();
+        }
+        store
+    }
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
         region(self.name.as_deref(), self.worker_id, &self.gateway, &self.owners, &self.rest, self.limits)
@@ -115,6 +129,7 @@ impl Validate for RegionRoleConfig {
         mistakes.require(!self.data_dir.as_os_str().is_empty(), "data_dir", "is not set", "a folder");
         self.link.validate(mistakes);
         tell(mistakes, "", self.region().mistakes());
+        self.store.validate(mistakes);
     }
 }
 

@@ -7,8 +7,10 @@ mod dev;
 mod pop_role;
 mod ready;
 mod region_role;
+mod schema;
 mod secrets;
 mod start;
+mod store;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rookery_core_db::{EmbeddedConfig, Store};
+use rookery_core_db::Store;
 use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
@@ -14,7 +14,7 @@ use rookery_token::{PublicKeys, SigningKey};
 
 use crate::config::RegionRoleConfig;
 use crate::ready::Ready;
-use crate::{dev, secrets, start};
+use crate::{dev, secrets, start, store};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 /// Public token keys, for points of presence.
@@ -35,7 +35,10 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let part = readiness.part("region");
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
     let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
-    let store = open_store(&config.data_dir).await?;
+    let Some(store) = store::open(&config.store(), &config.data_dir, &part, &drain).await? else {
+        tracing::info!("stopped while waiting for the database");
+        return Ok(());
+    };
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
@@ -60,12 +63,6 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     store.close().await?;
     drain.finish().await;
     Ok(())
-}
-
-/// Opens the embedded store of a data folder; reading its journal may take a moment.
-pub async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
-    let config = EmbeddedConfig::new(data_dir.join("store"));
-    Ok(tokio::task::spawn_blocking(move || Store::open_embedded(config)).await.context("opening the store")??)
 }
 
 /// Starts a region on a store.

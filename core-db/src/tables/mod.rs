@@ -62,6 +62,7 @@ pub(crate) enum Table {
     ReadStates,
     Operations,
     Purges,
+    MessagesToPurge,
 }
 
 /// Which tree of the embedded engine holds a table.
@@ -135,6 +136,7 @@ tables! {
     ReadStates = 23 "read_states",
     Operations = 24 "operations",
     Purges = 25 "purges",
+    MessagesToPurge = 26 "messages_to_purge",
 }
 
 impl Table {
