@@ -166,7 +166,8 @@ impl CqlConfig {
         }
         for (data_centre, replicas) in &self.replication {
             if *replicas == 0 || !is_data_centre(data_centre) {
-                mistakes.push(("replication", format!("{data_centre:?} = {replicas} names no data centre with replicas")));
+                mistakes
+                    .push(("replication", format!("{data_centre:?} = {replicas} names no data centre with replicas")));
             }
         }
         if self.durability == Durability::Global && (1..3).contains(&self.replication.len()) {
@@ -284,15 +285,8 @@ mod tests {
         config.user = Some("u".into());
         config.read_timeout_ms = 0;
         let keys: Vec<_> = config.mistakes().iter().map(|(key, _)| *key).collect();
-        let expected = [
-            "contact_points",
-            "keyspace",
-            "lease_keyspace",
-            "replication",
-            "durability",
-            "user",
-            "read_timeout_ms",
-        ];
+        let expected =
+            ["contact_points", "keyspace", "lease_keyspace", "replication", "durability", "user", "read_timeout_ms"];
         assert_eq!(keys, expected);
     }
 

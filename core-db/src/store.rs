@@ -13,8 +13,8 @@ use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, Uni
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
-use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::cql::{self, CqlEngine, Migrated};
+use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{CqlConfig, EmbeddedConfig, OpenError, StoreError, StoreHealth, StoreStats};
 
 /// A store; cloning it is cheap and every clone means the same store.

@@ -121,11 +121,13 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let data_dir = &args.data_dir;
         let (region_part, pop_part) = (readiness.part("region"), readiness.part("pop"));
+        let store_part = readiness.part("store");
         let operator = start_operator(args.operator, readiness, drain, telemetry).await?;
         let ca = DeploymentCa::create_or_load(data_dir)?;
-        store::migrate(&config.store, &region_part, drain).await?;
-        let store = store::open(&config.store, data_dir, &region_part, drain).await?;
+        store::migrate(&config.store, &store_part, drain).await?;
+        let store = store::open(&config.store, data_dir, &store_part, drain).await?;
         let store = store.context("stopped while waiting for the database")?;
+        store::keep_up(store.clone(), store_part, drain);
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();

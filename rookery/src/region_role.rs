@@ -32,13 +32,14 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
     let readiness = Readiness::new();
-    let part = readiness.part("region");
+    let (part, store_part) = (readiness.part("region"), readiness.part("store"));
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
     let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
-    let Some(store) = store::open(&config.store(), &config.data_dir, &part, &drain).await? else {
+    let Some(store) = store::open(&config.store(), &config.data_dir, &store_part, &drain).await? else {
         tracing::info!("stopped while waiting for the database");
         return Ok(());
     };
+    store::keep_up(store.clone(), store_part, &drain);
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;

@@ -1,11 +1,15 @@
 //! Which store a region uses, and how it is opened.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rookery_core_db::{CqlConfig, EmbeddedConfig, Store};
 use rookery_service::{Drain, Mistakes, Part};
 use serde::Deserialize;
+
+/// How often the store is asked how it is.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The engine behind the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -56,18 +60,32 @@ impl StoreConfig {
 /// Opens the store; none when the drain began before a cluster could be reached.
 ///
 /// While a cluster cannot be reached, `part` says why the process is not ready, and it is tried again.
-pub async fn open(
-    config: &StoreConfig,
-    data_dir: &Path,
-    part: &Part,
-    drain: &Drain,
-) -> anyhow::Result<Option<Store>> {
+pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Drain) -> anyhow::Result<Option<Store>> {
     let Some(cluster) = config.cluster() else { return embedded(data_dir).await.map(Some) };
     let opening = Store::open_cql_when_reachable(cluster.clone(), |error, _| part.not_ready(error.to_string()));
     tokio::select! {
         store = opening => Ok(Some(store?)),
         () = drain.begun() => Ok(None),
     }
+}
+
+/// Keeps the process's readiness in step with whether the store takes writes.
+pub fn keep_up(store: Store, part: Part, drain: &Drain) {
+    let stop = drain.token();
+    let tell = move || match store.health() {
+        health if health.writable => part.ready(),
+        health => part.not_ready(health.reason),
+    };
+    tell();
+    drain.spawn(async move {
+        loop {
+            tell();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
+            }
+        }
+    });
 }
 
 /// Makes or migrates the schema where the store is in a cluster, trying again while that cannot be reached.

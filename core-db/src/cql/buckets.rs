@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use rookery_model::id::EPOCH_MS;
 use rookery_model::ChannelId;
+use rookery_model::id::EPOCH_MS;
 
 use super::clock::now_ms;
 use super::shared::Shared;

@@ -137,7 +137,11 @@ impl Calls {
     }
 
     /// All rows of a query without a bound of its own, page by page, each with its own deadline.
-    pub async fn all_rows<R>(&self, statement: &Statement, values: impl SerializeRow + Sync) -> Result<Vec<R>, StoreError>
+    pub async fn all_rows<R>(
+        &self,
+        statement: &Statement,
+        values: impl SerializeRow + Sync,
+    ) -> Result<Vec<R>, StoreError>
     where
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {

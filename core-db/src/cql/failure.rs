@@ -78,7 +78,9 @@ fn of_database(error: &DbError, purpose: Purpose, reason: String) -> Failure {
         | DbError::ProtocolError => Failure::Refused(reason),
         // Refused before anything was sent. A compare-and-set may also find too few nodes at its end.
         DbError::Unavailable { .. } if purpose != Purpose::CompareAndSet => Failure::Untouched(reason),
-        DbError::IsBootstrapping | DbError::RateLimitReached { rejected_by_coordinator: true, .. } => Failure::Untouched(reason),
+        DbError::IsBootstrapping | DbError::RateLimitReached { rejected_by_coordinator: true, .. } => {
+            Failure::Untouched(reason)
+        }
         _ => Failure::Uncertain(reason),
     }
 }

@@ -34,10 +34,10 @@ pub struct Found {
 /// Finds out what a write changes.
 pub async fn look_up(shared: &Shared, lookup: &Lookup, at: i64) -> Result<Found, StoreError> {
     match lookup {
-        Lookup::DeleteGuild(id) => delete_guild(shared, *id, at).await,
-        Lookup::DeleteChannel { guild_id, channel_id } => delete_channel(shared, *guild_id, *channel_id, at).await,
-        Lookup::DeleteDm(id) => delete_dm(shared, *id, at).await,
-        Lookup::DeleteMessage { channel_id, message_id } => delete_message(shared, *channel_id, *message_id, at).await,
+        Lookup::Guild(id) => delete_guild(shared, *id, at).await,
+        Lookup::Channel { guild_id, channel_id } => delete_channel(shared, *guild_id, *channel_id, at).await,
+        Lookup::Dm(id) => delete_dm(shared, *id, at).await,
+        Lookup::Message { channel_id, message_id } => delete_message(shared, *channel_id, *message_id, at).await,
     }
 }
 

@@ -97,7 +97,10 @@ impl CqlEngine {
         let plan = lower::lower(&self.shared, batch)?;
         let (ticket, before) = match plan.is_empty() {
             // Nothing to write: it is through when everything before it is.
-            true => (self.shared.lanes.enter(lanes::Passes::new()), self.shared.lanes.all()),
+            true => {
+                let before = self.shared.lanes.all();
+                (self.shared.lanes.enter(lanes::Passes::new()), before)
+            }
             false if plan.waits() => self.shared.lanes.enter_behind(plan.passes.clone()),
             false => (self.shared.lanes.enter(plan.passes.clone()), Vec::new()),
         };

@@ -77,7 +77,7 @@ impl Engine for CqlEngine {
     }
 
     fn id_ceiling(&self) -> Answer<'_, u64> {
-        self.read(|shared| cas::id_ceiling(shared))
+        self.read(cas::id_ceiling)
     }
 
     fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {
@@ -113,9 +113,9 @@ impl Engine for CqlEngine {
     }
 
     fn guild_roles(&self, id: GuildId) -> Answer<'_, Vec<Role>> {
-        self.read(move |shared| async move {
-            Ok(shared.in_guild(id, shared.tables.roles.of(&shared.calls, id).await?))
-        })
+        self.read(
+            move |shared| async move { Ok(shared.in_guild(id, shared.tables.roles.of(&shared.calls, id).await?)) },
+        )
     }
 
     fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {

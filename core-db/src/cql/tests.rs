@@ -127,7 +127,10 @@ async fn a_schema_of_another_version_is_refused_with_what_helps() {
     };
     let expected = schema::EXPECTED.to_string();
     let words = refused().await;
-    assert!(words.contains("version 0") && words.contains(&expected) && words.contains("rookery admin schema"), "{words}");
+    assert!(
+        words.contains("version 0") && words.contains(&expected) && words.contains("rookery admin schema"),
+        "{words}"
+    );
 
     let cluster = connect(config.clone()).await.unwrap();
     schema::bootstrap(&cluster).await.unwrap();
@@ -154,10 +157,13 @@ async fn an_unreachable_cluster_is_named() {
     config.local_data_centre = "somewhere".into();
     config.connect_timeout_ms = 500;
     let mut waited = Vec::new();
-    let opening = super::when_reachable(|| CqlEngine::open(config.clone()), |error, pause| {
-        assert!(error.is_transient());
-        waited.push((error.to_string(), pause));
-    });
+    let opening = super::when_reachable(
+        || CqlEngine::open(config.clone()),
+        |error, pause| {
+            assert!(error.is_transient());
+            waited.push((error.to_string(), pause));
+        },
+    );
     // It goes on for ever; two pauses are enough to see that they grow.
     assert!(tokio::time::timeout(Duration::from_secs(2), opening).await.is_err());
     let words = &waited[0].0;

@@ -198,13 +198,13 @@ pub async fn a_page_stays_full_across_deleted_messages(factory: impl Factory) {
     let delete = |number: u64| Write::DeleteMessage { channel_id: CHANNEL, message_id: id(number) };
     store.write((75..275).map(delete).collect()).await.unwrap();
 
-    let newest = |numbers: &[std::ops::Range<u64>]| {
-        numbers.iter().flat_map(|range| range.clone().rev()).map(id).collect::<Vec<_>>()
+    let newest = |newer: std::ops::Range<u64>, older: std::ops::Range<u64>| {
+        newer.rev().chain(older.rev()).map(id).collect::<Vec<_>>()
     };
-    assert_eq!(page(&store, Latest, 50).await, newest(&[275..300, 50..75]));
-    assert_eq!(page(&store, Before(id(275)), 50).await, newest(&[25..75]));
-    assert_eq!(page(&store, After(id(60)), 20).await, newest(&[275..281, 61..75]));
-    assert_eq!(page(&store, After(id(74)), 10).await, newest(&[275..285]));
+    assert_eq!(page(&store, Latest, 50).await, newest(275..300, 50..75));
+    assert_eq!(page(&store, Before(id(275)), 50).await, newest(50..75, 25..50));
+    assert_eq!(page(&store, After(id(60)), 20).await, newest(275..281, 61..75));
+    assert_eq!(page(&store, After(id(74)), 10).await, newest(280..285, 275..280));
     assert_eq!(store.message(CHANNEL, id(100)).await, Ok(None));
 
     // The newest of all goes as well.

@@ -118,11 +118,13 @@ pub fn schema_profile(config: &CqlConfig) -> ExecutionProfileHandle {
 /// centre would be durable in the wrong one; when the local one is gone, calls fail at once. `global` needs a majority of
 /// all, whoever coordinates it.
 fn nodes(config: &CqlConfig) -> Arc<dyn LoadBalancingPolicy> {
-    DefaultPolicy::builder()
-        .prefer_datacenter(config.local_data_centre.clone())
-        .token_aware(true)
-        .permit_dc_failover(config.durability == Durability::Global)
-        .build()
+    let policy = DefaultPolicy::builder().token_aware(true);
+    if config.local_data_centre.is_empty() {
+        // Before it is known.
+        return policy.build();
+    }
+    let policy = policy.prefer_datacenter(config.local_data_centre.clone());
+    policy.permit_dc_failover(config.durability == Durability::Global).build()
 }
 
 #[cfg(test)]

@@ -28,16 +28,7 @@ impl Lock {
         let lock = Self { holder };
         let begin = Instant::now();
         loop {
-            let holder = match lock.try_acquire(cluster).await {
-                Ok(None) => return Ok(lock),
-                Ok(Some(other)) => other,
-                // Two who ask at the same moment may both get no answer.
-                Err(error) if error.is_transient() && begin.elapsed() < WAIT => {
-                    tracing::debug!(%error, "asking for the right to migrate again");
-                    String::new()
-                }
-                Err(error) => return Err(error),
-            };
+            let Some(holder) = lock.try_acquire(cluster).await? else { return Ok(lock) };
             if begin.elapsed() >= WAIT {
                 let waited_ms = WAIT.as_millis() as u64;
                 return Err(OpenError::SchemaLocked { keyspace: cluster.config.keyspace.clone(), holder, waited_ms });
@@ -92,12 +83,7 @@ impl Lock {
         }
     }
 
-    async fn applied(
-        &self,
-        cluster: &Cluster,
-        text: &str,
-        values: Values<'_>,
-    ) -> Result<bool, OpenError> {
+    async fn applied(&self, cluster: &Cluster, text: &str, values: Values<'_>) -> Result<bool, OpenError> {
         let result = execute(cluster, text, values).await?;
         match Applied::read(result, None) {
             Ok(applied) => Ok(applied == Applied::Yes),

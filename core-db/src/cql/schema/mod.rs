@@ -7,7 +7,9 @@ mod lock;
 mod migrations;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use scylla::response::query_result::QueryResult;
 use scylla::statement::unprepared::Statement;
 
 use self::lock::Lock;
@@ -30,6 +32,8 @@ pub struct Migrated {
 
 /// The partition of `schema_migrations`.
 const SCOPE: &str = "schema";
+/// The pause before a statement of the schema is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Replicas of a data centre where the configuration does not say.
 const REPLICAS: usize = 3;
 
@@ -80,11 +84,10 @@ async fn run(cluster: &Cluster, lock: &Lock) -> Result<(), OpenError> {
 async fn apply(cluster: &Cluster, migration: &Migration) -> Result<(), OpenError> {
     let config = &cluster.config;
     let keyspace = if migration.is_of_leases() { config.lease_keyspace() } else { config.keyspace.clone() };
-    cluster
-        .session
-        .use_keyspace(&keyspace, false)
-        .await
-        .map_err(|error| OpenError::Refused { contact_points: config.contact_points.clone(), reason: error.to_string() })?;
+    cluster.session.use_keyspace(&keyspace, false).await.map_err(|error| OpenError::Refused {
+        contact_points: config.contact_points.clone(),
+        reason: error.to_string(),
+    })?;
     for statement in migration.statements() {
         // Answers only when all reachable nodes agree on the schema.
         execute(cluster, &statement, &()).await?;
@@ -172,23 +175,28 @@ fn replication(cluster: &Cluster) -> Result<BTreeMap<String, usize>, OpenError> 
     Ok(replication)
 }
 
-/// Executes one statement of the schema.
-async fn execute(
-    cluster: &Cluster,
-    text: &str,
-    values: Values<'_>,
-) -> Result<scylla::response::query_result::QueryResult, OpenError> {
+/// Executes one statement of the schema, again while it gets no answer: each may be repeated.
+///
+/// Tables are made if they do not exist, records and the lock are compare-and-sets that see what an earlier attempt did.
+async fn execute(cluster: &Cluster, text: &str, values: Values<'_>) -> Result<QueryResult, OpenError> {
+    let deadline = Instant::now() + Duration::from_millis(cluster.config.schema_timeout_ms);
     let mut statement = Statement::new(text);
     statement.set_execution_profile_handle(Some(policies::schema_profile(&cluster.config)));
-    let result = cluster.session.query_unpaged(statement, values).await;
-    result.map_err(|error| connect::execution_error(&cluster.config, text, &error))
+    loop {
+        let outcome = cluster.session.query_unpaged(statement.clone(), values).await;
+        let error = match outcome.map_err(|error| connect::execution_error(&cluster.config, text, &error)) {
+            Ok(result) => return Ok(result),
+            Err(error) => error,
+        };
+        if !error.is_transient() || Instant::now() + PAUSE >= deadline {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying a statement of the schema again");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
-async fn rows<R>(
-    cluster: &Cluster,
-    text: &str,
-    values: Values<'_>,
-) -> Result<Vec<R>, OpenError>
+async fn rows<R>(cluster: &Cluster, text: &str, values: Values<'_>) -> Result<Vec<R>, OpenError>
 where
     R: for<'frame, 'metadata> scylla::deserialize::row::DeserializeRow<'frame, 'metadata>,
 {

@@ -146,7 +146,12 @@ impl Messages {
         self.delete_from.with(Partition::Of(channel_id.get(), bucket.into()), values)
     }
 
-    pub async fn get(&self, calls: &Calls, channel_id: ChannelId, id: MessageId) -> Result<Option<MessageRow>, StoreError> {
+    pub async fn get(
+        &self,
+        calls: &Calls,
+        channel_id: ChannelId,
+        id: MessageId,
+    ) -> Result<Option<MessageRow>, StoreError> {
         let key = (big(channel_id), bucket_of(id).cast_signed(), big(id));
         let row: Option<Row> = calls.row(&self.get, key).await?;
         Ok(match row.map(page_row).transpose()? {

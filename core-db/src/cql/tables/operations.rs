@@ -22,8 +22,7 @@ impl Operations {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Operations);
         let put = format!("{} USING TIMESTAMP ? AND TTL ?", table.insert_text(COLUMNS));
-        let (put, get) =
-            tokio::try_join!(table.write(put), table.select(&["user_id", "reply"], "operation_id = ?"))?;
+        let (put, get) = tokio::try_join!(table.write(put), table.select(&["user_id", "reply"], "operation_id = ?"))?;
         Ok(Self { put, get, retention_ms: preparer.config.operation_retention_ms })
     }
 
@@ -47,7 +46,8 @@ impl Operations {
             return Ok(None);
         }
         let row: Option<(Blank<i64>, Vec<u8>)> = calls.row(&self.get, (id,)).await?;
-        let operation = |(user_id, reply)| OperationRow { id: id.to_vec(), user_id: id_or_none::<UserId>(user_id), reply };
+        let operation =
+            |(user_id, reply)| OperationRow { id: id.to_vec(), user_id: id_or_none::<UserId>(user_id), reply };
         Ok(row.map(operation))
     }
 

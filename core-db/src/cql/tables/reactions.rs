@@ -129,10 +129,12 @@ impl Reactions {
             let values = (big(channel_id), big(first.message_id), emojis, big(user_id));
             let found: Vec<(String,)> = calls.rows(&self.own, values).await?;
             let is_own = |count: &&ReactionCountRow| found.iter().any(|(emoji,)| *emoji == count.emoji.key());
-            own.extend(counts.iter().filter(is_own).map(|count| OwnReaction {
-                message_id: count.message_id,
-                emoji: count.emoji.clone(),
-            }));
+            own.extend(
+                counts
+                    .iter()
+                    .filter(is_own)
+                    .map(|count| OwnReaction { message_id: count.message_id, emoji: count.emoji.clone() }),
+            );
         }
         Ok(own)
     }
