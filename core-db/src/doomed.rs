@@ -41,9 +41,13 @@ impl Doomed {
         let changed = Arc::make_mut(&mut pending);
         for (purge, through) in purges {
             match through {
-                Some(through) => changed.insert(purge, through),
-                None => changed.remove(&purge),
-            };
+                Some(through) => {
+                    let pending = changed.entry(purge).or_insert(through);
+                    // What was read a moment ago does not shorten what was begun since.
+                    *pending = (*pending).max(through);
+                }
+                None => drop(changed.remove(&purge)),
+            }
         }
         self.note(&pending);
     }
@@ -63,9 +67,13 @@ impl Doomed {
         if self.any() { self.pending.read().len() } else { 0 }
     }
 
-    /// What is to be removed now.
-    pub fn pending(&self) -> Arc<Pending> {
-        if self.any() { self.pending.read().clone() } else { Arc::default() }
+    /// Ends a purge, unless it goes further by now.
+    pub fn end(&self, purge: Purge, through: MessageId) {
+        let mut pending = self.pending.write();
+        if pending.get(&purge) == Some(&through) {
+            Arc::make_mut(&mut pending).remove(&purge);
+        }
+        self.note(&pending);
     }
 
     /// The first purge of those that may go on now.
@@ -79,6 +87,11 @@ impl Doomed {
     /// What a read that begins now is not to see.
     pub fn hidden(&self) -> Hidden<'_> {
         Hidden { before: self.any().then(|| self.pending.read().clone()), doomed: self }
+    }
+
+    /// Whether a purge is under way, up to a message at least.
+    pub fn goes(&self, purge: Purge, through: MessageId) -> bool {
+        self.through(purge).is_some_and(|pending| pending >= through)
     }
 
     fn through(&self, purge: Purge) -> Option<MessageId> {
@@ -121,6 +134,16 @@ impl Hidden<'_> {
         self.before(Purge::Guild(id)).is_some() || self.doomed.guild(id)
     }
 
+    /// What a guild answers.
+    pub fn in_guild<T: Default>(&self, id: GuildId, answer: T) -> T {
+        if self.guild(id) { T::default() } else { answer }
+    }
+
+    /// What a channel answers.
+    pub fn in_channel<T: Default>(&self, id: ChannelId, answer: T) -> T {
+        if self.channel(id) { T::default() } else { answer }
+    }
+
     /// Whether a message of a user is being erased.
     pub fn message_of(&self, author_id: UserId, id: MessageId) -> bool {
         let before = self.before(Purge::User(author_id)).is_some_and(|through| id <= through);
@@ -149,6 +172,17 @@ mod tests {
         doomed.apply(all.iter().map(|purge| (*purge, None)));
         assert_eq!(sees(&meanwhile), (false, false, false, true));
         assert_eq!(sees(&doomed.hidden()), (true, true, true, true));
+        assert_eq!((doomed.any(), doomed.any_user(), doomed.len()), (false, false, 0));
+
+        // One that was asked for anew meanwhile goes on.
+        let through = |to| std::iter::once((Purge::User(user), Some(MessageId::new(to))));
+        doomed.apply(through(10));
+        doomed.apply(through(20));
+        doomed.apply(through(10));
+        doomed.end(Purge::User(user), MessageId::new(10));
+        assert!(doomed.message_of(user, MessageId::new(20)) && !doomed.message_of(user, MessageId::new(21)));
+        assert!(doomed.goes(Purge::User(user), MessageId::new(15)));
+        doomed.end(Purge::User(user), MessageId::new(20));
         assert_eq!((doomed.any(), doomed.any_user(), doomed.len()), (false, false, 0));
     }
 }

@@ -162,6 +162,8 @@ const fn carried(table: Table) -> Carried {
         Table::Operations => Carried::Not,
         // An export waits until what is deleted is removed.
         Table::Purges => Carried::Not,
+        // What stands there is deleted.
+        Table::MessagesToPurge => Carried::Not,
         // Says that an import into this store is unfinished.
         Table::Imports => Carried::Not,
         Table::Accounts => Carried::In(Section::Accounts),

@@ -7,6 +7,7 @@ pub mod archive;
 mod bucket;
 mod coalesce;
 mod config;
+mod cql;
 mod doomed;
 pub mod dump;
 mod embedded;
@@ -24,7 +25,8 @@ mod store;
 mod tables;
 
 pub use coalesce::CoalesceConfig;
-pub use config::EmbeddedConfig;
+pub use config::{CqlConfig, Durability, EmbeddedConfig};
+pub use cql::Migrated;
 pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
 pub use page::MessagePage;

@@ -62,4 +62,12 @@ pub struct StoreStats {
     pub purges_pending: u64,
     /// Rows, or stretches of rows, that were found damaged and left out of pages; each counts once.
     pub corrupt_rows: u64,
+    /// CQL: calls to the cluster.
+    pub queries: u64,
+    /// CQL: calls sent again, to another node or after a pause.
+    pub retries: u64,
+    /// CQL: slow reads for which a second node was asked.
+    pub speculative_reads: u64,
+    /// CQL: batches and claims that ended without certainty.
+    pub unknown_outcomes: u64,
 }

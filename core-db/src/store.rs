@@ -1,6 +1,7 @@
 //! The handle that the rest of the program holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
@@ -15,9 +16,10 @@ use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
 use crate::coalesce::CoalescingEngine;
+use crate::cql::{self, CqlEngine, Migrated};
 use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
-use crate::{CoalesceConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
+use crate::{CoalesceConfig, CqlConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
 
 /// A store; cloning it is cheap and every clone means the same store.
 #[derive(Clone)]
@@ -48,6 +50,38 @@ impl Store {
     pub fn open_embedded(config: EmbeddedConfig) -> Result<Self, OpenError> {
         let coalesce = config.coalesce.clone();
         Ok(Self::coalescing(Arc::new(crate::embedded::EmbeddedEngine::open(config)?), &coalesce))
+    }
+
+    /// Opens a store in a CQL cluster whose schema is there already (see [`Store::migrate_cql`]).
+    pub async fn open_cql(config: CqlConfig) -> Result<Self, OpenError> {
+        let coalesce = config.coalesce.clone();
+        Ok(Self::coalescing(Arc::new(CqlEngine::open(config).await?), &coalesce))
+    }
+
+    /// Likewise, trying again with growing pauses for as long as the cluster cannot be reached.
+    ///
+    /// `waiting` hears why and how long the next pause is. What waiting does not mend is answered at once.
+    pub async fn open_cql_when_reachable(
+        config: CqlConfig,
+        waiting: impl FnMut(&OpenError, Duration),
+    ) -> Result<Self, OpenError> {
+        let engine = cql::when_reachable(|| CqlEngine::open(config.clone()), waiting).await?;
+        Ok(Self::coalescing(Arc::new(engine), &config.coalesce))
+    }
+
+    /// Makes the keyspaces and tables of a CQL cluster, or brings them to this version.
+    ///
+    /// Safe to repeat, and for several processes at once.
+    pub async fn migrate_cql(config: CqlConfig) -> Result<Migrated, OpenError> {
+        cql::migrate(config).await
+    }
+
+    /// Likewise, trying again with growing pauses for as long as the cluster cannot be reached.
+    pub async fn migrate_cql_when_reachable(
+        config: CqlConfig,
+        waiting: impl FnMut(&OpenError, Duration),
+    ) -> Result<Migrated, OpenError> {
+        cql::when_reachable(|| cql::migrate(config.clone()), waiting).await
     }
 
     /// Takes a batch in the order of calls; the commit resolves when it is durable.

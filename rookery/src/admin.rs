@@ -1,14 +1,14 @@
 //! `rookery admin`: the operator's tool, over the same API as everybody.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::{secrets, store_admin};
+use crate::{schema, secrets, store_admin};
 
 /// A seed of a million members takes its time.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -68,6 +68,8 @@ enum AdminCommand {
     Drain,
     /// Says how the region is doing.
     Status,
+    /// Makes the schema of a CQL cluster, or brings it to this version; speaks with the cluster, not with the API.
+    Schema(schema::SchemaArgs),
 }
 
 /// What is done with a user.
@@ -101,6 +103,7 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
     match args.command {
         AdminCommand::Export(export) => return store_admin::export(export, args.json).await,
         AdminCommand::Import(import) => return store_admin::import(import, args.json).await,
+        AdminCommand::Schema(schema) => return schema::run(schema, args.json).await,
         AdminCommand::Store { act } => return store_admin::act(act, args.json).await,
         _ => {}
     }

@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use rookery_core_db::archive::{self, Event, ExportOptions, ImportOptions, Manifest, Report, StoreDigest};
 use rookery_core_db::dump::DamagedRow;
-use rookery_core_db::{EmbeddedConfig, OpenError, Store};
+use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};
 
 use crate::config::RegionRoleConfig;
-use crate::{admin, region_role};
+use crate::{admin, store};
 
 /// Between two lines of progress on a terminal, and where there is none.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -136,17 +136,24 @@ pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
 }
 
 /// Opens the store that the arguments name: the one place that knows which engines there are.
+///
+/// A copy is of one moment: nothing grows too old meanwhile.
 async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
     let data_dir = match (&args.data_dir, &args.config) {
         (Some(data_dir), _) => data_dir.clone(),
-        (None, Some(config)) => rookery_service::load::<RegionRoleConfig>(Some(config), &[])?.data_dir,
+        (None, Some(file)) => {
+            let config = rookery_service::load::<RegionRoleConfig>(Some(file), &[])?;
+            if let Some(cluster) = config.store().cluster() {
+                return in_cluster(cluster.clone(), wanted).await;
+            }
+            config.data_dir
+        }
         (None, None) => bail!("which store: --data-dir or --config"),
     };
-    let folder = region_role::store_folder(&data_dir);
+    let folder = store::folder(&data_dir);
     if wanted == Use::Existing && !folder.join("embedded").is_dir() {
         bail!("{} holds no store", data_dir.display());
     }
-    // A copy is of one moment: nothing grows too old meanwhile.
     let config = EmbeddedConfig { message_retention: false, ..EmbeddedConfig::new(folder) };
     let opened = tokio::task::spawn_blocking(move || Store::open_embedded(config)).await;
     match opened.context("opening the store")? {
@@ -156,6 +163,14 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens a store in a cluster; nothing there says whether a server runs on it.
+async fn in_cluster(cluster: CqlConfig, wanted: Use) -> anyhow::Result<Store> {
+    if wanted == Use::New {
+        Store::migrate_cql(cluster.clone()).await?;
+    }
+    Ok(Store::open_cql(CqlConfig { message_retention: false, ..cluster }).await?)
 }
 
 fn of_digest(digest: &StoreDigest, damaged: &[DamagedRow]) -> Value {

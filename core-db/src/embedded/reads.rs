@@ -345,7 +345,9 @@ impl Engine for EmbeddedEngine {
 
     fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
         let shared = self.shared.clone();
-        Box::pin(self.scan(move |db| super::dump::page(db, &shared.doomed.hidden(), section, after.as_ref(), limit.max(1))))
+        Box::pin(
+            self.scan(move |db| super::dump::page(db, &shared.doomed.hidden(), section, after.as_ref(), limit.max(1))),
+        )
     }
 
     fn dump_estimate(&self) -> Answer<'_, u64> {

@@ -64,6 +64,7 @@ pub(crate) enum Table {
     ReadStates,
     Operations,
     Purges,
+    MessagesToPurge,
     Retentions,
     Imports,
 }
@@ -139,8 +140,9 @@ tables! {
     ReadStates = 23 "read_states",
     Operations = 24 "operations",
     Purges = 25 "purges",
-    Retentions = 26 "retentions",
-    Imports = 27 "imports",
+    MessagesToPurge = 26 "messages_to_purge",
+    Retentions = 27 "retentions",
+    Imports = 28 "imports",
 }
 
 impl Table {

@@ -44,7 +44,7 @@ async fn rows(store: &Store, section: Section) -> Vec<DumpRow> {
 }
 
 pub async fn every_section_of_a_dump_has_its_rows_once(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let plan = FillPlan::new(3_000);
     fill(&store, plan).await.unwrap();
     let digest = digest(&store).await;
@@ -64,7 +64,7 @@ pub async fn every_section_of_a_dump_has_its_rows_once(factory: impl Factory) {
 }
 
 pub async fn a_dump_shows_what_was_written_and_not_what_was_deleted(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let (gone, kept) = (message(5, id_at(1, 0), "gone"), message(6, id_at(2, 0), "kept"));
     let owner = account(1, "ada");
     store.claim(UniqueKey::Email("ada@example.com".into()), 1).await.unwrap().unwrap();
@@ -89,7 +89,7 @@ pub async fn a_dump_shows_what_was_written_and_not_what_was_deleted(factory: imp
 }
 
 pub async fn an_archive_makes_an_equal_store(factory: impl Factory) {
-    let source = factory.open();
+    let source = factory.open().await;
     fill(&source, FillPlan::new(5_000)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let manifest = archive::export(&source, folder.path(), options(), quiet()).await.unwrap();
@@ -98,8 +98,8 @@ pub async fn an_archive_makes_an_equal_store(factory: impl Factory) {
     assert_eq!(manifest.digest, wanted);
     archive::check(folder.path(), &quiet()).unwrap();
 
-    let other = factory.another();
-    let target = other.open();
+    let other = factory.another().await;
+    let target = other.open().await;
     archive::import(&target, folder.path(), ImportOptions::default(), quiet()).await.unwrap();
     assert_eq!(digest(&target).await, wanted);
     assert_eq!(target.import_under_way().await, Ok(None));
@@ -126,7 +126,7 @@ pub async fn an_archive_makes_an_equal_store(factory: impl Factory) {
 }
 
 pub async fn a_store_with_anything_in_it_takes_no_import(factory: impl Factory) {
-    let source = factory.open();
+    let source = factory.open().await;
     source.write(vec![Write::PutAccount(account(1, "ada"))]).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     archive::export(&source, folder.path(), options(), quiet()).await.unwrap();

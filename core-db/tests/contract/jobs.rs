@@ -32,7 +32,7 @@ async fn rows(store: &Store, section: Section) -> usize {
 }
 
 pub async fn an_erased_user_is_gone_at_once_and_everywhere(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let emoji = ReactionEmoji::unicode("🦀");
     // Every second message is the user's; one has more reactions than a step removes.
     let mut batch: Vec<_> = (0..2_400)
@@ -71,7 +71,7 @@ pub async fn an_erased_user_is_gone_at_once_and_everywhere(factory: impl Factory
 }
 
 pub async fn an_erasure_goes_on_after_a_restart(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     for begin in 0..6_u64 {
         let batch = (begin * 1_000..(begin + 1) * 1_000).map(|number| Write::PutMessage(by(USER, number)));
         store.write(batch.collect()).await.unwrap();
@@ -81,7 +81,7 @@ pub async fn an_erasure_goes_on_after_a_restart(factory: impl Factory) {
     store.write(vec![Write::EraseUser { user_id: USER, through: id_at(5, 0) }]).await.unwrap();
     store.close().await.unwrap();
     drop(store);
-    let store = factory.open();
+    let store = factory.open().await;
     assert_eq!(store.messages(CHANNEL, MessageRange::Latest, 100).await.unwrap().len(), 1);
     settled(&store).await;
     assert_eq!(rows(&store, Section::Messages).await, 1);
@@ -90,7 +90,7 @@ pub async fn an_erasure_goes_on_after_a_restart(factory: impl Factory) {
 
 /// An edit that was decided before the erasure and arrives after it.
 pub async fn a_late_edit_does_not_bring_an_erased_message_back(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     store.write(vec![Write::PutMessage(by(USER, 1))]).await.unwrap();
     store.write(vec![Write::EraseUser { user_id: USER, through: id_at(1, 0) }]).await.unwrap();
     while rows(&store, Section::Messages).await > 0 {
@@ -113,7 +113,7 @@ async fn count_of(store: &Store, channel: ChannelId) -> usize {
 }
 
 pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let emoji = ReactionEmoji::unicode("🦀");
     let mut batch = vec![Write::PutGuild(guild(1)), Write::PutGuild(guild(2))];
     batch.extend([text_channel(1, 5), text_channel(1, 6), text_channel(2, 7)].map(Write::PutChannel));
@@ -151,7 +151,7 @@ pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Facto
 }
 
 pub async fn a_retention_goes_with_its_guild(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let retention = RetentionRow { guild_id: GuildId::new(1), max_age_days: 30 };
     store.write(vec![Write::PutGuild(guild(1)), Write::PutRetention(retention)]).await.unwrap();
     store.write(vec![Write::DeleteGuild(GuildId::new(1))]).await.unwrap();

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod channels;
+mod cluster;
 mod dump;
 mod faults;
 mod guilds;
@@ -20,17 +21,14 @@ mod unique;
 use rookery_core_db::{EmbeddedConfig, Store};
 
 /// Makes stores of one engine.
-trait Factory {
+trait Factory: Sized {
     /// A new, empty store.
-    fn empty() -> Self;
+    async fn empty() -> Self;
     /// The same store's data, opened again after everything before was closed.
-    fn open(&self) -> Store;
+    async fn open(&self) -> Store;
     /// Another new, empty store beside this one.
-    fn another(&self) -> Self
-    where
-        Self: Sized,
-    {
-        Self::empty()
+    async fn another(&self) -> Self {
+        Self::empty().await
     }
 }
 
@@ -38,23 +36,40 @@ trait Factory {
 struct Embedded(tempfile::TempDir);
 
 impl Factory for Embedded {
-    fn empty() -> Self {
+    async fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
-    fn open(&self) -> Store {
+    async fn open(&self) -> Store {
         Store::open_embedded(EmbeddedConfig::new(self.0.path())).unwrap()
     }
 }
 
-/// Runs a contract for every engine.
+/// Runs tests for the embedded engine.
+macro_rules! embedded {
+    ($($group:ident { $($test:ident),* $(,)? })*) => {
+        $(mod $group {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                use crate::Factory;
+                crate::$group::$test(crate::Embedded::empty().await).await;
+            })*
+        })*
+    };
+}
+
+/// Runs a contract for every engine; for CQL where there is a cluster.
 macro_rules! contract {
     ($($group:ident { $($test:ident),* $(,)? })*) => {
         mod embedded {
+            embedded! { $($group { $($test),* })* }
+        }
+        mod cql {
             $(mod $group {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    use crate::Factory;
-                    crate::$group::$test(crate::Embedded::empty()).await;
+                    if let Some(factory) = crate::cluster::Cql::if_given().await {
+                        crate::$group::$test(factory).await;
+                    }
                 })*
             })*
         }
@@ -78,6 +93,7 @@ contract! {
         reactions_are_counted_and_listed,
         pins_are_newest_pin_first,
         authors_are_indexed,
+        a_page_stays_full_across_deleted_messages,
         a_deleted_channel_is_gone_at_once_and_its_contents_soon,
     }
     unique {
@@ -92,7 +108,6 @@ contract! {
         the_id_ceiling_only_rises,
         operations_are_found_and_old_ones_purged,
         what_cannot_be_stored_is_refused_alone,
-        many_batches_share_an_fsync,
         a_full_queue_is_busy,
     }
     dump {
@@ -113,4 +128,9 @@ contract! {
         claims_stay_unique_with_unknown_outcomes,
         stale_reads_become_current,
     }
+}
+
+/// What only the embedded engine promises.
+mod embedded_only {
+    embedded! { lifecycle { many_batches_share_an_fsync } }
 }
