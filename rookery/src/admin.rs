@@ -1,7 +1,7 @@
 //! `rookery admin`: the operator's tool, over the same API as everybody.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rookery_core_db::EmbeddedConfig;
 use rookery_pop::PopConfig;
 use rookery_region::RegionConfig;
 use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};

@@ -1,7 +1,7 @@
 //! `rookery region`, and how a region is put together.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
