@@ -163,14 +163,14 @@ mod tests {
         assert!(started.elapsed() >= Duration::from_millis(50));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_deadline_bounds_the_steps_in_order_too() {
-        let drain = Drain::new(Duration::from_secs(20));
+        let drain = Drain::new(Duration::from_millis(20));
         let outcome = drain.finish(std::future::pending()).await;
         assert_eq!(outcome, DrainOutcome::DeadlineExceeded { unfinished: 1 });
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_second_signal_ends_the_steps_in_order() {
         let drain = Drain::new(Duration::from_secs(20));
         drain.force.cancel();

@@ -8,7 +8,6 @@ mod lines;
 mod people;
 mod process;
 mod proxy;
-pub mod reference;
 mod rookery;
 mod scene;
 mod shared;

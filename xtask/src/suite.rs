@@ -17,6 +17,13 @@ use crate::{clients, cql, paths, policy, shell};
 /// Tells the PoP host's tests where the component is that misbehaves on request.
 const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
 
+/// Packages that are built apart: they ask for features of common dependencies, and together with them the engine and
+/// much else would be built a second time.
+const BOTS: &str = "rookery-test-bots";
+const SCHEMA: &str = "rookery-test-schema";
+/// Its tests want tokio's paused clock.
+const STORE: &str = "rookery-core-db";
+
 /// What to leave out.
 #[derive(Debug, Default, Clone, Args)]
 pub struct Options {
@@ -94,18 +101,25 @@ fn programs(options: &Options) -> Result<()> {
     if options.skip_clients {
         return Ok(());
     }
-    build("rookery-test-bots")
+    build(BOTS)
 }
 
 fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
     let guest = component::build_test_guest(LockFile::MustBeCurrent)?;
-    let mut command = paths::cargo();
-    command.env(TEST_GUEST, guest);
-    // Together with the bots' libraries the engine and much else would be built a second time with other features.
-    command.args(["test", "--locked", "--workspace", "--exclude", "rookery-test-bots", "--no-fail-fast"]);
-    let contact_points = cluster.map(cql::contact_points);
-    command.envs(environment(options, contact_points)?);
-    shell::run(&mut command)
+    let environment = environment(options, cluster.map(cql::contact_points))?;
+    let test = |packages: &[&str]| {
+        let mut command = paths::cargo();
+        command.args(["test", "--locked", "--no-fail-fast"]).args(packages);
+        // The trace of a test's `Err` is that of the test itself, and pushes the error's text out of sight.
+        command.env("RUST_LIB_BACKTRACE", "0");
+        shell::run(command.env(TEST_GUEST, &guest).envs(environment.iter().cloned()))
+    };
+    let mut most = vec!["--workspace"];
+    for package in [BOTS, SCHEMA, STORE] {
+        most.extend(["--exclude", package]);
+    }
+    let outcomes = [test(&["--package", STORE]), test(&most), test(&["--package", SCHEMA])];
+    outcomes.into_iter().collect()
 }
 
 /// What the acceptance tests read to find the programs that they start.

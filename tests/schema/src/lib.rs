@@ -9,7 +9,7 @@ use jsonschema::{Draft, Validator};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Answer, Person};
+use rookery_tests::{Answer, Person};
 
 /// Where answers are known not to fit, and are meant not to: schema's path in the description, reason.
 pub type Deviation = (&'static str, &'static str);

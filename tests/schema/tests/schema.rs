@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use rookery_tests::reference::{Deviation, Reference};
+use rookery_test_schema::{Deviation, Reference};
 use rookery_tests::{Guild, Person, Shared, bot_in, text};
 use serde_json::{Value, json};
 
@@ -13,7 +13,11 @@ static SERVER: Shared = Shared::new(&["--set", "limits=off"]);
 const EVERYTHING: u64 = 8;
 const THUMBS_UP: &str = "%F0%9F%91%8D";
 
-const DEVIATIONS: &[Deviation] = &[];
+const DEVIATIONS: &[Deviation] = &[(
+    "/properties/errors/$ref/oneOf",
+    "a field's errors have words as codes, BASE_TYPE_REQUIRED, as the API's pages and libraries have it; the description \
+     says integers",
+)];
 
 /// Who and what there is.
 struct Scene {
@@ -43,7 +47,7 @@ impl Scene {
 
 /// Routes that the document says the description has.
 fn listed() -> BTreeSet<String> {
-    include_str!("../../docs/api-coverage.md")
+    include_str!("../../../docs/api-coverage.md")
         .lines()
         .filter_map(|line| {
             let (route, rest) = line.strip_prefix("| `")?.split_once('`')?;
