@@ -70,6 +70,8 @@ pub struct Committer {
     known_buckets: KnownBuckets,
     retention: Retention,
     last_background: Instant,
+    /// After a step of removal that failed, the next one comes no sooner: a damaged row fails it every time.
+    removal_rests_until: Instant,
     /// When the next attempt to recover is due; none while writes are taken.
     broken_until: Option<Instant>,
 }
@@ -84,6 +86,7 @@ impl Committer {
             config,
             known_buckets: KnownBuckets::default(),
             last_background: Instant::now(),
+            removal_rests_until: Instant::now(),
             broken_until: None,
         }
     }
@@ -92,7 +95,7 @@ impl Committer {
     pub fn run(mut self) {
         let _closed = Closing(self.shared.clone());
         loop {
-            let has_work = self.broken_until.is_none() && (self.shared.doomed.any() || self.retention.is_due());
+            let has_work = self.broken_until.is_none() && (self.removal_is_due() || self.retention.is_due());
             match self.queue.recv_timeout(if has_work { Duration::ZERO } else { TICK }) {
                 Ok(job) if self.broken_until.is_none() => self.group(Some(job)),
                 Ok(job) => {
@@ -105,6 +108,10 @@ impl Committer {
             }
             self.recover_when_due();
         }
+    }
+
+    fn removal_is_due(&self) -> bool {
+        self.shared.doomed.any() && Instant::now() >= self.removal_rests_until
     }
 
     fn received(&self) {
@@ -225,10 +232,13 @@ impl Committer {
         self.last_background = Instant::now();
         let layers = Layers { db, group, batch: &[] };
         let mut changes = Vec::new();
-        if self.shared.doomed.any() {
+        if self.removal_is_due() {
             match super::purge::step(&layers, &self.shared.doomed.pending()) {
                 Ok(step) => changes.extend(step),
-                Err(error) => error!(%error, "cannot remove the contents of a deleted channel or guild"),
+                Err(error) => {
+                    self.removal_rests_until = Instant::now() + TICK;
+                    error!(%error, "cannot remove the contents of a deleted channel or guild");
+                }
             }
         }
         match self.retention.step(db) {
