@@ -10,6 +10,7 @@ mod edge;
 mod fanout;
 mod herd;
 mod idle;
+mod move_store;
 mod post;
 mod server;
 mod statistics;
@@ -32,7 +33,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
-    #[arg(long)]
+    #[arg(long, alias = "messages")]
     size: Option<usize>,
 }
 
@@ -48,6 +49,8 @@ enum Name {
     Idle,
     /// Inserts and pages through the store, beside the bare engine.
     Store,
+    /// A store moved through an archive, killed on the way, compared by digest.
+    Move,
 }
 
 /// Runs one benchmark and prints its figures.
@@ -61,6 +64,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
             Name::Store => store::run(rounds, args.size.unwrap_or(20_000)).await,
+            Name::Move => move_store::run(args.size.unwrap_or(200_000)).await,
         }
     })?;
     print(&figures, args.json)

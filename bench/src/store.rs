@@ -151,7 +151,7 @@ async fn pages(store: &Store, bare: &BareEngine, rounds: usize) -> anyhow::Resul
     Ok((through, floor))
 }
 
-fn disk_bytes(folder: &Path) -> anyhow::Result<u64> {
+pub fn disk_bytes(folder: &Path) -> anyhow::Result<u64> {
     let mut total = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

@@ -14,11 +14,14 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 use tokio::sync::oneshot;
 
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// The future of an engine's answer.
@@ -160,4 +163,9 @@ pub trait Engine: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'a, Vec<UserId>>;
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>>;
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>>;
+
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>>;
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage>;
+    fn dump_estimate(&self) -> Answer<'_, u64>;
 }

@@ -82,4 +82,73 @@ pub enum OpenError {
         /// The engine's words.
         reason: String,
     },
+    /// The configuration cannot be right.
+    #[error("the store's configuration: {key}: {problem}")]
+    Config {
+        /// The key that is wrong.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No node of the cluster answers, or too few do; worth another try later.
+    #[error(
+        "no database at {} (data centre {}): {reason}",
+        contact_points.join(", "),
+        if local_data_centre.is_empty() { "of the first" } else { local_data_centre }
+    )]
+    Unreachable {
+        /// The nodes asked.
+        contact_points: Vec<String>,
+        /// The data centre looked for.
+        local_data_centre: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The cluster answers and refuses.
+    #[error("the database at {} refuses: {reason}", contact_points.join(", "))]
+    Refused {
+        /// The nodes asked.
+        contact_points: Vec<String>,
+        /// The cluster's words.
+        reason: String,
+    },
+    /// The schema is not the one that this version works with.
+    #[error(
+        "keyspace {keyspace} has schema version {found}, this version of rookery works with {expected}: {}",
+        schema_advice(*found, *expected)
+    )]
+    Schema {
+        /// The keyspace.
+        keyspace: String,
+        /// Its version; 0 where there is none.
+        found: u32,
+        /// The version that this binary brings.
+        expected: u32,
+    },
+    /// Somebody else migrates the schema and does not get done.
+    #[error("keyspace {keyspace} is being migrated by {holder} for longer than {waited_ms} ms")]
+    SchemaLocked {
+        /// The keyspace.
+        keyspace: String,
+        /// Who holds the lock.
+        holder: String,
+        /// How long this one waited, milliseconds.
+        waited_ms: u64,
+    },
+}
+
+/// What helps against a schema of another version.
+fn schema_advice(found: u32, expected: u32) -> &'static str {
+    if found < expected {
+        "run `rookery admin schema` with the same store settings"
+    } else {
+        "use the version of rookery that migrated it, or a later one"
+    }
+}
+
+impl OpenError {
+    /// Whether the same call may succeed later, without anybody changing anything.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::SchemaLocked { .. })
+    }
 }

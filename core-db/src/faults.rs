@@ -14,10 +14,13 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
@@ -267,5 +270,9 @@ impl Engine for FaultEngine {
             channel_id: ChannelId, message_id: MessageId, emoji: &'a ReactionEmoji, after: Option<UserId>, limit: usize
         ) -> Vec<UserId>;
         pins<'a>(channel_id: ChannelId) -> Vec<PinRow>;
+        retention<'a>(guild_id: GuildId) -> Option<RetentionRow>;
+        import_under_way<'a>() -> Option<ImportRow>;
+        dump<'a>(section: Section, after: Option<DumpCursor>, limit: usize) -> DumpPage;
+        dump_estimate<'a>() -> u64;
     }
 }

@@ -18,6 +18,10 @@ impl Key {
     pub fn of(table: Table) -> Self {
         Self(table.tag().into_iter().collect())
     }
+    /// A key as it was read.
+    pub fn stored(bytes: &[u8]) -> Self {
+        Self(bytes.iter().copied().collect())
+    }
     /// An id in ascending order.
     pub fn id(mut self, id: u64) -> Self {
         self.0.extend_from_slice(&id.to_be_bytes());

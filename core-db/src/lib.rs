@@ -3,13 +3,18 @@
 //! The rest of the program holds a [`Store`] and speaks in terms of the model; which engine runs is configuration.
 //! Architecture invariant: no type of an engine's library appears in a public signature of this crate.
 
+pub mod archive;
 mod bucket;
 mod coalesce;
 mod config;
+mod cql;
+mod doomed;
+pub mod dump;
 mod embedded;
 pub mod engine;
 mod error;
 pub mod faults;
+pub mod fill;
 pub mod floor;
 mod key;
 mod lower;
@@ -20,10 +25,13 @@ mod store;
 mod tables;
 
 pub use coalesce::CoalesceConfig;
-pub use config::EmbeddedConfig;
+pub use config::{CqlConfig, Durability, EmbeddedConfig};
+pub use cql::Migrated;
 pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
 pub use page::MessagePage;
-pub use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReactionRow, ReadState, UniqueKey, Write};
+pub use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReactionRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 pub use stats::{StoreHealth, StoreStats};
 pub use store::Store;

@@ -5,16 +5,16 @@
 
 use rookery_model::channel::ChannelType;
 use rookery_model::store::{UniqueKey, Write};
-use rookery_model::{ChannelId, GuildId, MessageId};
+use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 
 use crate::StoreError;
 use crate::key::Parts;
 use crate::row;
 use crate::tables::purges::Purge;
 use crate::tables::{
-    Change, Sink, Table, View, accounts, applications, bans, channels_by_guild, dms, dms_by_user, guilds, invites,
-    invites_by_guild, members, messages, messages_by_author, operations, pins, purges, reaction_counts, reactions,
-    read_states, roles, unique_keys,
+    Change, Sink, Table, View, accounts, applications, bans, channels_by_guild, dms, dms_by_user, guilds, imports,
+    invites, invites_by_guild, members, messages, messages_by_author, operations, pins, purges, reaction_counts,
+    reactions, read_states, retentions, roles, unique_keys,
 };
 
 /// A part of a batch.
@@ -37,6 +37,10 @@ pub(crate) enum Lookup {
     DeleteMessage {
         channel_id: ChannelId,
         message_id: MessageId,
+    },
+    EraseUser {
+        user_id: UserId,
+        through: MessageId,
     },
     /// Prefixes in `reactions` and `reaction_counts`.
     ClearReactions {
@@ -110,6 +114,11 @@ fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteDmListing { user_id, channel_id } => dms_by_user::delete(steps, user_id, channel_id),
         Write::PutReadState(state) => read_states::put(steps, &state)?,
         Write::PutOperation(operation) => operations::put(steps, &operation)?,
+        Write::EraseUser { user_id, through } => steps.push(Step::Lookup(Lookup::EraseUser { user_id, through })),
+        Write::PutRetention(retention) => retentions::put(steps, &retention)?,
+        Write::DeleteRetention(guild_id) => retentions::delete(steps, guild_id),
+        Write::PutImport(import) => imports::put(steps, &import)?,
+        Write::DeleteImport => imports::delete(steps),
         Write::DeleteUnique(key) => unique_keys::delete(steps, &key)?,
     }
     Ok(())
@@ -129,6 +138,11 @@ pub(crate) fn look_up(lookup: &Lookup, view: &impl View) -> Result<Vec<Change>, 
         Lookup::DeleteChannel { guild_id: None, channel_id } => delete_dm(view, *channel_id, &mut changes)?,
         Lookup::DeleteMessage { channel_id, message_id } => {
             delete_message(view, *channel_id, *message_id, &mut changes)?;
+        }
+        Lookup::EraseUser { user_id, through } => {
+            // A late retry of an earlier erasure must not shorten one that goes further.
+            let pending = purges::through(view, Purge::User(*user_id))?;
+            purges::put_user(&mut changes, *user_id, pending.map_or(*through, |pending| pending.max(*through)));
         }
         Lookup::ClearReactions { reactions, counts } => {
             for (table, prefix) in [(Table::Reactions, reactions), (Table::ReactionCounts, counts)] {
@@ -154,6 +168,7 @@ fn delete_prefix(
 
 fn delete_guild(view: &impl View, id: GuildId, changes: &mut Vec<Change>) -> Result<(), StoreError> {
     guilds::delete(changes, id);
+    retentions::delete(changes, id);
     for channel_id in channels_by_guild::ids_of(view, id)? {
         channels_by_guild::delete(changes, id, channel_id);
         purges::put(changes, Purge::Channel(channel_id));
@@ -216,8 +231,12 @@ fn delete_message(
     id: MessageId,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    if let Some(message) = messages::get(view, channel_id, id)? {
-        messages_by_author::delete(changes, message.author_id, id, channel_id);
+    match messages::get(view, channel_id, id) {
+        Ok(Some(message)) => messages_by_author::delete(changes, message.author_id, id, channel_id),
+        Ok(None) => {}
+        // A damaged row can be deleted like any other; only its index row stays.
+        Err(StoreError::Corrupt { .. }) => {}
+        Err(error) => return Err(error),
     }
     changes.delete(Table::Messages, messages::key(channel_id, id));
     pins::delete(changes, channel_id, id);

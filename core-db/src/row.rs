@@ -34,8 +34,12 @@ pub(crate) fn decode<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]
 
 /// The error for a row that cannot be understood.
 pub(crate) fn corrupt(table: Table, key: &[u8], reason: impl Into<String>) -> StoreError {
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    StoreError::Corrupt { table: table.name(), key, reason: reason.into() }
+    StoreError::Corrupt { table: table.name(), key: hex(key), reason: reason.into() }
+}
+
+/// Bytes in hexadecimal, as errors name keys.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn body<'a>(table: Table, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {

@@ -43,7 +43,8 @@ pub struct StoreStats {
     pub queued: u64,
     /// How often the engine was opened anew after a write error.
     pub reopens: u64,
-    /// Rows removed in the background: old operations, contents of deleted channels and guilds.
+    /// Rows removed in the background: old operations, contents of deleted channels and guilds, messages of erased users
+    /// and those older than their guild keeps them.
     pub purged_rows: u64,
     /// Reads that asked the engine; those that are never shared are not counted.
     pub engine_reads: u64,
@@ -57,4 +58,16 @@ pub struct StoreStats {
     pub page_cache_bytes: u64,
     /// Pages that had to go for others.
     pub page_cache_evictions: u64,
+    /// Deleted channels and guilds and erased users whose contents are still being removed.
+    pub purges_pending: u64,
+    /// Rows, or stretches of rows, that were found damaged and left out of pages; each counts once.
+    pub corrupt_rows: u64,
+    /// CQL: calls to the cluster.
+    pub queries: u64,
+    /// CQL: calls sent again, to another node or after a pause.
+    pub retries: u64,
+    /// CQL: slow reads for which a second node was asked.
+    pub speculative_reads: u64,
+    /// CQL: batches and claims that ended without certainty.
+    pub unknown_outcomes: u64,
 }

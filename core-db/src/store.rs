@@ -1,6 +1,7 @@
 //! The handle that the rest of the program holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
@@ -8,13 +9,17 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
 use crate::coalesce::CoalescingEngine;
+use crate::cql::{self, CqlEngine, Migrated};
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
-use crate::{CoalesceConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
+use crate::{CoalesceConfig, CqlConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
 
 /// A store; cloning it is cheap and every clone means the same store.
 #[derive(Clone)]
@@ -45,6 +50,38 @@ impl Store {
     pub fn open_embedded(config: EmbeddedConfig) -> Result<Self, OpenError> {
         let coalesce = config.coalesce.clone();
         Ok(Self::coalescing(Arc::new(crate::embedded::EmbeddedEngine::open(config)?), &coalesce))
+    }
+
+    /// Opens a store in a CQL cluster whose schema is there already (see [`Store::migrate_cql`]).
+    pub async fn open_cql(config: CqlConfig) -> Result<Self, OpenError> {
+        let coalesce = config.coalesce.clone();
+        Ok(Self::coalescing(Arc::new(CqlEngine::open(config).await?), &coalesce))
+    }
+
+    /// Likewise, trying again with growing pauses for as long as the cluster cannot be reached.
+    ///
+    /// `waiting` hears why and how long the next pause is. What waiting does not mend is answered at once.
+    pub async fn open_cql_when_reachable(
+        config: CqlConfig,
+        waiting: impl FnMut(&OpenError, Duration),
+    ) -> Result<Self, OpenError> {
+        let engine = cql::when_reachable(|| CqlEngine::open(config.clone()), waiting).await?;
+        Ok(Self::coalescing(Arc::new(engine), &config.coalesce))
+    }
+
+    /// Makes the keyspaces and tables of a CQL cluster, or brings them to this version.
+    ///
+    /// Safe to repeat, and for several processes at once.
+    pub async fn migrate_cql(config: CqlConfig) -> Result<Migrated, OpenError> {
+        cql::migrate(config).await
+    }
+
+    /// Likewise, trying again with growing pauses for as long as the cluster cannot be reached.
+    pub async fn migrate_cql_when_reachable(
+        config: CqlConfig,
+        waiting: impl FnMut(&OpenError, Duration),
+    ) -> Result<Migrated, OpenError> {
+        cql::when_reachable(|| cql::migrate(config.clone()), waiting).await
     }
 
     /// Takes a batch in the order of calls; the commit resolves when it is durable.
@@ -322,6 +359,33 @@ impl Store {
         pins.retain(|pin| before.is_none_or(|before| pin.pinned_at < before));
         pins.truncate(limit);
         Ok(pins)
+    }
+
+    /// How long a guild keeps messages; none for ever.
+    pub async fn retention(&self, guild_id: GuildId) -> Result<Option<RetentionRow>, StoreError> {
+        self.engine.retention(guild_id).await
+    }
+
+    /// The import that was begun into this store and not finished; until then it holds a part of an archive only.
+    pub async fn import_under_way(&self) -> Result<Option<ImportRow>, StoreError> {
+        self.engine.import_under_way().await
+    }
+
+    /// Rows of a section behind a cursor, about `limit` of them, in the engine's own order.
+    ///
+    /// What is being removed is left out. Damaged rows are named instead of served; the caller decides whether to go on.
+    pub async fn dump(
+        &self,
+        section: Section,
+        after: Option<DumpCursor>,
+        limit: usize,
+    ) -> Result<DumpPage, StoreError> {
+        self.engine.dump(section, after, limit).await
+    }
+
+    /// About how many rows a dump has, for progress; 0 when the engine cannot tell.
+    pub async fn dump_estimate(&self) -> Result<u64, StoreError> {
+        self.engine.dump_estimate().await
     }
 
     /// How many messages of a channel are pinned.

@@ -79,6 +79,23 @@ pub struct OperationRow {
     pub reply: Vec<u8>,
 }
 
+/// How long a guild keeps messages; pinned ones are kept for as long as they are pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionRow {
+    pub guild_id: GuildId,
+    /// Messages older than this many days are removed.
+    pub max_age_days: u32,
+}
+
+/// An import that a store has begun and not finished: it holds a part of an archive, and is not served until it holds all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRow {
+    /// Which archive.
+    pub archive_id: String,
+    /// Segments whose rows are all durable here, in the archive's order.
+    pub segments_done: u32,
+}
+
 /// One write. Puts replace the whole row; deletes of what is not there are no error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Write {
@@ -160,6 +177,16 @@ pub enum Write {
     },
     PutReadState(ReadState),
     PutOperation(OperationRow),
+    /// All that a user wrote, everywhere, up to a message id: messages with their reactions and pins.
+    EraseUser {
+        user_id: UserId,
+        through: MessageId,
+    },
+    PutRetention(RetentionRow),
+    /// The guild keeps messages for ever again.
+    DeleteRetention(GuildId),
+    PutImport(ImportRow),
+    DeleteImport,
     /// Only for keys whose row the writer holds: claims go through the store's `claim`.
     DeleteUnique(UniqueKey),
 }

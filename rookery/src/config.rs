@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rookery_core_db::EmbeddedConfig;
 use rookery_pop::PopConfig;
 use rookery_region::RegionConfig;
 use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};
 use serde::Deserialize;
+
+use crate::store::StoreConfig;
 
 /// The settings of every process.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,9 +53,6 @@ impl RateLimits {
     }
 }
 
-/// What the store's queue holds: its default, which nothing changes yet.
-const STORE_QUEUE_BATCHES: usize = EmbeddedConfig::QUEUE_BATCHES;
-
 /// Accounts registered in 10 minutes where only this machine can register: a test-suite makes more than people do.
 const LOCAL_REGISTRATIONS_PER_10MIN: u32 = 10_000;
 /// The same for attempts to sign in, in a minute.
@@ -72,6 +70,7 @@ pub struct DevConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub store: StoreConfig,
 }
 
 impl DevConfig {
@@ -94,7 +93,8 @@ impl Validate for DevConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         tell(mistakes, "pop", self.pop.problems());
         tell(mistakes, "", self.region().mistakes());
-        tell(mistakes, "", self.region().mistakes_beside_store(STORE_QUEUE_BATCHES));
+        tell(mistakes, "", self.region().mistakes_beside_store(self.store.queue_batches()));
+        self.store.validate(mistakes);
     }
 }
 
@@ -104,7 +104,7 @@ impl Validate for DevConfig {
 pub struct RegionRoleConfig {
     pub limits: RateLimits,
     pub log: LogConfig,
-    /// The store, the token key and the operator's secret.
+    /// The embedded store, the token key and the operator's secret.
     pub data_dir: PathBuf,
     /// Where `/healthz`, `/readyz` and `/metrics` answer.
     pub operator: SocketAddr,
@@ -115,6 +115,7 @@ pub struct RegionRoleConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub store: StoreConfig,
 }
 
 impl Default for RegionRoleConfig {
@@ -130,11 +131,20 @@ impl Default for RegionRoleConfig {
             gateway: rookery_region::GatewayConfig::default(),
             owners: rookery_region::OwnersConfig::default(),
             rest: rookery_region::RestLimits::default(),
+            store: StoreConfig::default(),
         }
     }
 }
 
 impl RegionRoleConfig {
+    /// The store; its row of leases is the worker's own.
+    pub fn store(&self) -> StoreConfig {
+        let mut store = self.store.clone();
+        if let Some(cql) = store.cql.as_mut().filter(|cql| cql.node_id == 0) {
+            cql.node_id = self.worker_id.into();
+        }
+        store
+    }
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
         region(self.name.as_deref(), self.worker_id, &self.gateway, &self.owners, &self.rest, self.limits)
@@ -149,7 +159,8 @@ impl Validate for RegionRoleConfig {
             [("operator", self.operator), ("link.listen", self.link.listen), ("gateway.listen", self.gateway.listen)];
         self.limits.validate(mistakes, &listeners);
         tell(mistakes, "", self.region().mistakes());
-        tell(mistakes, "", self.region().mistakes_beside_store(STORE_QUEUE_BATCHES));
+        tell(mistakes, "", self.region().mistakes_beside_store(self.store.queue_batches()));
+        self.store.validate(mistakes);
     }
 }
 

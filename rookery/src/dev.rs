@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::DevConfig;
 use crate::ready::Ready;
-use crate::{descriptors, pop_role, region_role, secrets, start};
+use crate::{descriptors, pop_role, region_role, secrets, start, store};
 
 /// After this a drain is over, finished or not.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -45,6 +45,10 @@ pub struct DevArgs {
     /// Written whole, by rename, once every listener answers.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// A node of a ScyllaDB or Cassandra cluster that holds the data instead of the data folder; its schema is made if it
+    /// is not there.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    cql: Option<String>,
     /// A configuration file, TOML.
     #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
     config: Option<PathBuf>,
@@ -58,6 +62,9 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.sets)?;
     config.pop.http = args.http;
     config.gateway.listen = args.gateway;
+    if let Some(contact_points) = &args.cql {
+        config.store.at_cluster(contact_points);
+    }
     let mut listeners = vec![("--http", args.http), ("--gateway", args.gateway), ("--operator", args.operator)];
     listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
     if let Some(mistake) = config.limits.public_listener(&listeners) {
@@ -122,9 +129,13 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let data_dir = &args.data_dir;
         let (region_part, pop_part) = (readiness.part("region"), readiness.part("pop"));
+        let store_part = readiness.part("store");
         let operator = start_operator(args.operator, readiness, drain, telemetry).await?;
         let ca = DeploymentCa::create_or_load(data_dir)?;
-        let store = region_role::open_store(data_dir).await?;
+        store::migrate(&config.store, &store_part, drain).await?;
+        let store = store::open(&config.store, data_dir, &store_part, drain).await?;
+        let store = store.context("stopped while waiting for the database")?;
+        store::keep_up(store.clone(), store_part, drain);
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();

@@ -8,8 +8,11 @@ mod dev;
 mod pop_role;
 mod ready;
 mod region_role;
+mod schema;
 mod secrets;
 mod start;
+mod store;
+mod store_admin;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rookery_core_db::{EmbeddedConfig, Store};
+use rookery_core_db::Store;
 use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RegionRoleConfig;
 use crate::ready::Ready;
-use crate::{descriptors, dev, secrets, start};
+use crate::{descriptors, dev, secrets, start, store};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// Public token keys, for points of presence.
@@ -34,10 +34,14 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
     let readiness = Readiness::new();
-    let part = readiness.part("region");
+    let (part, store_part) = (readiness.part("region"), readiness.part("store"));
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
     let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
-    let store = open_store(&config.data_dir).await?;
+    let Some(store) = store::open(&config.store(), &config.data_dir, &store_part, &drain).await? else {
+        tracing::info!("stopped while waiting for the database");
+        return Ok(());
+    };
+    store::keep_up(store.clone(), store_part, &drain);
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
@@ -71,12 +75,6 @@ pub async fn close_store(store: &Store) {
     if let Err(error) = store.close().await {
         tracing::error!(%error, "the store did not close in order; it repairs itself at the next start");
     }
-}
-
-/// Opens the embedded store of a data folder; reading its journal may take a moment.
-pub async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
-    let config = EmbeddedConfig::new(data_dir.join("store"));
-    Ok(tokio::task::spawn_blocking(move || Store::open_embedded(config)).await.context("opening the store")??)
 }
 
 /// Starts a region on a store.

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rookery_model::store::{UniqueKey, Write};
+use rookery_model::store::{RetentionRow, UniqueKey, Write};
 use rookery_model::{ApplicationId, ChannelId, GuildId, UserId};
 use smallvec::SmallVec;
 
@@ -175,7 +175,13 @@ fn changed_by<'a>(write: &'a Write, mut changed: impl FnMut(Part<'a>)) {
         Write::PutDm(dm) => changed(Part::Channel(dm.channel.id)),
         Write::PutDmListing { user_id, .. } | Write::DeleteDmListing { user_id, .. } => changed(Part::DmsOf(*user_id)),
         Write::PutReadState(state) => changed(Part::ReadStates(state.user_id)),
-        Write::PutOperation(_) => {}
+        // Wherever the user wrote: the write does not say.
+        Write::EraseUser { .. } => changed(Part::AllMessages),
+        Write::PutRetention(RetentionRow { guild_id, .. }) | Write::DeleteRetention(guild_id) => {
+            changed(Part::Guild(*guild_id));
+        }
+        // An import fills a store that nobody reads.
+        Write::PutOperation(_) | Write::PutImport(_) | Write::DeleteImport => {}
         Write::DeleteUnique(key) => changed(Part::Unique(key)),
     }
 }

@@ -8,7 +8,9 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
@@ -16,6 +18,7 @@ use super::acknowledgement::{Acknowledgement, EpochEnd};
 use super::epochs::Part;
 use super::query::Query;
 use super::{Call, CoalescingEngine};
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
@@ -235,5 +238,22 @@ impl Engine for CoalescingEngine {
 
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
         self.shared(Query::Pins(channel_id), ask!(pins(channel_id)))
+    }
+
+    // What follows is asked by operators and jobs, not by herds.
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
+        self.inner.retention(guild_id)
+    }
+
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
+        self.inner.import_under_way()
+    }
+
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
+        self.inner.dump(section, after, limit)
+    }
+
+    fn dump_estimate(&self) -> Answer<'_, u64> {
+        self.inner.dump_estimate()
     }
 }

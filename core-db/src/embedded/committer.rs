@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::background::{Background, Step};
 use super::db::Db;
 use super::group::{Group, KnownBuckets, Layers};
 use super::open::Folder;
-use super::retention::Retention;
 use super::shared::{Counters, Phase, Shared};
 use crate::key::Key;
-use crate::lower::{Step, look_up};
-use crate::tables::{Sink, leases, unique_keys};
+use crate::lower::{self, look_up};
+use crate::tables::{Table, leases, unique_keys};
 use crate::{EmbeddedConfig, StoreError, StoreHealth};
 
 /// How often the committer looks after things when nothing is written; also the pause between attempts to recover.
@@ -31,7 +31,7 @@ pub type ClaimDone = oneshot::Sender<Result<Result<(), u64>, StoreError>>;
 
 /// What waits in the queue.
 pub enum Job {
-    Batch { steps: Vec<Step>, done: Done },
+    Batch { steps: Vec<lower::Step>, done: Done },
     Claim { key: Key, owner: u64, done: ClaimDone },
     RaiseCeiling { ceiling_ms: u64, done: Done },
 }
@@ -68,10 +68,8 @@ pub struct Committer {
     folder: Folder,
     config: EmbeddedConfig,
     known_buckets: KnownBuckets,
-    retention: Retention,
+    background: Background,
     last_background: Instant,
-    /// After a step of removal that failed, the next one comes no sooner: a damaged row fails it every time.
-    removal_rests_until: Instant,
     /// When the next attempt to recover is due; none while writes are taken.
     broken_until: Option<Instant>,
 }
@@ -82,11 +80,10 @@ impl Committer {
             shared,
             queue,
             folder,
-            retention: Retention::new(config.operation_retention_ms),
+            background: Background::new(&config),
             config,
             known_buckets: KnownBuckets::default(),
             last_background: Instant::now(),
-            removal_rests_until: Instant::now(),
             broken_until: None,
         }
     }
@@ -95,7 +92,7 @@ impl Committer {
     pub fn run(mut self) {
         let _closed = Closing(self.shared.clone());
         loop {
-            let has_work = self.broken_until.is_none() && (self.removal_is_due() || self.retention.is_due());
+            let has_work = self.broken_until.is_none() && self.background.is_due(&self.shared.doomed);
             match self.queue.recv_timeout(if has_work { Duration::ZERO } else { TICK }) {
                 Ok(job) if self.broken_until.is_none() => self.group(Some(job)),
                 Ok(job) => {
@@ -108,10 +105,6 @@ impl Committer {
             }
             self.recover_when_due();
         }
-    }
-
-    fn removal_is_due(&self) -> bool {
-        self.shared.doomed.any() && Instant::now() >= self.removal_rests_until
     }
 
     fn received(&self) {
@@ -154,10 +147,10 @@ impl Committer {
                 next = self.queue.try_recv().ok();
             }
         }
-        let purged_rows = if is_idle || self.last_background.elapsed() >= BACKGROUND_INTERVAL {
-            self.background(db, &mut group)
+        let (purged_rows, is_seen) = if is_idle || self.last_background.elapsed() >= BACKGROUND_INTERVAL {
+            self.add_background(db, &mut group)
         } else {
-            0
+            (0, false)
         };
         let outcome = self.commit(db, group, waiters.len() as u64);
         drop(slot);
@@ -165,6 +158,13 @@ impl Committer {
             Ok(()) => {
                 Counters::add(&shared.counters.commits, waiters.len() as u64);
                 Counters::add(&shared.counters.purged_rows, purged_rows);
+                if purged_rows > 0 {
+                    metrics::counter!("rookery_store_purged_rows_total").increment(purged_rows);
+                }
+                if is_seen {
+                    // Readers see it by now: pages that were kept before are not served any more.
+                    shared.removals.fetch_add(1, Ordering::AcqRel);
+                }
                 waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
             }
             Err(Failure { error, reason }) => {
@@ -183,8 +183,8 @@ impl Committer {
                 let mut changes = Vec::with_capacity(steps.len());
                 for step in steps {
                     match step {
-                        Step::Change(change) => changes.push(change),
-                        Step::Lookup(lookup) => match look_up(&lookup, &Layers { db, group, batch: &changes }) {
+                        lower::Step::Change(change) => changes.push(change),
+                        lower::Step::Lookup(lookup) => match look_up(&lookup, &Layers { db, group, batch: &changes }) {
                             Ok(found) => changes.extend(found),
                             // Only this batch is refused, as a whole.
                             Err(error) => {
@@ -227,27 +227,14 @@ impl Committer {
         }
     }
 
-    /// Adds a step of background work; says how many rows it removes.
-    fn background(&mut self, db: &Db, group: &mut Group) -> u64 {
+    /// Adds a step of background work; says how many rows it removes, and whether readers saw some of them.
+    fn add_background(&mut self, db: &Db, group: &mut Group) -> (u64, bool) {
         self.last_background = Instant::now();
-        let layers = Layers { db, group, batch: &[] };
-        let mut changes = Vec::new();
-        if self.removal_is_due() {
-            match super::purge::step(&layers, &self.shared.doomed.pending()) {
-                Ok(step) => changes.extend(step),
-                Err(error) => {
-                    self.removal_rests_until = Instant::now() + TICK;
-                    error!(%error, "cannot remove the contents of a deleted channel or guild");
-                }
-            }
-        }
-        match self.retention.step(db) {
-            Ok(keys) => keys.into_iter().for_each(|key| changes.delete(crate::tables::Table::Operations, key)),
-            Err(error) => error!(%error, "cannot remove old operations"),
-        }
+        let step = self.background.step(&Layers { db, group, batch: &[] }, &self.shared.doomed);
+        let Step { changes, is_seen } = step;
         let rows = changes.len() as u64;
         changes.into_iter().for_each(|change| group.add(change, &self.known_buckets));
-        rows
+        (rows, is_seen)
     }
 
     fn commit(&mut self, db: &Db, group: Group, batches: u64) -> Result<(), Failure> {
@@ -262,6 +249,7 @@ impl Committer {
         }
         let (rows, bytes) = (group.rows() as u64, group.bytes() as u64);
         let purges: Vec<_> = group.purges().collect();
+        let retention_changed = group.touches(Table::Retentions);
         // Only this thread writes batches: the group's sequence number is this one or a higher one, all earlier
         // groups' are lower.
         let seqno = db.database().seqno();
@@ -283,6 +271,9 @@ impl Committer {
         if !purges.is_empty() {
             self.known_buckets.clear();
             self.shared.doomed.apply(purges.into_iter());
+        }
+        if retention_changed {
+            self.background.retention_changed();
         }
         Ok(())
     }
@@ -310,6 +301,7 @@ impl Committer {
             Ok(()) => reason.to_owned(),
         };
         error!(reason, path = %self.folder.path().display(), "the store refuses writes; reads go on");
+        self.background.reset();
         *self.shared.health.write() = StoreHealth::unwritable(reason);
         metrics::gauge!("rookery_store_writable").set(0.0);
         self.broken_until = Some(Instant::now());

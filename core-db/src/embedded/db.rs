@@ -1,10 +1,11 @@
 //! The open trees of the embedded engine.
 
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::damage::{Found, KnownDamage};
 use crate::StoreError;
 use crate::key::Key;
 use crate::row;
@@ -23,6 +24,7 @@ pub struct Db {
     // Dropped before the database, whose end waits for its workers.
     trees: [Keyspace; Tree::ALL.len()],
     database: Database,
+    damage: KnownDamage,
 }
 
 impl Db {
@@ -37,12 +39,17 @@ impl Db {
             .open()?;
         let open = |tree: Tree| database.keyspace(tree.name(), || options(tree));
         let trees = [open(Tree::Rows)?, open(Tree::Messages)?, open(Tree::Authors)?, open(Tree::Operations)?];
-        Ok(Self { trees, database })
+        Ok(Self { trees, database, damage: KnownDamage::default() })
     }
 
     /// The database, to make batches of.
     pub const fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Damage that was met in rows since the database was opened.
+    pub const fn damage(&self) -> &KnownDamage {
+        &self.damage
     }
 
     /// The tree of a table.
@@ -84,6 +91,50 @@ impl Db {
         }
     }
 
+    /// Up to `limit` rows of a range as `read` understands them; it answers none for what is not to be seen.
+    ///
+    /// Damaged rows are left out, logged and counted: one of them must not take the others away. Only for lists where a
+    /// missing row grants nothing.
+    pub fn page_of<T>(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        direction: Direction,
+        limit: usize,
+        mut read: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut page = Vec::with_capacity(limit.min(128));
+        if limit == 0 {
+            return Ok(page);
+        }
+        self.walk(table, range, direction, limit, |found| {
+            match found {
+                Found::Row(key, row) => match read(&key, &row) {
+                    Ok(Some(row)) => page.push(row),
+                    Ok(None) => {}
+                    Err(StoreError::Corrupt { key, reason, .. }) => self.damage.note(table, key, &reason),
+                    Err(other) => return Err(other),
+                },
+                Found::Stretch(stretch) => self.damage.note(table, stretch.keys(), &stretch.reason),
+            }
+            Ok(if page.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(page)
+    }
+
+    /// Likewise, of the rows that begin with a prefix and come after a key.
+    pub fn page_of_prefix<T>(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+        read: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let end = prefix.end();
+        self.page_of(table, (begin(prefix, after), Bound::Excluded(&end)), Direction::Forward, limit, read)
+    }
+
     /// Rows that begin with a prefix and come after a key.
     pub fn page_after(
         &self,
@@ -92,8 +143,7 @@ impl Db {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let from = after.map_or(Bound::Included(prefix.as_bytes()), |after| Bound::Excluded(after.as_bytes()));
-        self.page(table, from, Bound::Excluded(&prefix.end()), Direction::Forward, limit)
+        self.page(table, begin(prefix, after), Bound::Excluded(&prefix.end()), Direction::Forward, limit)
     }
 }
 
@@ -110,9 +160,20 @@ impl View for Db {
         row.map_err(|error| read_error(table, key.as_bytes(), &error))
     }
 
-    fn scan(&self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        self.page_after(table, prefix, None, limit)
+    fn scan_after(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.page_after(table, prefix, after, limit)
     }
+}
+
+/// Where a prefix begins, or goes on after a key.
+pub fn begin<'a>(prefix: &'a Key, after: Option<&'a Key>) -> Bound<&'a [u8]> {
+    after.map_or(Bound::Included(prefix.as_bytes()), |after| Bound::Excluded(after.as_bytes()))
 }
 
 fn options(tree: Tree) -> KeyspaceCreateOptions {
@@ -124,7 +185,7 @@ fn options(tree: Tree) -> KeyspaceCreateOptions {
 }
 
 /// A failed read: the file system's fault is temporary, anything else is damage.
-fn read_error(table: Table, key: &[u8], error: &fjall::Error) -> StoreError {
+pub fn read_error(table: Table, key: &[u8], error: &fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             StoreError::Unavailable(format!("table {}: {error}", table.name()))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fjall::{OwnedWriteBatch, PersistMode, Slice};
+use rookery_model::MessageId;
 
 use super::db::Db;
 use crate::StoreError;
@@ -20,6 +21,8 @@ const KNOWN_BUCKETS_MAX: usize = 65_536;
 pub struct Group {
     changes: Vec<(Table, Key, Option<Slice>)>,
     index: HashMap<(Table, Key), usize>,
+    /// The changes of each table, so that a scan of a table does not walk over all others'.
+    by_table: HashMap<Table, Vec<usize>>,
     buckets: Vec<Key>,
     bytes: usize,
 }
@@ -44,6 +47,7 @@ impl Group {
         match self.index.entry((table, key)) {
             std::collections::hash_map::Entry::Occupied(entry) => self.changes[*entry.get()].2 = row,
             std::collections::hash_map::Entry::Vacant(entry) => {
+                self.by_table.entry(table).or_default().push(self.changes.len());
                 self.changes.push((table, entry.key().1.clone(), row));
                 entry.insert(self.changes.len() - 1);
             }
@@ -63,10 +67,23 @@ impl Group {
         self.bytes
     }
 
-    /// Purges that the group begins and ends.
-    pub fn purges(&self) -> impl Iterator<Item = (Purge, bool)> {
-        let purges = self.changes.iter().filter(|(table, ..)| *table == Table::Purges);
-        purges.filter_map(|(_, key, row)| Some((purges::parse(key.as_bytes())?, row.is_some())))
+    /// The changes of a table.
+    fn of_table(&self, table: Table) -> impl Iterator<Item = (&Key, &Option<Slice>)> {
+        let indices = self.by_table.get(&table).into_iter().flatten();
+        indices.map(|index| (&self.changes[*index].1, &self.changes[*index].2))
+    }
+
+    /// Whether rows of a table change.
+    pub fn touches(&self, table: Table) -> bool {
+        self.by_table.contains_key(&table)
+    }
+
+    /// Purges that the group begins, up to which message id, and those that it ends.
+    pub fn purges(&self) -> impl Iterator<Item = (Purge, Option<MessageId>)> {
+        self.of_table(Table::Purges).filter_map(|(key, row)| {
+            let through = row.as_ref().map(|row| purges::parse_row(key.as_bytes(), row)).transpose();
+            Some((purges::parse(key.as_bytes()).ok()?, through.ok()?))
+        })
     }
 
     /// Makes the group durable, then visible; a reader never sees what is not durable.
@@ -131,22 +148,29 @@ impl View for Layers<'_> {
         }
     }
 
-    fn scan(&self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        let in_group = self.group.changes.iter().map(|(table, key, row)| (*table, key, row.clone()));
+    fn scan_after(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let in_group = self.group.of_table(table).map(|(key, row)| (key, row.clone()));
         let in_batch = self.batch.iter().filter_map(|change| match change {
-            Change::Put(table, key, row) => Some((*table, key, Some(row.clone()))),
-            Change::Delete(table, key) => Some((*table, key, None)),
-            Change::Bucket(_) => None,
+            Change::Put(in_table, key, row) if *in_table == table => Some((key, Some(row.clone()))),
+            Change::Delete(in_table, key) if *in_table == table => Some((key, None)),
+            _ => None,
         });
         let over = in_group
             .chain(in_batch)
-            .filter(|(in_table, key, _)| *in_table == table && key.as_bytes().starts_with(prefix.as_bytes()));
-        let over: BTreeMap<&[u8], Option<Slice>> = over.map(|(_, key, row)| (key.as_bytes(), row)).collect();
+            .map(|(key, row)| (key.as_bytes(), row))
+            .filter(|(key, _)| key.starts_with(prefix.as_bytes()) && after.is_none_or(|after| *key > after.as_bytes()));
+        let over: BTreeMap<&[u8], Option<Slice>> = over.collect();
         if over.is_empty() {
-            return self.db.scan(table, prefix, limit);
+            return self.db.scan_after(table, prefix, after, limit);
         }
         // Rows that the layers delete must not count against the limit.
-        let stored = self.db.scan(table, prefix, limit.saturating_add(over.len()))?;
+        let stored = self.db.scan_after(table, prefix, after, limit.saturating_add(over.len()))?;
         let mut rows: BTreeMap<Slice, Slice> = stored.into_iter().collect();
         for (key, row) in over {
             match row {

@@ -8,10 +8,14 @@
 //! file system's cache not much more than a hand-over to another thread would. Reads of unbounded length (a guild's
 //! channels, pages of members) go to the blocking pool.
 
+mod background;
 mod committer;
+mod damage;
 pub(crate) mod db;
+mod dump;
 mod group;
 mod journal;
+mod message_retention;
 mod open;
 mod purge;
 mod reads;
@@ -19,8 +23,9 @@ mod refusal;
 mod repair;
 mod retention;
 mod shared;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -33,6 +38,7 @@ use self::committer::{Committer, Job};
 use self::db::Db;
 use self::open::Folder;
 use self::shared::{Counters, Shared};
+use crate::doomed::Pending;
 use crate::tables::purges;
 use crate::{EmbeddedConfig, OpenError, StoreError};
 
@@ -49,7 +55,7 @@ impl EmbeddedEngine {
         let folder = Folder::lock(&config)?;
         let db = folder.open()?;
         let pending = purges::all(&db);
-        let pending: BTreeSet<_> = pending
+        let pending: Pending = pending
             .map_err(|error| OpenError::Engine { path: config.path.clone(), reason: error.to_string() })?
             .into_iter()
             .collect();

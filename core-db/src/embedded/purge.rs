@@ -1,92 +1,220 @@
 //! Removes in the background what nobody can see any more: bounded steps, resumed after a crash.
+//!
+//! A step goes on where the last one ended, because a scan from the beginning would walk over the marks of all that was
+//! removed before. What begins anew, after a crash or an error, begins at the first row; and a purge ends only with a
+//! pass from the first row to the last that found nothing.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 
 use crate::StoreError;
+use crate::doomed::Doomed;
 use crate::key::{Key, Parts};
 use crate::lower::release_invite_code;
 use crate::row;
 use crate::tables::purges::{self, Purge};
 use crate::tables::{
-    Change, Sink, Table, View, bans, invites, invites_by_guild, members, message_buckets, messages, messages_by_author,
-    pins, reaction_counts, reactions, roles,
+    Change, Pair, Sink, Table, View, bans, invites, invites_by_guild, members, message_buckets, messages,
+    messages_by_author, pins, reaction_counts, reactions, roles,
 };
-use rookery_model::{ChannelId, GuildId, UserId};
 
 /// Rows looked at in one step.
 pub const STEP_ROWS: usize = 1_000;
+/// How long the erasure of a user goes on looking for messages after it began.
+///
+/// An edit that was decided before the erasure may be written after it, and would bring its message back.
+const USER_GRACE: Duration = Duration::from_secs(2);
+/// How long a purge rests that met a row that cannot be read.
+const ERROR_REST: Duration = Duration::from_secs(60);
 
-/// Takes the next step of the first purge: at most [`STEP_ROWS`] rows, or the end of the purge.
-pub fn step(view: &impl View, pending: &BTreeSet<Purge>) -> Result<Vec<Change>, StoreError> {
-    let Some(purge) = pending.first() else { return Ok(Vec::new()) };
-    let mut changes = Vec::new();
-    let finished = match purge {
-        Purge::Channel(id) => channel(view, *id, &mut changes)?,
-        Purge::Guild(id) => guild(view, *id, &mut changes)?,
-    };
-    if finished {
-        purges::delete(&mut changes, *purge);
-    }
-    Ok(changes)
+/// Where the removal stands.
+#[derive(Debug, Default)]
+pub struct Purger {
+    cursor: Option<Cursor>,
+    /// Until when purges rest: erasures of users before their last pass, and any that failed.
+    rests: HashMap<Purge, Instant>,
 }
 
-/// Removes contents of a channel; says whether nothing is left.
-fn channel(view: &impl View, id: ChannelId, changes: &mut Vec<Change>) -> Result<bool, StoreError> {
-    let rows = view.scan(Table::Messages, &messages::prefix(id), STEP_ROWS)?;
-    let mut left = STEP_ROWS - rows.len();
-    for (key, bytes) in rows {
-        let (channel_id, message_id) = messages::ids(&key)?;
-        // A damaged row goes as well; only its index row stays.
-        if let Ok(message) = messages::decode(&key, &bytes) {
-            messages_by_author::delete(changes, message.author_id, message_id, channel_id);
-        }
-        changes.delete(Table::Messages, messages::key(channel_id, message_id));
-    }
-    for (table, prefix) in [
-        (Table::MessageBuckets, message_buckets::prefix(id)),
-        (Table::Reactions, reactions::channel_prefix(id)),
-        (Table::ReactionCounts, reaction_counts::channel_prefix(id)),
-        (Table::Pins, pins::prefix(id)),
-    ] {
-        remove(view, table, &prefix, &mut left, changes)?;
-    }
-    Ok(left > 0)
-}
-
-/// Removes what belongs to a guild; says whether nothing is left.
-fn guild(view: &impl View, id: GuildId, changes: &mut Vec<Change>) -> Result<bool, StoreError> {
-    let rows = view.scan(Table::Members, &members::prefix(id), STEP_ROWS)?;
-    let mut left = STEP_ROWS - rows.len();
-    for (key, _) in rows {
-        let user_id = Parts::after(&key, &members::prefix(id)).and_then(|mut parts| parts.id());
-        let user_id = user_id.ok_or_else(|| row::corrupt(Table::Members, &key, "key without a user"))?;
-        members::delete(changes, id, UserId::new(user_id));
-    }
-    let rows = view.scan(Table::InvitesByGuild, &invites_by_guild::prefix(id), left)?;
-    left -= rows.len();
-    for (key, _) in rows {
-        let code = invites_by_guild::code(id, &key)?;
-        invites::delete(changes, id, code)?;
-        release_invite_code(view, id, code.to_owned(), changes)?;
-    }
-    for (table, prefix) in [(Table::Bans, bans::prefix(id)), (Table::Roles, roles::prefix(id))] {
-        remove(view, table, &prefix, &mut left, changes)?;
-    }
-    Ok(left > 0)
-}
-
-fn remove(
-    view: &impl View,
+#[derive(Clone, Debug)]
+struct Cursor {
+    purge: Purge,
     table: Table,
-    prefix: &Key,
+    /// The last row looked at.
+    key: Key,
+}
+
+impl Purger {
+    /// Begins anew: what the last step removed may not have become durable.
+    pub fn reset(&mut self) {
+        self.cursor = None;
+        self.rests.clear();
+    }
+
+    /// Whether there is something to do now.
+    pub fn is_due(&self, doomed: &Doomed) -> bool {
+        self.next(doomed).is_some()
+    }
+
+    fn next(&self, doomed: &Doomed) -> Option<Purge> {
+        let now = Instant::now();
+        doomed.first(|purge| self.rests.get(&purge).is_none_or(|until| now >= *until))
+    }
+
+    /// Takes the next step of a purge: at most about [`STEP_ROWS`] rows, or the end of the purge.
+    pub fn step(&mut self, view: &impl View, doomed: &Doomed) -> Result<Vec<Change>, StoreError> {
+        let Some(purge) = self.next(doomed) else { return Ok(Vec::new()) };
+        let changes = self.step_of(view, purge);
+        if changes.is_err() {
+            self.rests.insert(purge, Instant::now() + ERROR_REST);
+        }
+        changes
+    }
+
+    fn step_of(&mut self, view: &impl View, purge: Purge) -> Result<Vec<Change>, StoreError> {
+        // The group under construction may have changed how far it goes.
+        let Some(through) = purges::through(view, purge)? else { return Ok(Vec::new()) };
+        let resume = self.cursor.take().filter(|cursor| cursor.purge == purge);
+        let from_beginning = resume.is_none();
+        let mut step = Step { view, purge, resume, left: STEP_ROWS, last: None, changes: Vec::new() };
+        match purge {
+            Purge::Channel(id) => step.channel(id)?,
+            Purge::Guild(id) => step.guild(id)?,
+            Purge::User(id) => step.user(id, through)?,
+        }
+        let Step { left, last, mut changes, .. } = step;
+        if left == 0 {
+            self.cursor = last;
+        } else if from_beginning && self.may_end(purge, changes.is_empty()) {
+            purges::delete(&mut changes, purge);
+        }
+        Ok(changes)
+    }
+
+    /// Whether a purge that found nothing more is over.
+    fn may_end(&mut self, purge: Purge, found_nothing: bool) -> bool {
+        if !matches!(purge, Purge::User(_)) {
+            self.rests.remove(&purge);
+            return true;
+        }
+        // It rested already: this was the last pass.
+        if found_nothing && self.rests.remove(&purge).is_some() {
+            return true;
+        }
+        self.rests.entry(purge).or_insert_with(|| Instant::now() + USER_GRACE);
+        false
+    }
+}
+
+/// A step under way.
+struct Step<'a, V> {
+    view: &'a V,
+    purge: Purge,
+    /// Where the last step ended; taken when its table is reached.
+    resume: Option<Cursor>,
+    /// Rows that may still be looked at.
+    left: usize,
+    last: Option<Cursor>,
+    changes: Vec<Change>,
+}
+
+impl<V: View> Step<'_, V> {
+    /// The next rows of a table; none of a table that the step before was through with.
+    fn rows(&mut self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        let after = match &self.resume {
+            Some(cursor) if cursor.table != table => return Ok(Vec::new()),
+            Some(_) => self.resume.take().map(|cursor| cursor.key),
+            None => None,
+        };
+        let limit = self.left.min(limit);
+        let rows = self.view.scan_after(table, prefix, after.as_ref(), limit)?;
+        self.left -= rows.len();
+        if let Some((key, _)) = rows.last() {
+            self.last = Some(Cursor { purge: self.purge, table, key: Key::stored(key) });
+        }
+        Ok(rows)
+    }
+
+    /// Removes rows of a table.
+    fn remove(&mut self, table: Table, prefix: &Key) -> Result<(), StoreError> {
+        for (key, _) in self.rows(table, prefix, STEP_ROWS)? {
+            self.changes.delete(table, Key::stored(&key));
+        }
+        Ok(())
+    }
+
+    /// Removes contents of a channel.
+    fn channel(&mut self, id: ChannelId) -> Result<(), StoreError> {
+        for (key, bytes) in self.rows(Table::Messages, &messages::prefix(id), STEP_ROWS)? {
+            let (channel_id, message_id) = messages::ids(&key)?;
+            // A damaged row goes as well; only its index row stays.
+            if let Ok(message) = messages::decode(&key, &bytes) {
+                messages_by_author::delete(&mut self.changes, message.author_id, message_id, channel_id);
+            }
+            self.changes.delete(Table::Messages, Key::stored(&key));
+        }
+        self.remove(Table::MessageBuckets, &message_buckets::prefix(id))?;
+        self.remove(Table::Reactions, &reactions::channel_prefix(id))?;
+        self.remove(Table::ReactionCounts, &reaction_counts::channel_prefix(id))?;
+        self.remove(Table::Pins, &pins::prefix(id))
+    }
+
+    /// Removes what belongs to a guild.
+    fn guild(&mut self, id: GuildId) -> Result<(), StoreError> {
+        for (key, _) in self.rows(Table::Members, &members::prefix(id), STEP_ROWS)? {
+            let user_id = Parts::after(&key, &members::prefix(id)).and_then(|mut parts| parts.id());
+            let user_id = user_id.ok_or_else(|| row::corrupt(Table::Members, &key, "key without a user"))?;
+            members::delete(&mut self.changes, id, UserId::new(user_id));
+        }
+        for (key, _) in self.rows(Table::InvitesByGuild, &invites_by_guild::prefix(id), STEP_ROWS)? {
+            let code = invites_by_guild::code(id, &key)?;
+            invites::delete(&mut self.changes, id, code)?;
+            release_invite_code(self.view, id, code.to_owned(), &mut self.changes)?;
+        }
+        self.remove(Table::Bans, &bans::prefix(id))?;
+        self.remove(Table::Roles, &roles::prefix(id))
+    }
+
+    /// Removes messages of a user, up to an id.
+    fn user(&mut self, id: UserId, through: MessageId) -> Result<(), StoreError> {
+        let newest = messages_by_author::page_start(id, Some(MessageId::new(through.get().saturating_add(1))));
+        let after = self.resume.take().map(|cursor| cursor.key).or(newest);
+        let prefix = messages_by_author::prefix(id);
+        let rows = self.view.scan_after(Table::MessagesByAuthor, &prefix, after.as_ref(), self.left)?;
+        for (key, _) in rows {
+            let (channel_id, message_id) = messages_by_author::ids(&key)?;
+            if !remove_message(self.view, channel_id, message_id, &mut self.left, &mut self.changes)? {
+                return Ok(());
+            }
+            self.changes.delete(Table::MessagesByAuthor, Key::stored(&key));
+            self.last = Some(Cursor { purge: self.purge, table: Table::MessagesByAuthor, key: Key::stored(&key) });
+        }
+        Ok(())
+    }
+}
+
+/// Removes a message with its reactions and pin, but for its index row; says whether all of it went.
+///
+/// A message may have more reactions than one step removes: then nothing is left of the step, and the message stays.
+pub fn remove_message(
+    view: &impl View,
+    channel_id: ChannelId,
+    id: MessageId,
     left: &mut usize,
     changes: &mut Vec<Change>,
-) -> Result<(), StoreError> {
-    let rows = view.scan(table, prefix, *left)?;
-    *left -= rows.len();
-    for (key, _) in rows {
-        let parts = Parts::after(&key, prefix).ok_or_else(|| row::corrupt(table, &key, "key outside its prefix"))?;
-        changes.delete(table, prefix.clone().tail(parts.tail()));
+) -> Result<bool, StoreError> {
+    for (table, prefix) in [
+        (Table::Reactions, reactions::message_prefix(channel_id, id)),
+        (Table::ReactionCounts, reaction_counts::message_prefix(channel_id, id)),
+    ] {
+        let rows = view.scan(table, &prefix, *left)?;
+        *left -= rows.len();
+        rows.iter().for_each(|(key, _)| changes.delete(table, Key::stored(key)));
     }
-    Ok(())
+    let Some(rest) = left.checked_sub(1) else { return Ok(false) };
+    *left = rest;
+    pins::delete(changes, channel_id, id);
+    changes.delete(Table::Messages, messages::key(channel_id, id));
+    Ok(true)
 }

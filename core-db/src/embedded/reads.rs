@@ -8,7 +8,9 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, UniqueKey, Write};
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::oneshot;
@@ -16,13 +18,15 @@ use tokio::sync::oneshot;
 use super::EmbeddedEngine;
 use super::committer::Job;
 use super::db::{Db, Direction};
-use super::shared::{Doomed, Phase};
+use super::shared::Phase;
+use crate::doomed::{Doomed, Hidden};
+use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::lower::lower;
 use crate::tables::{
     Table, accounts, applications, applications_by_owner, bans, channels, channels_by_guild, dms, dms_by_user, guilds,
-    guilds_by_user, invites, invites_by_guild, leases, members, messages, messages_by_author, operations, pins,
-    reaction_counts, reactions, read_states, roles, unique_keys,
+    guilds_by_user, imports, invites, invites_by_guild, leases, members, messages, messages_by_author, operations,
+    pins, reaction_counts, reactions, read_states, retentions, roles, unique_keys,
 };
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats, row};
 
@@ -44,18 +48,15 @@ impl EmbeddedEngine {
         if limit <= PAGE_ROWS { Box::pin(self.read(read)) } else { Box::pin(self.scan(read)) }
     }
 
-    /// A read of what may be being removed: then it is not there.
-    ///
-    /// Looked at before the read as well as after it: a removal that ends in between was not over when the rows were
-    /// read, and is not to be seen any more when they are answered.
+    /// A read of what may be being removed: then it is not there, looked at before the read as well as after it.
     async fn unless_removed<T: Default>(
         &self,
-        removed: impl Fn(&Doomed) -> bool,
+        removed: impl Fn(&Hidden<'_>) -> bool,
         read: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let before = removed(&self.shared.doomed);
+        let hidden = self.shared.doomed.hidden();
         let answer = read.await?;
-        Ok(if before || removed(&self.shared.doomed) { T::default() } else { answer })
+        Ok(if removed(&hidden) { T::default() } else { answer })
     }
 
     /// A read inside a guild; what it finds in one that is being removed is not there.
@@ -65,7 +66,7 @@ impl EmbeddedEngine {
         limit: usize,
         read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        Box::pin(self.unless_removed(move |doomed| doomed.guild(id), self.rows(limit, read)))
+        Box::pin(self.unless_removed(move |hidden| hidden.guild(id), self.rows(limit, read)))
     }
 
     /// Likewise inside a channel.
@@ -74,7 +75,7 @@ impl EmbeddedEngine {
         id: ChannelId,
         read: impl FnOnce(&Db) -> Result<T, StoreError> + Send + 'a,
     ) -> Answer<'a, T> {
-        Box::pin(self.unless_removed(move |doomed| doomed.channel(id), self.read(read)))
+        Box::pin(self.unless_removed(move |hidden| hidden.channel(id), self.read(read)))
     }
 }
 
@@ -108,7 +109,13 @@ impl Engine for EmbeddedEngine {
     }
 
     fn stats(&self) -> StoreStats {
-        self.shared.counters.snapshot()
+        let corrupt_rows = self.shared.db.read().as_ref().map_or(0, |db| db.damage().count());
+        let purges_pending = self.shared.doomed.len() as u64;
+        StoreStats { purges_pending, corrupt_rows, ..self.shared.counters.snapshot() }
+    }
+
+    fn background_removals(&self) -> u64 {
+        self.shared.removals.load(std::sync::atomic::Ordering::Acquire)
     }
 
     fn close(&self) -> Answer<'_, ()> {
@@ -167,9 +174,10 @@ impl Engine for EmbeddedEngine {
 
     fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
         self.of_guild(id, limit, move |db| {
-            let rows =
-                db.page_after(Table::Members, &members::prefix(id), members::page_start(id, after).as_ref(), limit)?;
-            rows.iter().map(|(key, bytes)| row::decode(Table::Members, key, bytes)).collect()
+            let after = members::page_start(id, after);
+            db.page_of_prefix(Table::Members, &members::prefix(id), after.as_ref(), limit, |key, bytes| {
+                row::decode(Table::Members, key, bytes).map(Some)
+            })
         })
     }
 
@@ -179,8 +187,9 @@ impl Engine for EmbeddedEngine {
 
     fn guilds_of_user(&self, user_id: UserId) -> Answer<'_, Vec<GuildId>> {
         Box::pin(async move {
+            let hidden = self.shared.doomed.hidden();
             let mut guilds = self.read(|db| guilds_by_user::of(db, user_id)).await?;
-            guilds.retain(|id| !self.shared.doomed.guild(*id));
+            guilds.retain(|id| !hidden.guild(*id));
             Ok(guilds)
         })
     }
@@ -192,15 +201,17 @@ impl Engine for EmbeddedEngine {
     fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
         self.of_guild(guild_id, limit, move |db| {
             let after = bans::page_start(guild_id, after);
-            let rows = db.page_after(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit)?;
-            rows.iter().map(|(key, bytes)| row::decode(Table::Bans, key, bytes)).collect()
+            db.page_of_prefix(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit, |key, bytes| {
+                row::decode(Table::Bans, key, bytes).map(Some)
+            })
         })
     }
 
     fn invite<'a>(&'a self, code: &'a str) -> Answer<'a, Option<InviteRow>> {
         Box::pin(async move {
+            let hidden = self.shared.doomed.hidden();
             let invite = self.read(|db| invites::get(db, code)).await?;
-            Ok(invite.filter(|invite| !self.shared.doomed.guild(invite.guild_id)))
+            Ok(invite.filter(|invite| !hidden.guild(invite.guild_id)))
         })
     }
 
@@ -221,7 +232,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
-        self.rows(usize::MAX, move |db| read_states::of(db, user_id))
+        self.rows(usize::MAX, move |db| {
+            db.page_of_prefix(Table::ReadStates, &read_states::prefix(user_id), None, usize::MAX, |key, bytes| {
+                row::decode(Table::ReadStates, key, bytes).map(Some)
+            })
+        })
     }
 
     fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>> {
@@ -229,21 +244,34 @@ impl Engine for EmbeddedEngine {
     }
 
     fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
-        self.of_channel(channel_id, move |db| messages::get(db, channel_id, id))
+        self.of_channel(channel_id, move |db| {
+            let hidden = self.shared.doomed.hidden();
+            let message = messages::get(db, channel_id, id)?;
+            Ok(message.filter(|message| !hidden.message_of(message.author_id, id)))
+        })
     }
 
     fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage> {
-        if limit <= PAGE_ROWS {
-            return self.of_channel(channel_id, move |db| messages_page(db, channel_id, range, limit));
+        // An erasure may have left long stretches of messages that nobody sees.
+        if limit <= PAGE_ROWS && !self.shared.doomed.any_user() {
+            return self
+                .of_channel(channel_id, move |db| messages_page(db, &self.shared.doomed, channel_id, range, limit));
         }
-        let page = self.scan(move |db| messages_page(db, channel_id, range, limit));
-        Box::pin(self.unless_removed(move |doomed| doomed.channel(channel_id), page))
+        let shared = self.shared.clone();
+        let page = self.scan(move |db| messages_page(db, &shared.doomed, channel_id, range, limit));
+        Box::pin(self.unless_removed(move |hidden| hidden.channel(channel_id), page))
     }
 
     fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
+        if self.shared.doomed.any_user() {
+            return Box::pin(async move {
+                let page = self.messages(channel_id, MessageRange::Latest, 1).await?;
+                Ok(page.first().map(|message| message.id))
+            });
+        }
         self.of_channel(channel_id, move |db| {
-            let rows = db.page_after(Table::Messages, &messages::prefix(channel_id), None, 1)?;
-            rows.first().map(|(key, _)| messages::ids(key).map(|(_, id)| id)).transpose()
+            let read = |key: &[u8], _: &[u8]| messages::ids(key).map(|(_, id)| Some(id));
+            Ok(db.page_of_prefix(Table::Messages, &messages::prefix(channel_id), None, 1, read)?.pop())
         })
     }
 
@@ -254,15 +282,17 @@ impl Engine for EmbeddedEngine {
         limit: usize,
     ) -> Answer<'_, Vec<(ChannelId, MessageId)>> {
         Box::pin(async move {
+            let hidden = self.shared.doomed.hidden();
             let mut found = self
                 .rows(limit, move |db| {
                     let after = messages_by_author::page_start(author_id, before);
                     let prefix = messages_by_author::prefix(author_id);
-                    let rows = db.page_after(Table::MessagesByAuthor, &prefix, after.as_ref(), limit)?;
-                    rows.iter().map(|(key, _)| messages_by_author::ids(key)).collect::<Result<Vec<_>, _>>()
+                    db.page_of_prefix(Table::MessagesByAuthor, &prefix, after.as_ref(), limit, |key, _| {
+                        messages_by_author::ids(key).map(Some)
+                    })
                 })
                 .await?;
-            found.retain(|(channel_id, _)| !self.shared.doomed.channel(*channel_id));
+            found.retain(|(channel_id, id)| !hidden.channel(*channel_id) && !hidden.message_of(author_id, *id));
             Ok(found)
         })
     }
@@ -295,36 +325,67 @@ impl Engine for EmbeddedEngine {
         self.of_channel(channel_id, move |db| {
             let Ok(prefix) = reactions::emoji_prefix(channel_id, message_id, emoji) else { return Ok(Vec::new()) };
             let after = reactions::page_start(&prefix, after);
-            let rows = db.page_after(Table::Reactions, &prefix, after.as_ref(), limit)?;
-            rows.iter().map(|(key, _)| reactions::user(key, &prefix)).collect()
+            db.page_of_prefix(Table::Reactions, &prefix, after.as_ref(), limit, |key, _| {
+                reactions::user(key, &prefix).map(Some)
+            })
         })
     }
 
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
         self.of_channel(channel_id, move |db| pins::of(db, channel_id))
     }
+
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
+        self.few(move |db| retentions::get(db, guild_id))
+    }
+
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
+        self.few(imports::get)
+    }
+
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
+        let shared = self.shared.clone();
+        Box::pin(
+            self.scan(move |db| super::dump::page(db, &shared.doomed.hidden(), section, after.as_ref(), limit.max(1))),
+        )
+    }
+
+    fn dump_estimate(&self) -> Answer<'_, u64> {
+        // Rows written more than once count more than once until they are merged.
+        let trees = [Table::Messages, Table::Accounts];
+        self.few(move |db| Ok(trees.iter().map(|table| db.tree(*table).approximate_len() as u64).sum()))
+    }
 }
 
 /// A page of a channel, newest first.
-fn messages_page(db: &Db, channel_id: ChannelId, range: MessageRange, limit: usize) -> Result<MessagePage, StoreError> {
+fn messages_page(
+    db: &Db,
+    doomed: &Doomed,
+    channel_id: ChannelId,
+    range: MessageRange,
+    limit: usize,
+) -> Result<MessagePage, StoreError> {
+    let hidden = doomed.hidden();
     let prefix = messages::prefix(channel_id);
-    let rows = match range {
-        MessageRange::Latest => db.page_after(Table::Messages, &prefix, None, limit)?,
+    let read = |key: &[u8], bytes: &[u8]| {
+        let message = messages::decode(key, bytes)?;
+        Ok((!hidden.message_of(message.author_id, message.id)).then_some(message))
+    };
+    let page = match range {
+        MessageRange::Latest => db.page_of_prefix(Table::Messages, &prefix, None, limit, read)?,
         MessageRange::Before(id) => {
-            db.page_after(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit)?
+            db.page_of_prefix(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit, read)?
         }
         MessageRange::After(id) => {
             // Newer messages stand before: backwards from the id they come oldest first.
             let to = messages::key(channel_id, id);
-            let from = Bound::Included(prefix.as_bytes());
-            let to = Bound::Excluded(to.as_bytes());
-            let mut rows = db.page(Table::Messages, from, to, Direction::Backward, limit)?;
-            rows.reverse();
-            rows
+            let range = (Bound::Included(prefix.as_bytes()), Bound::Excluded(to.as_bytes()));
+            let mut page = db.page_of(Table::Messages, range, Direction::Backward, limit, read)?;
+            page.reverse();
+            page
         }
     };
-    let rows = rows.iter().map(|(key, bytes)| messages::decode(key, bytes)).collect::<Result<Vec<_>, _>>();
-    rows.map(MessagePage::from)
+    Ok(page.into())
 }
 
 #[cfg(test)]
@@ -338,13 +399,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = EmbeddedEngine::open(EmbeddedConfig::new(folder.path())).unwrap();
         let id = ChannelId::new(5);
-        let mark = |begun| engine.shared.doomed.apply([(Purge::Channel(id), begun)].into_iter());
+        let mark = |begun: bool| {
+            let through = begun.then_some(MessageId::new(u64::MAX));
+            engine.shared.doomed.apply([(Purge::Channel(id), through)].into_iter());
+        };
         let read = async |during: &[bool]| {
             let rows = async {
                 during.iter().for_each(|begun| mark(*begun));
                 Ok(vec![1])
             };
-            engine.unless_removed(|doomed| doomed.channel(id), rows).await
+            engine.unless_removed(|hidden| hidden.channel(id), rows).await
         };
         assert_eq!(read(&[]).await, Ok(vec![1]));
         assert_eq!(read(&[true]).await, Ok(vec![]));

@@ -1,14 +1,12 @@
 //! What readers, writers and the committer share.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use rookery_model::{ChannelId, GuildId};
 use tokio::sync::watch;
 
 use super::db::Db;
-use crate::tables::purges::Purge;
+use crate::doomed::{Doomed, Pending};
 use crate::{StoreError, StoreHealth, StoreStats};
 
 /// Whether the database can be read.
@@ -29,17 +27,20 @@ pub struct Shared {
     pub phase: watch::Sender<Phase>,
     pub health: RwLock<StoreHealth>,
     pub doomed: Doomed,
+    /// How often background work took messages away that readers saw until then.
+    pub removals: AtomicU64,
     pub counters: Counters,
 }
 
 impl Shared {
     /// A store around an open database.
-    pub fn new(db: Db, pending: BTreeSet<Purge>) -> Self {
+    pub fn new(db: Db, pending: Pending) -> Self {
         Self {
             db: RwLock::new(Some(db)),
             phase: watch::Sender::new(Phase::Open),
             health: RwLock::new(StoreHealth::writable()),
             doomed: Doomed::new(pending),
+            removals: AtomicU64::new(0),
             counters: Counters::default(),
         }
     }
@@ -69,47 +70,6 @@ impl Shared {
                 return Err(StoreError::Closed);
             }
         }
-    }
-}
-
-/// Channels and guilds that were deleted and whose contents are still being removed: nobody sees those any more.
-pub struct Doomed {
-    any: AtomicBool,
-    pending: RwLock<BTreeSet<Purge>>,
-}
-
-impl Doomed {
-    fn new(pending: BTreeSet<Purge>) -> Self {
-        Self { any: AtomicBool::new(!pending.is_empty()), pending: RwLock::new(pending) }
-    }
-    /// Begins or ends purges.
-    pub fn apply(&self, purges: impl Iterator<Item = (Purge, bool)>) {
-        let mut pending = self.pending.write();
-        for (purge, begun) in purges {
-            if begun {
-                pending.insert(purge)
-            } else {
-                pending.remove(&purge)
-            };
-        }
-        self.any.store(!pending.is_empty(), Ordering::Release);
-    }
-    /// Whether there is anything to remove.
-    pub fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
-    }
-    /// What is to be removed.
-    pub fn pending(&self) -> BTreeSet<Purge> {
-        self.pending.read().clone()
-    }
-    fn holds(&self, purge: Purge) -> bool {
-        self.any() && self.pending.read().contains(&purge)
-    }
-    pub fn channel(&self, id: ChannelId) -> bool {
-        self.holds(Purge::Channel(id))
-    }
-    pub fn guild(&self, id: GuildId) -> bool {
-        self.holds(Purge::Guild(id))
     }
 }
 

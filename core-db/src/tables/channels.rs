@@ -48,7 +48,7 @@ pub fn get(view: &impl View, id: ChannelId) -> Result<Option<Channel>, StoreErro
 /// The model's own serialisation is the API's: it leaves out fields that a kind does not show. What is stored must not
 /// depend on that, or a change of kind would lose a topic.
 #[derive(Serialize)]
-pub(super) struct Stored<'a> {
+pub(crate) struct Stored<'a> {
     id: ChannelId,
     #[serde(rename = "type")]
     kind: ChannelType,

@@ -10,10 +10,18 @@ use super::{Sink, Table, View};
 use crate::key::Key;
 use crate::{StoreError, row};
 
+/// All fields of a DM as stored.
 #[derive(Serialize)]
-struct StoredDm<'a> {
+pub(crate) struct StoredDm<'a> {
     channel: Stored<'a>,
     user_ids: &'a [UserId],
+}
+
+impl<'a> From<&'a DmRow> for StoredDm<'a> {
+    fn from(dm: &'a DmRow) -> Self {
+        let DmRow { channel, user_ids } = dm;
+        Self { channel: channel.into(), user_ids }
+    }
 }
 
 fn key(id: ChannelId) -> Key {
@@ -22,9 +30,8 @@ fn key(id: ChannelId) -> Key {
 
 /// Puts a DM, and the way to it.
 pub fn put(sink: &mut impl Sink, dm: &DmRow) -> Result<(), StoreError> {
-    let DmRow { channel, user_ids } = dm;
-    sink.put(Table::Dms, key(channel.id), row::encode(&StoredDm { channel: channel.into(), user_ids })?);
-    channels::put_place(sink, channel.id, None)
+    sink.put(Table::Dms, key(dm.channel.id), row::encode(&StoredDm::from(dm))?);
+    channels::put_place(sink, dm.channel.id, None)
 }
 
 pub fn delete(sink: &mut impl Sink, id: ChannelId) {

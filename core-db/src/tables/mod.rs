@@ -13,6 +13,7 @@ pub(crate) mod dms;
 pub(crate) mod dms_by_user;
 pub(crate) mod guilds;
 pub(crate) mod guilds_by_user;
+pub(crate) mod imports;
 pub(crate) mod invites;
 pub(crate) mod invites_by_guild;
 pub(crate) mod leases;
@@ -26,6 +27,7 @@ pub(crate) mod purges;
 pub(crate) mod reaction_counts;
 pub(crate) mod reactions;
 pub(crate) mod read_states;
+pub(crate) mod retentions;
 pub(crate) mod roles;
 pub(crate) mod unique_keys;
 
@@ -62,6 +64,9 @@ pub(crate) enum Table {
     ReadStates,
     Operations,
     Purges,
+    MessagesToPurge,
+    Retentions,
+    Imports,
 }
 
 /// Which tree of the embedded engine holds a table.
@@ -135,6 +140,9 @@ tables! {
     ReadStates = 23 "read_states",
     Operations = 24 "operations",
     Purges = 25 "purges",
+    MessagesToPurge = 26 "messages_to_purge",
+    Retentions = 27 "retentions",
+    Imports = 28 "imports",
 }
 
 impl Table {
@@ -163,8 +171,19 @@ pub(crate) type Pair = (Slice, Slice);
 pub(crate) trait View {
     /// One row.
     fn get(&self, table: Table, key: &Key) -> Result<Option<Slice>, StoreError>;
+    /// Rows whose keys begin with a prefix and come after a key, in order, at most `limit`.
+    fn scan_after(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError>;
+
     /// Rows whose keys begin with a prefix, in order, at most `limit`.
-    fn scan(&self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError>;
+    fn scan(&self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        self.scan_after(table, prefix, None, limit)
+    }
 }
 
 /// One change of one row, as a write is lowered to.

@@ -27,17 +27,20 @@ pub fn delete(sink: &mut impl Sink, channel_id: ChannelId, message_id: MessageId
 
 /// The pins of a channel, newest pin first.
 pub fn of(view: &impl View, channel_id: ChannelId) -> Result<Vec<PinRow>, StoreError> {
-    let prefix = prefix(channel_id);
-    let mut pins = Vec::new();
-    for (key, bytes) in view.scan(Table::Pins, &prefix, usize::MAX)? {
-        let message_id = Parts::after(&key, &prefix).and_then(|mut parts| parts.newest_first());
-        let pinned_at = <[u8; 8]>::try_from(&*bytes).ok();
-        let (Some(message_id), Some(pinned_at)) = (message_id, pinned_at) else {
-            return Err(row::corrupt(Table::Pins, &key, "not a message and a time"));
-        };
-        let pinned_at = Timestamp(i64::from_be_bytes(pinned_at));
-        pins.push(PinRow { message_id: MessageId::new(message_id), pinned_at });
-    }
+    let rows = view.scan(Table::Pins, &prefix(channel_id), usize::MAX)?;
+    let pins: Result<Vec<PinRow>, _> = rows.iter().map(|(key, bytes)| decode(channel_id, key, bytes)).collect();
+    let mut pins = pins?;
     pins.sort_by_key(|pin| std::cmp::Reverse((pin.pinned_at, pin.message_id)));
     Ok(pins)
+}
+
+/// A pin of a channel out of its key and row.
+pub fn decode(channel_id: ChannelId, key: &[u8], bytes: &[u8]) -> Result<PinRow, StoreError> {
+    let message_id = Parts::after(key, &prefix(channel_id)).and_then(|mut parts| parts.newest_first());
+    let pinned_at = <[u8; 8]>::try_from(bytes).ok();
+    let (Some(message_id), Some(pinned_at)) = (message_id, pinned_at) else {
+        return Err(row::corrupt(Table::Pins, key, "not a message and a time"));
+    };
+    let pinned_at = Timestamp(i64::from_be_bytes(pinned_at));
+    Ok(PinRow { message_id: MessageId::new(message_id), pinned_at })
 }

@@ -7,7 +7,8 @@ use super::{Sink, Table, View};
 use crate::key::Key;
 use crate::{StoreError, row};
 
-fn prefix(user_id: UserId) -> Key {
+/// All read states of a user.
+pub fn prefix(user_id: UserId) -> Key {
     Key::of(Table::ReadStates).id(user_id.get())
 }
 
@@ -20,10 +21,4 @@ pub fn get(view: &impl View, user_id: UserId, channel_id: ChannelId) -> Result<O
     let key = prefix(user_id).id(channel_id.get());
     let row = view.get(Table::ReadStates, &key)?;
     row.map(|bytes| row::decode(Table::ReadStates, key.as_bytes(), &bytes)).transpose()
-}
-
-/// All read states of a user, by channel.
-pub fn of(view: &impl View, user_id: UserId) -> Result<Vec<ReadState>, StoreError> {
-    let rows = view.scan(Table::ReadStates, &prefix(user_id), usize::MAX)?;
-    rows.iter().map(|(key, bytes)| row::decode(Table::ReadStates, key, bytes)).collect()
 }

@@ -1,10 +1,11 @@
 //! `unique_keys`: names that only one row may hold, claimed by compare-and-set.
 
 use fjall::Slice;
+use rookery_model::UserId;
 use rookery_model::store::UniqueKey;
 
 use super::{Sink, Table, View};
-use crate::key::{Key, check_text};
+use crate::key::{Key, Parts, check_text};
 use crate::{StoreError, row};
 
 /// The key of a claim; the kind comes first, so that an e-mail address never meets a username.
@@ -41,8 +42,28 @@ pub fn delete(sink: &mut impl Sink, unique: &UniqueKey) -> Result<(), StoreError
 
 /// Who holds a key.
 pub fn get(view: &impl View, key: &Key) -> Result<Option<u64>, StoreError> {
-    let Some(bytes) = view.get(Table::UniqueKeys, key)? else { return Ok(None) };
-    let owner = <[u8; 8]>::try_from(&*bytes);
-    let owner = owner.map_err(|_| row::corrupt(Table::UniqueKeys, key.as_bytes(), "not eight bytes"))?;
-    Ok(Some(u64::from_be_bytes(owner)))
+    let row = view.get(Table::UniqueKeys, key)?;
+    row.map(|bytes| owner(key.as_bytes(), &bytes)).transpose()
+}
+
+/// The holder that a row names.
+pub fn owner(key: &[u8], bytes: &[u8]) -> Result<u64, StoreError> {
+    let owner = <[u8; 8]>::try_from(bytes);
+    owner.map(u64::from_be_bytes).map_err(|_| row::corrupt(Table::UniqueKeys, key, "not eight bytes"))
+}
+
+/// The key that stored bytes mean.
+pub fn parse(stored: &[u8]) -> Option<UniqueKey> {
+    let mut parts = Parts::of(stored, Table::UniqueKeys)?;
+    let kind = parts.kind()?;
+    if kind == 4 {
+        return Some(UniqueKey::DmPair(UserId::new(parts.id()?), UserId::new(parts.id()?)));
+    }
+    let text = std::str::from_utf8(parts.tail()).ok()?.to_owned();
+    match kind {
+        1 => Some(UniqueKey::Email(text)),
+        2 => Some(UniqueKey::Username(text)),
+        3 => Some(UniqueKey::InviteCode(text)),
+        _ => None,
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rookery_core_db::dump::{DumpCursor, DumpPage, Section};
 use rookery_core_db::engine::Answer;
 use rookery_core_db::{
     Commit, Engine, MessagePage, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey,
@@ -15,7 +16,7 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState};
+use rookery_model::store::{DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow};
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::oneshot;
@@ -300,5 +301,9 @@ impl Engine for Fake {
             channel_id: ChannelId, message_id: MessageId, emoji: &'a ReactionEmoji, after: Option<UserId>, limit: usize
         ) -> Vec<UserId>;
         pins<'a>(channel_id: ChannelId) -> Vec<PinRow>;
+        retention<'a>(guild_id: GuildId) -> Option<RetentionRow>;
+        import_under_way<'a>() -> Option<ImportRow>;
+        dump<'a>(section: Section, after: Option<DumpCursor>, limit: usize) -> DumpPage;
+        dump_estimate<'a>() -> u64;
     }
 }

@@ -8,7 +8,7 @@ use crate::Factory;
 use crate::sample::account;
 
 pub async fn accounts_are_found_by_id_and_by_names(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let (ada, bob) = (account(1, "ada"), account(2, "bob"));
     for account in [&ada, &bob] {
         let email = account.email.clone().unwrap();
@@ -43,7 +43,7 @@ fn application(id: u64, owner: u64) -> Application {
 }
 
 pub async fn applications_follow_their_owner(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let applications = [application(10, 1), application(11, 2), application(12, 1)];
     store.write(applications.iter().cloned().map(Write::PutApplication).collect()).await.unwrap();
     assert_eq!(store.application(ApplicationId::new(11)).await, Ok(Some(applications[1].clone())));
@@ -62,7 +62,7 @@ pub async fn applications_follow_their_owner(factory: impl Factory) {
 }
 
 pub async fn read_states_are_kept_by_user(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let state = |user: u64, channel: u64, message: u64| ReadState {
         user_id: UserId::new(user),
         channel_id: ChannelId::new(channel),

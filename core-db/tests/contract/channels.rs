@@ -36,7 +36,7 @@ fn full(guild: u64, id: u64) -> Channel {
 }
 
 pub async fn channels_know_their_guild(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let (plain, full) = (text_channel(1, 10), full(1, 11));
     store.write(vec![Write::PutChannel(full.clone()), Write::PutChannel(plain.clone())]).await.unwrap();
     store.write(vec![Write::PutChannel(text_channel(2, 20))]).await.unwrap();
@@ -60,7 +60,7 @@ fn dm(id: u64, kind: ChannelType, users: &[u64]) -> DmRow {
 }
 
 pub async fn dms_are_found_by_channel_and_by_user(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let (pair, group) = (dm(10, ChannelType::Dm, &[1, 2]), dm(11, ChannelType::GroupDm, &[1, 2, 3]));
     let list = |user: u64, channel: u64| Write::PutDmListing {
         user_id: UserId::new(user),
@@ -80,7 +80,7 @@ pub async fn dms_are_found_by_channel_and_by_user(factory: impl Factory) {
 }
 
 pub async fn a_deleted_dm_is_gone_with_its_pair(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     // The order in which the two are named does not matter.
     let key = || UniqueKey::DmPair(UserId::new(2), UserId::new(1));
     assert_eq!(store.claim(key(), 10).await, Ok(Ok(())));

@@ -28,7 +28,7 @@ async fn write_until_certain(store: &Store, batch: Vec<Write>) {
 }
 
 pub async fn retries_after_unknown_outcomes_converge(factory: impl Factory) {
-    let inner = factory.open();
+    let inner = factory.open().await;
     for seed in 0..SEEDS {
         let plan = FaultPlan { seed, applied_unknown: 250, lost_unknown: 250, busy: 100, ..FaultPlan::default() };
         let (store, engine) = with_faults(&inner, plan);
@@ -45,7 +45,7 @@ pub async fn retries_after_unknown_outcomes_converge(factory: impl Factory) {
 }
 
 pub async fn claims_stay_unique_with_unknown_outcomes(factory: impl Factory) {
-    let inner = factory.open();
+    let inner = factory.open().await;
     for seed in 0..SEEDS {
         let plan = FaultPlan { seed, applied_unknown: 400, lost_unknown: 200, ..FaultPlan::default() };
         let (store, _) = with_faults(&inner, plan);
@@ -72,8 +72,8 @@ pub async fn claims_stay_unique_with_unknown_outcomes(factory: impl Factory) {
 }
 
 pub async fn stale_reads_become_current(factory: impl Factory) {
-    let (inner, replica_factory) = (factory.open(), crate::Embedded::empty());
-    let replica = replica_factory.open();
+    let (inner, replica_factory) = (factory.open().await, crate::Embedded::empty().await);
+    let replica = replica_factory.open().await;
     let plan = FaultPlan { seed: 3, stale: 500, lag: 3, ..FaultPlan::default() };
     let engine = Arc::new(FaultEngine::with_replica(inner.engine(), replica.engine(), plan));
     let store = Store::new(engine.clone() as Arc<dyn Engine>);

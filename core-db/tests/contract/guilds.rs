@@ -54,7 +54,7 @@ async fn put_invite(store: &Store, invite: InviteRow) {
 }
 
 pub async fn a_guild_is_read_part_by_part(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let id = GuildId::new(1);
     let put_role = |role: Role| Write::PutRole { guild_id: id, role };
     store
@@ -70,7 +70,7 @@ pub async fn a_guild_is_read_part_by_part(factory: impl Factory) {
 }
 
 pub async fn members_and_bans_come_in_pages(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let id = GuildId::new(1);
     let users = 1..=250_u64;
     store.write(users.clone().map(|user| Write::PutMember(member(1, user))).collect()).await.unwrap();
@@ -101,7 +101,7 @@ pub async fn members_and_bans_come_in_pages(factory: impl Factory) {
 }
 
 pub async fn invites_are_found_by_code_and_by_guild(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     for (channel, code) in [(10, "b"), (11, "a"), (10, "c")] {
         put_invite(&store, invite(1, channel, code)).await;
     }
@@ -126,7 +126,7 @@ pub async fn invites_are_found_by_code_and_by_guild(factory: impl Factory) {
 }
 
 pub async fn a_deleted_guild_is_gone_with_everything(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     for id in [1, 2] {
         let role = Write::PutRole { guild_id: GuildId::new(id), role: role(id, 0) };
         let sent = Write::PutMessage(message(id * 10, id_at(0, 1), "hello"));
@@ -163,7 +163,7 @@ pub async fn a_deleted_guild_is_gone_with_everything(factory: impl Factory) {
     drop(store);
 
     // Also when the removal was interrupted, and in the end the codes are free.
-    let store = factory.open();
+    let store = factory.open().await;
     check(&store).await;
     while store.unique(&UniqueKey::InviteCode("code1".into())).await.unwrap().is_some() {
         tokio::task::yield_now().await;

@@ -14,11 +14,11 @@ const CHANNEL: ChannelId = ChannelId::new(5);
 async fn restart(factory: &impl Factory, store: Store) -> Store {
     store.close().await.unwrap();
     drop(store);
-    factory.open()
+    factory.open().await
 }
 
 pub async fn what_was_acknowledged_is_there_after_a_restart(factory: impl Factory) {
-    let mut store = factory.open();
+    let mut store = factory.open().await;
     for round in 0..4 {
         for number in 0..50 {
             let id = id_at(round * 1_000 + number, 0);
@@ -31,7 +31,7 @@ pub async fn what_was_acknowledged_is_there_after_a_restart(factory: impl Factor
 }
 
 pub async fn the_last_of_many_writes_wins(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     // One account, written by calls that do not wait for each other: the order of calls is the order of application.
     let mut commits = Vec::new();
     for epoch in 0..500 {
@@ -56,7 +56,7 @@ pub async fn the_last_of_many_writes_wins(factory: impl Factory) {
 }
 
 pub async fn writes_submitted_before_closing_are_kept(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let commits: Vec<_> = (0..200)
         .map(|number| store.submit(vec![Write::PutMessage(message(5, id_at(number, 0), "text"))]).unwrap())
         .collect();
@@ -70,13 +70,13 @@ pub async fn writes_submitted_before_closing_are_kept(factory: impl Factory) {
     assert!(!store.health().writable);
     store.close().await.unwrap();
     drop(store);
-    let store = factory.open();
+    let store = factory.open().await;
     let page = store.messages(CHANNEL, rookery_core_db::MessageRange::Latest, 1_000).await.unwrap();
     assert_eq!(page.len(), 200);
 }
 
 pub async fn the_id_ceiling_only_rises(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     assert_eq!(store.id_ceiling().await, Ok(0));
     store.raise_id_ceiling(1_000).await.unwrap();
     store.raise_id_ceiling(500).await.unwrap();
@@ -86,7 +86,7 @@ pub async fn the_id_ceiling_only_rises(factory: impl Factory) {
 }
 
 pub async fn operations_are_found_and_old_ones_purged(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let operation = |age_ms: u64, number: u16| {
         let mut id = (now_ms - age_ms).to_be_bytes()[2..].to_vec();
@@ -112,7 +112,7 @@ pub async fn operations_are_found_and_old_ones_purged(factory: impl Factory) {
 }
 
 pub async fn what_cannot_be_stored_is_refused_alone(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let bad = ReactionEmoji::unicode("a\0b");
     let good = Write::PutMessage(message(5, id_at(1, 0), "text"));
     let batch = vec![good.clone(), Write::PutReaction(reaction(5, id_at(1, 0), &bad, 1))];
@@ -126,7 +126,7 @@ pub async fn what_cannot_be_stored_is_refused_alone(factory: impl Factory) {
 }
 
 pub async fn many_batches_share_an_fsync(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let before = store.stats();
     let messages = 8_192;
     let commits: Vec<_> = (0..messages)
@@ -143,7 +143,7 @@ pub async fn many_batches_share_an_fsync(factory: impl Factory) {
 }
 
 pub async fn a_full_queue_is_busy(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     // More than any queue holds, faster than any disk: some are refused, and those that are not are kept.
     let (mut commits, mut busy) = (Vec::new(), 0);
     for number in 0..200_000_u64 {

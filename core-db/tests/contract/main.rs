@@ -8,8 +8,11 @@
 
 mod accounts;
 mod channels;
+mod cluster;
+mod dump;
 mod faults;
 mod guilds;
+mod jobs;
 mod lifecycle;
 mod messages;
 mod sample;
@@ -18,34 +21,55 @@ mod unique;
 use rookery_core_db::{EmbeddedConfig, Store};
 
 /// Makes stores of one engine.
-trait Factory {
+trait Factory: Sized {
     /// A new, empty store.
-    fn empty() -> Self;
+    async fn empty() -> Self;
     /// The same store's data, opened again after everything before was closed.
-    fn open(&self) -> Store;
+    async fn open(&self) -> Store;
+    /// Another new, empty store beside this one.
+    async fn another(&self) -> Self {
+        Self::empty().await
+    }
 }
 
 /// The embedded engine in a folder of its own.
 struct Embedded(tempfile::TempDir);
 
 impl Factory for Embedded {
-    fn empty() -> Self {
+    async fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
-    fn open(&self) -> Store {
+    async fn open(&self) -> Store {
         Store::open_embedded(EmbeddedConfig::new(self.0.path())).unwrap()
     }
 }
 
-/// Runs a contract for every engine.
+/// Runs tests for the embedded engine.
+macro_rules! embedded {
+    ($($group:ident { $($test:ident),* $(,)? })*) => {
+        $(mod $group {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                use crate::Factory;
+                crate::$group::$test(crate::Embedded::empty().await).await;
+            })*
+        })*
+    };
+}
+
+/// Runs a contract for every engine; for CQL where there is a cluster.
 macro_rules! contract {
     ($($group:ident { $($test:ident),* $(,)? })*) => {
         mod embedded {
+            embedded! { $($group { $($test),* })* }
+        }
+        mod cql {
             $(mod $group {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    use crate::Factory;
-                    crate::$group::$test(crate::Embedded::empty()).await;
+                    if let Some(factory) = crate::cluster::Cql::if_given().await {
+                        crate::$group::$test(factory).await;
+                    }
                 })*
             })*
         }
@@ -69,6 +93,7 @@ contract! {
         reactions_are_counted_and_listed,
         pins_are_newest_pin_first,
         authors_are_indexed,
+        a_page_stays_full_across_deleted_messages,
         a_deleted_channel_is_gone_at_once_and_its_contents_soon,
     }
     unique {
@@ -83,12 +108,29 @@ contract! {
         the_id_ceiling_only_rises,
         operations_are_found_and_old_ones_purged,
         what_cannot_be_stored_is_refused_alone,
-        many_batches_share_an_fsync,
         a_full_queue_is_busy,
+    }
+    dump {
+        every_section_of_a_dump_has_its_rows_once,
+        a_dump_shows_what_was_written_and_not_what_was_deleted,
+        an_archive_makes_an_equal_store,
+        a_store_with_anything_in_it_takes_no_import,
+    }
+    jobs {
+        an_erased_user_is_gone_at_once_and_everywhere,
+        an_erasure_goes_on_after_a_restart,
+        a_late_edit_does_not_bring_an_erased_message_back,
+        old_messages_of_a_guild_go_and_pinned_ones_stay,
+        a_retention_goes_with_its_guild,
     }
     faults {
         retries_after_unknown_outcomes_converge,
         claims_stay_unique_with_unknown_outcomes,
         stale_reads_become_current,
     }
+}
+
+/// What only the embedded engine promises.
+mod embedded_only {
+    embedded! { lifecycle { many_batches_share_an_fsync } }
 }

@@ -19,7 +19,7 @@ async fn page(store: &Store, range: MessageRange, limit: usize) -> Vec<MessageId
 }
 
 pub async fn pages_are_newest_first_from_every_side(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let id = |number: u64| id_at(number * 1_000, 7);
     let all: Vec<_> = (1..=20).map(id).collect();
     store.write(all.iter().map(|id| Write::PutMessage(message(5, *id, "text"))).collect()).await.unwrap();
@@ -45,7 +45,7 @@ pub async fn pages_are_newest_first_from_every_side(factory: impl Factory) {
 }
 
 pub async fn pages_cross_buckets(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     // Sparse: the buckets between are empty.
     let all: Vec<_> = [0, 1, 2, 50, 51, 300].iter().map(|bucket| id_at(bucket * BUCKET_MS + 5, 1)).collect();
     for id in &all {
@@ -59,7 +59,7 @@ pub async fn pages_cross_buckets(factory: impl Factory) {
 }
 
 pub async fn channels_do_not_see_each_other(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let channels = [4, 5, 6, u64::MAX >> 1];
     let batch = channels.iter().flat_map(|channel| {
         (1..=3).map(move |number| Write::PutMessage(message(*channel, id_at(number, 0), &format!("in {channel}"))))
@@ -76,7 +76,7 @@ pub async fn channels_do_not_see_each_other(factory: impl Factory) {
 }
 
 pub async fn an_edit_replaces_and_a_delete_removes(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let id = id_at(1, 1);
     let emoji = ReactionEmoji::unicode("🦀");
     let mut edited = message(5, id, "before");
@@ -113,7 +113,7 @@ pub async fn an_edit_replaces_and_a_delete_removes(factory: impl Factory) {
 }
 
 pub async fn reactions_are_counted_and_listed(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let (one, two) = (id_at(1, 0), id_at(2, 0));
     let crab = ReactionEmoji::unicode("🦀");
     let custom = ReactionEmoji { id: Some(EmojiId::new(9)), name: Some("party".into()), animated: true };
@@ -162,7 +162,7 @@ pub async fn reactions_are_counted_and_listed(factory: impl Factory) {
 }
 
 pub async fn pins_are_newest_pin_first(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let pin = |number: u64, at: i64| Write::PutPin {
         channel_id: CHANNEL,
         message_id: id_at(number, 0),
@@ -178,7 +178,7 @@ pub async fn pins_are_newest_pin_first(factory: impl Factory) {
 }
 
 pub async fn authors_are_indexed(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let mut batch: Vec<_> = (1..=5).map(|n| Write::PutMessage(message(5 + n % 2, id_at(n, 0), "mine"))).collect();
     let mut other = message(5, id_at(9, 0), "other");
     other.author_id = UserId::new(78);
@@ -190,8 +190,31 @@ pub async fn authors_are_indexed(factory: impl Factory) {
     assert_eq!(store.messages_of_author(author, Some(id_at(3, 0)), 9).await, Ok(vec![at(2), at(1)]));
 }
 
+pub async fn a_page_stays_full_across_deleted_messages(factory: impl Factory) {
+    let store = factory.open().await;
+    // Over the border of a bucket, so that both are read on.
+    let id = |number: u64| id_at(BUCKET_MS - 150 + number, 0);
+    store.write((0..300).map(|number| Write::PutMessage(message(5, id(number), "text"))).collect()).await.unwrap();
+    let delete = |number: u64| Write::DeleteMessage { channel_id: CHANNEL, message_id: id(number) };
+    store.write((75..275).map(delete).collect()).await.unwrap();
+
+    let newest = |newer: std::ops::Range<u64>, older: std::ops::Range<u64>| {
+        newer.rev().chain(older.rev()).map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(&store, Latest, 50).await, newest(275..300, 50..75));
+    assert_eq!(page(&store, Before(id(275)), 50).await, newest(50..75, 25..50));
+    assert_eq!(page(&store, After(id(60)), 20).await, newest(275..281, 61..75));
+    assert_eq!(page(&store, After(id(74)), 10).await, newest(280..285, 275..280));
+    assert_eq!(store.message(CHANNEL, id(100)).await, Ok(None));
+
+    // The newest of all goes as well.
+    store.write((275..300).map(delete).collect()).await.unwrap();
+    assert_eq!(store.last_message_id(CHANNEL).await, Ok(Some(id(74))));
+    assert_eq!(store.messages_of_author(UserId::new(77), None, 1_000).await.unwrap().len(), 75);
+}
+
 pub async fn a_deleted_channel_is_gone_at_once_and_its_contents_soon(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     let emoji = ReactionEmoji::unicode("🦀");
     store.write(vec![Write::PutChannel(text_channel(1, 5)), Write::PutChannel(text_channel(1, 6))]).await.unwrap();
     for channel in [5, 6] {
@@ -221,7 +244,7 @@ pub async fn a_deleted_channel_is_gone_at_once_and_its_contents_soon(factory: im
     // The removal goes on over a restart, and ends.
     store.close().await.unwrap();
     drop(store);
-    let store = factory.open();
+    let store = factory.open().await;
     empty(&store).await;
     while store.messages_of_author(UserId::new(77), None, 10_000).await.unwrap().len() < 2_500 {
         tokio::task::yield_now().await;

@@ -9,7 +9,7 @@ fn name(text: &str) -> UniqueKey {
 }
 
 pub async fn only_one_of_many_claims_wins(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     for round in 0..5 {
         let claims: Vec<_> = (1..=50)
             .map(|owner| {
@@ -32,7 +32,7 @@ pub async fn only_one_of_many_claims_wins(factory: impl Factory) {
 }
 
 pub async fn a_claim_can_be_repeated_and_released(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     assert_eq!(store.unique(&name("ada")).await, Ok(None));
     assert_eq!(store.claim(name("ada"), 1).await, Ok(Ok(())));
     assert_eq!(store.claim(name("ada"), 1).await, Ok(Ok(())));
@@ -44,12 +44,12 @@ pub async fn a_claim_can_be_repeated_and_released(factory: impl Factory) {
     assert_eq!(store.claim(name("ada"), 2).await, Ok(Ok(())));
     store.close().await.unwrap();
     drop(store);
-    let store = factory.open();
+    let store = factory.open().await;
     assert_eq!(store.claim(name("ada"), 1).await, Ok(Err(2)));
 }
 
 pub async fn claims_see_what_was_submitted_before(factory: impl Factory) {
-    let store = factory.open();
+    let store = factory.open().await;
     assert_eq!(store.claim(name("ada"), 1).await, Ok(Ok(())));
     for owner in 2..30 {
         // Not waited for: the claim comes after it all the same.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what tests share fails and prints like a test")]
 
+mod archive;
 mod common;
 mod full_disk;
 mod kill;

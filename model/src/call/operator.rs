@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApplicationId, ChannelId, GuildId, UserId};
+use crate::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,15 @@ pub enum OperatorCall {
     },
     /// Asks live sessions to reconnect and stops taking new ones.
     Drain,
+    /// Removes all that a user wrote so far, everywhere.
+    EraseUser {
+        user_id: UserId,
+    },
+    /// How many days a guild keeps messages; none is for ever.
+    SetRetention {
+        guild_id: GuildId,
+        max_age_days: Option<u32>,
+    },
 }
 
 /// What an operator is answered.
@@ -31,8 +40,26 @@ pub enum OperatorReply {
     Seed(Box<SeedReply>),
     Status(StatusReply),
     User(Box<crate::user::CurrentUser>),
-    Guild { guild: Box<crate::guild::Guild>, member_count: u32, channel_count: u32 },
-    Draining { sessions: u32 },
+    Guild {
+        guild: Box<crate::guild::Guild>,
+        member_count: u32,
+        channel_count: u32,
+        /// How many days the guild keeps messages; none is for ever.
+        #[serde(default)]
+        retention_days: Option<u32>,
+    },
+    Draining {
+        sessions: u32,
+    },
+    /// The user's messages are hidden from everybody and being removed: all up to this id.
+    Erasing {
+        user_id: UserId,
+        through: MessageId,
+    },
+    Retention {
+        guild_id: GuildId,
+        max_age_days: Option<u32>,
+    },
 }
 
 /// What `seed` made.
@@ -70,4 +97,13 @@ pub struct StatusReply {
     pub users_loaded: u32,
     pub store_writable: bool,
     pub draining: bool,
+    /// Deleted channels and guilds and erased users whose contents are still being removed.
+    #[serde(default)]
+    pub purges_pending: u64,
+    /// Rows removed in the background since the store was opened.
+    #[serde(default)]
+    pub purged_rows: u64,
+    /// Damaged rows met since the store was opened; the log names them.
+    #[serde(default)]
+    pub corrupt_rows: u64,
 }

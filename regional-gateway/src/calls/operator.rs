@@ -1,7 +1,8 @@
 //! What the deployment's operator asks.
 
 use rookery_model::call::{OperatorCall, OperatorReply, Reply, StatusReply};
-use rookery_model::{ApiError, ErrorCode, UserId};
+use rookery_model::store::{RetentionRow, Write};
+use rookery_model::{ApiError, ErrorCode, GuildId, MessageId, UserId};
 
 use super::{Context, seed};
 use crate::errors::from_store;
@@ -24,18 +25,51 @@ pub async fn run(cx: &Context<'_>, call: OperatorCall) -> Result<Reply, ApiError
                 owner.query(|core| (core.guild_view(), core.member_count(), core.channel_ids().len())).await?;
             let guild = Box::new(guild.ok_or(ErrorCode::UnknownGuild)?);
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            OperatorReply::Guild { guild, member_count: count(members), channel_count: count(channels) }
+            let retention = cx.region.store.retention(guild_id).await.map_err(from_store)?;
+            OperatorReply::Guild {
+                guild,
+                member_count: count(members),
+                channel_count: count(channels),
+                retention_days: retention.map(|retention| retention.max_age_days),
+            }
         }
         OperatorCall::Drain => {
             tracing::info!("operator: drain");
             OperatorReply::Draining { sessions: cx.region.start_drain() }
         }
+        OperatorCall::EraseUser { user_id } => erase_user(cx, user_id).await?,
+        OperatorCall::SetRetention { guild_id, max_age_days } => set_retention(cx, guild_id, max_age_days).await?,
     };
     Ok(Reply::Operator(reply))
 }
 
+/// Hides all that a user wrote until now, and lets the store remove it; the account stays.
+async fn erase_user(cx: &Context<'_>, user_id: UserId) -> Result<OperatorReply, ApiError> {
+    cx.region.store.account(user_id).await.map_err(from_store)?.ok_or(ErrorCode::UnknownUser)?;
+    let through = MessageId(cx.next_id()?);
+    tracing::info!(%user_id, %through, "operator: erase a user's messages");
+    cx.region.store.write(vec![Write::EraseUser { user_id, through }]).await.map_err(from_store)?;
+    Ok(OperatorReply::Erasing { user_id, through })
+}
+
+async fn set_retention(
+    cx: &Context<'_>,
+    guild_id: GuildId,
+    max_age_days: Option<u32>,
+) -> Result<OperatorReply, ApiError> {
+    cx.region.store.guild(guild_id).await.map_err(from_store)?.ok_or(ErrorCode::UnknownGuild)?;
+    tracing::info!(%guild_id, ?max_age_days, "operator: retention of a guild");
+    let write = match max_age_days {
+        Some(max_age_days) => Write::PutRetention(RetentionRow { guild_id, max_age_days }),
+        None => Write::DeleteRetention(guild_id),
+    };
+    cx.region.store.write(vec![write]).await.map_err(from_store)?;
+    Ok(OperatorReply::Retention { guild_id, max_age_days })
+}
+
 fn status(cx: &Context<'_>) -> StatusReply {
     let figures = cx.region.figures();
+    let store = cx.region.store.stats();
     StatusReply {
         version: env!("CARGO_PKG_VERSION").into(),
         region: cx.region.name().into(),
@@ -44,6 +78,9 @@ fn status(cx: &Context<'_>) -> StatusReply {
         users_loaded: figures.users_loaded,
         store_writable: cx.region.store.health().writable,
         draining: figures.draining,
+        purges_pending: store.purges_pending,
+        purged_rows: store.purged_rows,
+        corrupt_rows: store.corrupt_rows,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rookery_core_db::dump::{DumpCursor, DumpPage, Section};
 use rookery_core_db::engine::Answer;
 use rookery_core_db::{
     Commit, Engine, MessagePage, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey,
@@ -14,7 +15,7 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState};
+use rookery_model::store::{DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow};
 use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::watch;
@@ -223,5 +224,17 @@ impl Engine for Gate {
     }
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
         self.inner.pins(channel_id)
+    }
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
+        self.inner.retention(guild_id)
+    }
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
+        self.inner.import_under_way()
+    }
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
+        self.inner.dump(section, after, limit)
+    }
+    fn dump_estimate(&self) -> Answer<'_, u64> {
+        self.inner.dump_estimate()
     }
 }

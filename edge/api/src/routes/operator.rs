@@ -11,12 +11,16 @@ pub const ROUTES: &[Route] = &[
     Route::get("/status", |_| Ok(Call::Operator(OperatorCall::Status))).access(Access::Operator),
     Route::get("/user", user).access(Access::Operator),
     Route::get("/guild/{guild_id}", guild).access(Access::Operator),
+    Route::post("/user/{user_id}/erase", erase_user).access(Access::Operator),
+    Route::put("/guild/{guild_id}/retention", retention).access(Access::Operator),
     Route::post("/drain", |_| Ok(Call::Operator(OperatorCall::Drain))).access(Access::Operator),
 ];
 
 /// Users with tokens of one seed: their tokens are one answer, which is a frame of the link.
 const SEED_USERS_MAX: i64 = 50_000;
 const QUERY_MAX_CHARS: usize = 254;
+/// A century.
+const RETENTION_DAYS_MAX: i64 = 36_500;
 
 /// `POST /operator/seed` `{users, members}`.
 fn seed(input: &Input<'_>) -> Result<Call, ApiError> {
@@ -35,4 +39,16 @@ fn user(input: &Input<'_>) -> Result<Call, ApiError> {
 
 fn guild(input: &Input<'_>) -> Result<Call, ApiError> {
     Ok(Call::Operator(OperatorCall::Guild { guild_id: input.id("guild_id") }))
+}
+
+/// `POST /operator/user/{user_id}/erase`: removes all that the user wrote until now.
+fn erase_user(input: &Input<'_>) -> Result<Call, ApiError> {
+    Ok(Call::Operator(OperatorCall::EraseUser { user_id: input.id("user_id") }))
+}
+
+/// `PUT /operator/guild/{guild_id}/retention` `{max_age_days}`: null keeps messages for ever.
+fn retention(input: &Input<'_>) -> Result<Call, ApiError> {
+    let body = input.body()?;
+    let max_age_days = body.field("max_age_days").optional(|days| days.integer(1..=RETENTION_DAYS_MAX));
+    Ok(Call::Operator(OperatorCall::SetRetention { guild_id: input.id("guild_id"), max_age_days }))
 }

@@ -77,9 +77,14 @@ fn operator_body(reply: &OperatorReply) -> Body {
         OperatorReply::Seed(seed) => json(seed),
         OperatorReply::Status(status) => json(status),
         OperatorReply::User(user) => json(user),
-        OperatorReply::Guild { guild, member_count, channel_count } => {
-            json(&json!({ "guild": guild, "member_count": member_count, "channel_count": channel_count }))
-        }
+        OperatorReply::Guild { guild, member_count, channel_count, retention_days } => json(&json!({
+            "guild": guild, "member_count": member_count, "channel_count": channel_count,
+            "retention_days": retention_days,
+        })),
         OperatorReply::Draining { sessions } => json(&json!({ "sessions": sessions })),
+        OperatorReply::Erasing { user_id, through } => json(&json!({ "user_id": user_id, "through": through })),
+        OperatorReply::Retention { guild_id, max_age_days } => {
+            json(&json!({ "guild_id": guild_id, "max_age_days": max_age_days }))
+        }
     }
 }

@@ -34,6 +34,8 @@ const ABSENT: [&str; 22] = [
     "GET /operator/status",
     "GET /operator/user",
     "GET /operator/guild/{guild_id}",
+    "POST /operator/user/{user_id}/erase",
+    "PUT /operator/guild/{guild_id}/retention",
     "POST /operator/drain",
 ];
 

@@ -1,7 +1,7 @@
 //! `/operator`.
 
 use rookery_model::call::{Call, OperatorCall, OperatorReply, Reply, SeedReply, SeededUser};
-use rookery_model::{ApplicationId, ChannelId, GuildId, UserId};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use serde_json::json;
 
 use crate::harness::{Case, Host, call_of, case, check, error, errors_of, json_of, ok, request, required};
@@ -17,6 +17,11 @@ pub fn cases() -> Vec<Case> {
             Call::Operator(OperatorCall::User { query: "ann@example.com".into() }) => 200 draining()),
         case!(GET "/operator/guild/{guild_id}", "/operator/guild/10", None =>
             Call::Operator(OperatorCall::Guild { guild_id: GuildId::new(10) }) => 200 draining()),
+        case!(POST "/operator/user/{user_id}/erase", "/operator/user/7/erase", None =>
+            Call::Operator(OperatorCall::EraseUser { user_id: UserId::new(7) }) => 200 draining()),
+        case!(PUT "/operator/guild/{guild_id}/retention", "/operator/guild/10/retention", Some(json!({"max_age_days": 30})) =>
+            Call::Operator(OperatorCall::SetRetention { guild_id: GuildId::new(10), max_age_days: Some(30) }) =>
+            200 draining()),
         case!(POST "/operator/drain", "/operator/drain", None => Call::Operator(OperatorCall::Drain) => 200 draining()),
     ]
 }
@@ -57,9 +62,19 @@ fn the_other_answers() {
     let answer =
         |reply| json_of(&Host::answering(&ok(Reply::Operator(reply))).send(request("GET", "/operator/status", None)));
     assert_eq!(answer(OperatorReply::Draining { sessions: 3 }), json!({"sessions": 3}));
-    let guild = OperatorReply::Guild { guild: Box::new(samples::guild_entity()), member_count: 2, channel_count: 1 };
+    let guild = OperatorReply::Guild {
+        guild: Box::new(samples::guild_entity()),
+        member_count: 2,
+        channel_count: 1,
+        retention_days: Some(30),
+    };
     let guild = answer(guild);
     assert_eq!((&guild["member_count"], &guild["guild"]["name"]), (&json!(2), &json!("Birds")));
+    assert_eq!(guild["retention_days"], json!(30));
+    let (user_id, through) = (UserId::new(7), MessageId::new(9));
+    assert_eq!(answer(OperatorReply::Erasing { user_id, through }), json!({"user_id": "7", "through": "9"}));
+    let retention = OperatorReply::Retention { guild_id: GuildId::new(10), max_age_days: None };
+    assert_eq!(answer(retention), json!({"guild_id": "10", "max_age_days": null}));
 }
 
 #[test]
@@ -76,4 +91,12 @@ fn numbers_and_queries_have_limits() {
         })
     );
     assert_eq!(errors_of("GET", "/operator/user", json!({})), json!({"query": required()}));
+    assert_eq!(
+        call_of("PUT", "/operator/guild/10/retention", json!({"max_age_days": null})),
+        Call::Operator(OperatorCall::SetRetention { guild_id: GuildId::new(10), max_age_days: None })
+    );
+    assert_eq!(
+        errors_of("PUT", "/operator/guild/10/retention", json!({"max_age_days": 0})),
+        json!({"max_age_days": error("NUMBER_TYPE_MIN", "int value should be greater than or equal to 1.")})
+    );
 }

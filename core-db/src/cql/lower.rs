@@ -1,0 +1,322 @@
+//! What each write of the model does to the tables.
+//!
+//! Lowering happens where a batch is submitted, on the caller's thread: it refuses what cannot be stored, and takes the
+//! timestamps, one a write, in the order of the batch.
+
+use rookery_model::store::{UniqueKey, Write};
+use rookery_model::{ChannelId, GuildId, MessageId, UserId};
+use smallvec::SmallVec;
+
+use super::cas::Release;
+use super::lanes::{Lane, Passes};
+use super::shared::Shared;
+use super::statement::Mutation;
+use super::tables::unique_keys::Key;
+use crate::StoreError;
+use crate::bucket::bucket_of;
+
+/// A batch, ready to be executed.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What to change is known.
+    pub mutations: Vec<Mutation>,
+    /// What to change depends on stored rows, with the timestamp of the change.
+    pub lookups: Vec<(Lookup, i64)>,
+    /// Keys to give free, by compare-and-set.
+    pub releases: SmallVec<[Release; 1]>,
+    /// Index rows of buckets that `mutations` put.
+    pub buckets: Vec<(ChannelId, u32)>,
+    /// Whether a guild keeps messages for another time than before.
+    pub retention_changed: bool,
+    /// Whose order matters.
+    pub passes: Passes,
+}
+
+/// A write that depends on stored rows: the deletion of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Guild(GuildId),
+    Channel { guild_id: GuildId, channel_id: ChannelId },
+    Dm(ChannelId),
+    EraseUser { user_id: UserId, through: MessageId },
+    Message { channel_id: ChannelId, message_id: MessageId },
+}
+
+impl Plan {
+    /// Whether the batch reads what earlier ones wrote.
+    pub fn waits(&self) -> bool {
+        !self.lookups.is_empty() || !self.releases.is_empty()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.mutations.is_empty() && !self.waits()
+    }
+
+    fn pass(&mut self, lane: Lane) {
+        // Batches mostly stay on one lane; the others are sorted out when it is entered.
+        if self.passes.last() != Some(&lane) {
+            self.passes.push(lane);
+        }
+    }
+
+    fn channel(&mut self, id: ChannelId) {
+        self.pass(Lane::Channel(id.get()));
+    }
+
+    fn guild(&mut self, id: GuildId) {
+        self.pass(Lane::Guild(id.get()));
+    }
+
+    fn push(&mut self, mutations: impl IntoIterator<Item = Mutation>) {
+        self.mutations.extend(mutations);
+    }
+}
+
+/// Lowers a batch.
+pub fn lower(shared: &Shared, batch: Vec<Write>) -> Result<Plan, StoreError> {
+    let mut plan = Plan { mutations: Vec::with_capacity(batch.len() * 2), ..Plan::default() };
+    let first = shared.clock.take(batch.len());
+    for (at, write) in (first..).zip(batch) {
+        lower_one(shared, write, at, &mut plan)?;
+    }
+    Ok(plan)
+}
+
+fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    match write {
+        Write::PutAccount(account) => plan.push([tables.accounts.put(&account, at)]),
+        Write::PutApplication(application) => plan.push([
+            tables.applications.put(&application, at),
+            tables.applications_by_owner.put(application.owner_id, application.id, at),
+        ]),
+        Write::DeleteApplication { application_id, owner_id } => plan.push([
+            tables.applications.delete(application_id, at),
+            tables.applications_by_owner.delete(owner_id, application_id, at),
+        ]),
+        Write::PutReadState(state) => plan.push([tables.read_states.put(&state, at)]),
+        Write::PutOperation(operation) => plan.push([tables.operations.put(&operation, at)?]),
+        Write::EraseUser { user_id, through } => {
+            plan.pass(Lane::User(user_id.get()));
+            plan.lookups.push((Lookup::EraseUser { user_id, through }, at));
+        }
+        Write::PutImport(import) => plan.push([tables.imports.put(&import, at)]),
+        Write::DeleteImport => plan.push([tables.imports.delete(at)]),
+        Write::DeleteUnique(key) => {
+            Key::of(&key)?;
+            plan.pass(Lane::Unique(key.clone()));
+            plan.releases.push(Release { key, owner: None });
+        }
+        // By name, so that a new write does not compile until it is lowered.
+        write @ (Write::PutGuild(_)
+        | Write::DeleteGuild(_)
+        | Write::PutRole { .. }
+        | Write::DeleteRole { .. }
+        | Write::PutMember(_)
+        | Write::DeleteMember { .. }
+        | Write::PutBan(_)
+        | Write::DeleteBan { .. }
+        | Write::PutInvite(_)
+        | Write::DeleteInvite { .. }
+        | Write::PutRetention(_)
+        | Write::DeleteRetention(_)) => of_guild(shared, write, at, plan)?,
+        write @ (Write::PutChannel(_)
+        | Write::DeleteChannel { .. }
+        | Write::PutDm(_)
+        | Write::PutDmListing { .. }
+        | Write::DeleteDmListing { .. }) => of_channel(shared, write, at, plan)?,
+        write @ (Write::PutMessage(_)
+        | Write::DeleteMessage { .. }
+        | Write::PutReaction(_)
+        | Write::DeleteReaction(_)
+        | Write::PutReactionCount(_)
+        | Write::DeleteReactionCount { .. }
+        | Write::ClearReactions { .. }
+        | Write::PutPin { .. }
+        | Write::DeletePin { .. }) => of_message(shared, write, at, plan)?,
+    }
+    Ok(())
+}
+
+/// Lowers writes about guilds.
+fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    match write {
+        Write::PutGuild(guild) => {
+            plan.guild(guild.id);
+            plan.push([tables.guilds.put(&guild, at)]);
+        }
+        Write::DeleteGuild(id) => {
+            plan.guild(id);
+            plan.pass(Lane::Released);
+            plan.lookups.push((Lookup::Guild(id), at));
+        }
+        Write::PutRole { guild_id, role } => {
+            plan.guild(guild_id);
+            plan.push([tables.roles.put(guild_id, &role, at)]);
+        }
+        Write::DeleteRole { guild_id, role_id } => {
+            plan.guild(guild_id);
+            plan.push([tables.roles.delete(guild_id, role_id, at)]);
+        }
+        Write::PutMember(member) => {
+            plan.guild(member.guild_id);
+            plan.push([
+                tables.members.put(&member, at),
+                tables.guilds_by_user.put(member.user_id, member.guild_id, at),
+            ]);
+        }
+        Write::DeleteMember { guild_id, user_id } => {
+            plan.guild(guild_id);
+            plan.push([
+                tables.members.delete(guild_id, user_id, at),
+                tables.guilds_by_user.delete(user_id, guild_id, at),
+            ]);
+        }
+        Write::PutBan(ban) => {
+            plan.guild(ban.guild_id);
+            plan.push([tables.bans.put(&ban, at)]);
+        }
+        Write::DeleteBan { guild_id, user_id } => {
+            plan.guild(guild_id);
+            plan.push([tables.bans.delete(guild_id, user_id, at)]);
+        }
+        Write::PutInvite(invite) => {
+            plan.guild(invite.guild_id);
+            plan.push([
+                tables.invites.put(&invite, at)?,
+                tables.invites_by_guild.put(invite.guild_id, &invite.code, at),
+            ]);
+        }
+        Write::DeleteInvite { guild_id, code } => {
+            plan.guild(guild_id);
+            plan.push([tables.invites.delete(&code, at)?, tables.invites_by_guild.delete(guild_id, &code, at)]);
+        }
+        Write::PutRetention(retention) => {
+            plan.guild(retention.guild_id);
+            plan.retention_changed = true;
+            plan.push([tables.retentions.put(retention, at)]);
+        }
+        Write::DeleteRetention(guild_id) => {
+            plan.guild(guild_id);
+            plan.retention_changed = true;
+            plan.push([tables.retentions.delete(guild_id, at)]);
+        }
+        other => return Err(misplaced(&other)),
+    }
+    Ok(())
+}
+
+/// Lowers writes about channels and what is in them.
+fn of_channel(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    match write {
+        Write::PutChannel(channel) => {
+            let Some(guild_id) = channel.guild_id else {
+                return Err(StoreError::Invalid(format!(
+                    "channel {} has no guild: DMs are written by PutDm",
+                    channel.id
+                )));
+            };
+            plan.guild(guild_id);
+            plan.channel(channel.id);
+            plan.push([
+                tables.channels_by_guild.put(guild_id, &channel, at),
+                tables.channels.put(channel.id, Some(guild_id), at),
+            ]);
+        }
+        Write::DeleteChannel { guild_id, channel_id } => {
+            plan.channel(channel_id);
+            plan.pass(Lane::Released);
+            let lookup = match guild_id {
+                Some(guild_id) => {
+                    plan.guild(guild_id);
+                    Lookup::Channel { guild_id, channel_id }
+                }
+                None => Lookup::Dm(channel_id),
+            };
+            plan.lookups.push((lookup, at));
+        }
+        Write::PutDm(dm) => {
+            plan.channel(dm.channel.id);
+            plan.push([tables.dms.put(&dm, at), tables.channels.put(dm.channel.id, None, at)]);
+        }
+        Write::PutDmListing { user_id, channel_id } => {
+            plan.push([tables.dms_by_user.put(user_id, channel_id, at)]);
+        }
+        Write::DeleteDmListing { user_id, channel_id } => {
+            plan.push([tables.dms_by_user.delete(user_id, channel_id, at)]);
+        }
+        other => return Err(misplaced(&other)),
+    }
+    Ok(())
+}
+
+/// Lowers writes about messages and what hangs on them.
+fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    match write {
+        Write::PutMessage(message) => {
+            let (channel_id, bucket) = (message.channel_id, bucket_of(message.id));
+            plan.channel(channel_id);
+            plan.push([
+                tables.messages.put(&message, at)?,
+                tables.messages_by_author.put(message.author_id, message.id, channel_id, at),
+            ]);
+            if !plan.buckets.contains(&(channel_id, bucket)) && !shared.buckets.is_stored(channel_id, bucket) {
+                plan.buckets.push((channel_id, bucket));
+                plan.push([tables.message_buckets.put(channel_id, bucket, at)]);
+            }
+        }
+        Write::DeleteMessage { channel_id, message_id } => {
+            plan.channel(channel_id);
+            plan.lookups.push((Lookup::Message { channel_id, message_id }, at));
+        }
+        Write::PutReaction(reaction) => {
+            plan.channel(reaction.channel_id);
+            plan.push([tables.reactions.put(&reaction, at)?]);
+        }
+        Write::DeleteReaction(reaction) => {
+            plan.channel(reaction.channel_id);
+            plan.push([tables.reactions.delete(&reaction, at)?]);
+        }
+        Write::PutReactionCount(count) => {
+            plan.channel(count.channel_id);
+            plan.push([tables.reaction_counts.put(&count, at)?]);
+        }
+        Write::DeleteReactionCount { channel_id, message_id, emoji } => {
+            plan.channel(channel_id);
+            plan.push([tables.reaction_counts.delete(channel_id, message_id, &emoji, at)?]);
+        }
+        // By range: what there is need not be known.
+        Write::ClearReactions { channel_id, message_id, emoji } => {
+            plan.channel(channel_id);
+            let counts = match &emoji {
+                Some(emoji) => tables.reaction_counts.delete(channel_id, message_id, emoji, at)?,
+                None => tables.reaction_counts.delete_of_message(channel_id, message_id, at),
+            };
+            plan.push([tables.reactions.clear(channel_id, message_id, emoji.as_ref(), at)?, counts]);
+        }
+        Write::PutPin { channel_id, message_id, pinned_at } => {
+            plan.channel(channel_id);
+            plan.push([tables.pins.put(channel_id, message_id, pinned_at, at)]);
+        }
+        Write::DeletePin { channel_id, message_id } => {
+            plan.channel(channel_id);
+            plan.push([tables.pins.delete(channel_id, message_id, at)]);
+        }
+        other => return Err(misplaced(&other)),
+    }
+    Ok(())
+}
+
+/// A write that `lower_one` gave to the wrong function; nothing of its content is told.
+fn misplaced(write: &Write) -> StoreError {
+    StoreError::Invalid(format!("a write was lowered as another kind: {:?}", std::mem::discriminant(write)))
+}
+
+/// The key of an invite's code, held by its guild.
+pub fn invite_release(guild_id: GuildId, code: String) -> Release {
+    Release { key: UniqueKey::InviteCode(code), owner: Some(guild_id.get()) }
+}

@@ -1,0 +1,213 @@
+//! The CQL engine: ScyllaDB or Cassandra, over one data centre or many.
+//!
+//! Writes are lowered to statements on the caller's thread, each with the timestamp of its place in the order of calls,
+//! and executed by a task a batch: batches do not wait for each other, for the highest timestamp wins whichever arrives
+//! last. Only what reads stored rows first (deletions of channels, claims) waits for those before it (`lanes`). A batch
+//! is acknowledged when every statement of it was, by as many replicas as the durability mode asks for.
+
+mod batches;
+mod breaker;
+mod buckets;
+mod calls;
+mod cas;
+mod clock;
+mod connect;
+mod counters;
+mod dump;
+mod failure;
+mod lanes;
+mod lookups;
+mod lower;
+mod pages;
+mod policies;
+mod purge;
+mod reads;
+mod schema;
+mod shared;
+mod statement;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rookery_model::store::Write;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use self::counters::Counters;
+use self::shared::Shared;
+use crate::config::CqlConfig;
+use crate::engine::Commit;
+use crate::{OpenError, StoreError};
+
+pub(crate) use self::connect::when_reachable;
+pub use self::schema::Migrated;
+pub(crate) use self::schema::migrate;
+
+/// How often the ceiling of write timestamps is looked after.
+const TIMESTAMP_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a cluster that did not answer is tried, so that health comes back without a caller.
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The CQL engine.
+pub(crate) struct CqlEngine {
+    shared: Arc<Shared>,
+    /// The tasks of batches and claims.
+    tasks: TaskTracker,
+    runtime: tokio::runtime::Handle,
+    stop: CancellationToken,
+    background: TaskTracker,
+}
+
+impl CqlEngine {
+    /// Opens a store whose schema is there already.
+    pub async fn open(config: CqlConfig) -> Result<Self, OpenError> {
+        let shared = Arc::new(connect::open(config).await?);
+        let engine = Self {
+            shared: shared.clone(),
+            tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+            stop: CancellationToken::new(),
+            background: TaskTracker::new(),
+        };
+        engine.background.spawn(purge::run(shared.clone(), engine.stop.clone()));
+        if engine.shared.config.message_retention {
+            engine.background.spawn(until(engine.stop.clone(), purge::retention::run(shared.clone())));
+        }
+        engine.background.spawn(until(engine.stop.clone(), look_after(shared)));
+        metrics::gauge!("rookery_store_writable").set(1.0);
+        metrics::gauge!("rookery_store_breaker_state").set(0.0);
+        info!(config = ?engine.shared.config, "opened the store");
+        Ok(engine)
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn submit_batch(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
+        self.shared.check_open()?;
+        if !self.shared.calls.is_closed() {
+            return Err(StoreError::Unwritable(self.shared.health().reason));
+        }
+        let place = Place::take(&self.shared)?;
+        let plan = lower::lower(&self.shared, batch)?;
+        let (ticket, before) = match plan.is_empty() {
+            // Nothing to write: it is through when everything before it is.
+            true => {
+                let before = self.shared.lanes.all();
+                (self.shared.lanes.enter(lanes::Passes::new()), before)
+            }
+            false if plan.waits() => self.shared.lanes.enter_behind(plan.passes.clone()),
+            false => (self.shared.lanes.enter(plan.passes.clone()), Vec::new()),
+        };
+        let (done, commit) = oneshot::channel();
+        let shared = self.shared.clone();
+        let task = async move {
+            let _place = place;
+            let outcome = batches::execute(&shared, plan, ticket, before).await;
+            // Nobody may be listening any more; the write stands.
+            drop(done.send(outcome));
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+        Ok(Commit::new(commit))
+    }
+
+    /// Runs something to its end even if nobody waits for it any more.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let counters = self.shared.calls.counters.clone();
+        let task = self.tasks.spawn_on(work, &self.runtime);
+        let outcome = task.await.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string())));
+        match &outcome {
+            Ok(_) => Counters::add(&counters.commits, 1),
+            Err(error) => {
+                Counters::add(&counters.failures, 1);
+                if matches!(error, StoreError::Unknown(_)) {
+                    counters.unknown();
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Takes nothing more, ends what is under way, and lets go of the cluster.
+    async fn shut_down(&self) {
+        let was_closed = self.shared.closed.swap(true, Ordering::AcqRel);
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.stop.cancel();
+        self.background.close();
+        self.background.wait().await;
+        if !was_closed {
+            if let Err(error) = cas::settle_timestamp_ceiling(&self.shared).await {
+                tracing::warn!(%error, "cannot store the ceiling of write timestamps");
+            }
+            metrics::gauge!("rookery_store_writable").set(0.0);
+        }
+    }
+}
+
+impl Drop for CqlEngine {
+    fn drop(&mut self) {
+        // What was submitted goes on in its tasks; the background has nobody left to work for.
+        self.shared.closed.store(true, Ordering::Release);
+        self.stop.cancel();
+    }
+}
+
+/// A place in the queue.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let counters = &shared.calls.counters;
+        let max = shared.config.queue_batches as u64;
+        if counters.queued.fetch_add(1, Ordering::AcqRel) >= max {
+            counters.queued.fetch_sub(1, Ordering::AcqRel);
+            Counters::add(&counters.refused_busy, 1);
+            metrics::counter!("rookery_store_refused_busy_total").increment(1);
+            return Err(StoreError::Busy);
+        }
+        Ok(Self(shared.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.calls.counters.queued.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Runs until stopped.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// Keeps the ceiling of write timestamps above what is used, and asks a silent cluster whether it is back.
+async fn look_after(shared: Arc<Shared>) {
+    let mut next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
+    loop {
+        tokio::time::sleep(PROBE_INTERVAL).await;
+        if !shared.calls.is_closed() {
+            cas::probe(&shared).await;
+        } else if tokio::time::Instant::now() >= next {
+            if let Err(error) = cas::keep_timestamp_ceiling(&shared).await {
+                tracing::warn!(%error, "cannot raise the ceiling of write timestamps");
+            }
+            next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
+        }
+    }
+}

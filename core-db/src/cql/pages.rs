@@ -1,0 +1,113 @@
+//! Pages of messages, over the buckets of a channel.
+
+use rookery_model::message::MessageRow;
+use rookery_model::{ChannelId, MessageId};
+
+use super::shared::Shared;
+use super::tables::messages::{PageRow, Side};
+use super::value::bound;
+use crate::StoreError;
+use crate::bucket::bucket_of;
+use crate::doomed::Hidden;
+use crate::engine::MessageRange;
+
+/// Rows of one query at most.
+const ROWS_MAX: usize = 1_000;
+
+/// A page of a channel, newest first.
+///
+/// Marked rows and those of erased users do not count: the page is read on until it is full or the channel ends.
+pub async fn page(
+    shared: &Shared,
+    hidden: &Hidden<'_>,
+    channel_id: ChannelId,
+    range: MessageRange,
+    limit: usize,
+) -> Result<Vec<MessageRow>, StoreError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let buckets = shared.buckets.of(shared, channel_id).await?;
+    let mut page = Page { shared, hidden, channel_id, limit, found: Vec::with_capacity(limit.min(ROWS_MAX)) };
+    match range {
+        MessageRange::Latest => page.below(&buckets, i64::MAX).await?,
+        MessageRange::Before(id) => {
+            let own = bucket_of(id);
+            let older: Vec<u32> = buckets.into_iter().filter(|bucket| *bucket <= own).collect();
+            page.below(&older, bound(id)).await?;
+        }
+        MessageRange::After(id) => {
+            let own = bucket_of(id);
+            let newer: Vec<u32> = buckets.into_iter().rev().filter(|bucket| *bucket >= own).collect();
+            page.above(&newer, id).await?;
+        }
+    }
+    Ok(page.found)
+}
+
+/// A page under construction.
+struct Page<'a> {
+    shared: &'a Shared,
+    hidden: &'a Hidden<'a>,
+    channel_id: ChannelId,
+    limit: usize,
+    found: Vec<MessageRow>,
+}
+
+impl Page<'_> {
+    async fn below(&mut self, buckets: &[u32], from: i64) -> Result<(), StoreError> {
+        for bucket in buckets {
+            if self.fill(*bucket, Side::Below(from)).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn above(&mut self, buckets: &[u32], id: MessageId) -> Result<(), StoreError> {
+        for bucket in buckets {
+            if self.fill(*bucket, Side::Above(bound(id))).await? {
+                break;
+            }
+        }
+        self.found.reverse();
+        Ok(())
+    }
+
+    /// Reads a bucket on from one side; says whether the page is full.
+    async fn fill(&mut self, bucket: u32, mut side: Side) -> Result<bool, StoreError> {
+        let mut rows_max = self.limit - self.found.len();
+        loop {
+            let asked = rows_max.min(ROWS_MAX);
+            let limit = i32::try_from(asked).unwrap_or(i32::MAX);
+            let messages = &self.shared.tables.messages;
+            let rows = messages.page(&self.shared.calls, self.channel_id, bucket, side, limit).await?;
+            let read = rows.len();
+            for row in rows {
+                let id = match row {
+                    PageRow::Message(message) => {
+                        let id = message.id;
+                        if !self.hidden.message_of(message.author_id, id) {
+                            self.found.push(*message);
+                        }
+                        id
+                    }
+                    PageRow::Hidden(id) => id,
+                };
+                side = match side {
+                    Side::Below(_) => Side::Below(bound(id)),
+                    Side::Above(_) => Side::Above(bound(id)),
+                };
+            }
+            if self.found.len() >= self.limit {
+                self.found.truncate(self.limit);
+                return Ok(true);
+            }
+            if read < asked {
+                return Ok(false);
+            }
+            // Marked rows stand together where somebody cleaned up: the next step is longer.
+            rows_max = (self.limit - self.found.len()).max(rows_max.saturating_mul(2));
+        }
+    }
+}

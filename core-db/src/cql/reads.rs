@@ -1,0 +1,329 @@
+//! The engine's interface: what each call asks of which table.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rookery_model::channel::Channel;
+use rookery_model::guild::{BanRow, GuildProperties};
+use rookery_model::invite::InviteRow;
+use rookery_model::member::MemberRow;
+use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::role::Role;
+use rookery_model::store::{
+    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+};
+use rookery_model::user::{Account, Application};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+
+use super::shared::Shared;
+use super::tables::unique_keys::Key;
+use super::{CqlEngine, cas, dump, pages};
+use crate::dump::{DumpCursor, DumpPage, Section};
+use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
+use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
+
+/// A page's limit in CQL's type.
+fn rows(limit: usize) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+impl CqlEngine {
+    /// A read; refused once the store is closed.
+    fn read<'a, T, F>(&'a self, read: impl FnOnce(&'a Shared) -> F + Send + 'a) -> Answer<'a, T>
+    where
+        T: Send + 'a,
+        F: Future<Output = Result<T, StoreError>> + Send + 'a,
+    {
+        Box::pin(async move {
+            let shared: &'a Arc<Shared> = self.shared();
+            shared.check_open()?;
+            read(shared).await
+        })
+    }
+}
+
+impl Engine for CqlEngine {
+    fn submit(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
+        self.submit_batch(batch)
+    }
+
+    fn claim(&self, key: UniqueKey, owner: u64) -> Answer<'_, Result<(), u64>> {
+        // The place in the order is taken now, not when the answer is first asked for.
+        let claim = self.shared().check_open().and_then(|()| cas::claim(self.shared(), key, owner));
+        Box::pin(async move { self.finish(claim?).await })
+    }
+
+    fn raise_id_ceiling(&self, ceiling_ms: u64) -> Answer<'_, ()> {
+        self.read(move |shared| cas::raise_id_ceiling(shared, ceiling_ms))
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.shared().health()
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats { purges_pending: self.shared().doomed.len() as u64, ..self.shared().calls.counters.snapshot() }
+    }
+
+    fn background_removals(&self) -> u64 {
+        self.shared().removals.load(Ordering::Acquire)
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.shut_down().await;
+            Ok(())
+        })
+    }
+
+    fn unique<'a>(&'a self, key: &'a UniqueKey) -> Answer<'a, Option<u64>> {
+        self.read(move |shared| async move {
+            // What cannot be stored is not there.
+            let Ok(key) = Key::of(key) else { return Ok(None) };
+            Ok(shared.tables.unique_keys.get(&shared.calls, &key).await?.map(i64::cast_unsigned))
+        })
+    }
+
+    fn id_ceiling(&self) -> Answer<'_, u64> {
+        self.read(cas::id_ceiling)
+    }
+
+    fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {
+        self.read(move |shared| shared.tables.operations.get(&shared.calls, id))
+    }
+
+    fn accounts<'a>(&'a self, ids: &'a [UserId]) -> Answer<'a, Vec<Account>> {
+        self.read(move |shared| shared.tables.accounts.get(&shared.calls, ids))
+    }
+
+    fn application(&self, id: ApplicationId) -> Answer<'_, Option<Application>> {
+        self.read(move |shared| shared.tables.applications.get(&shared.calls, id))
+    }
+
+    fn applications_of(&self, owner: UserId) -> Answer<'_, Vec<Application>> {
+        self.read(move |shared| async move {
+            let mut found = Vec::new();
+            for id in shared.tables.applications_by_owner.of(&shared.calls, owner).await? {
+                let application = shared.tables.applications.get(&shared.calls, id).await?;
+                // The row of a former owner stays behind when an application changes hands.
+                found.extend(application.filter(|application| application.owner_id == owner));
+            }
+            Ok(found)
+        })
+    }
+
+    fn guild(&self, id: GuildId) -> Answer<'_, Option<GuildProperties>> {
+        self.read(move |shared| shared.tables.guilds.get(&shared.calls, id))
+    }
+
+    fn guild_channels(&self, id: GuildId) -> Answer<'_, Vec<Channel>> {
+        self.read(move |shared| shared.tables.channels_by_guild.of(&shared.calls, id))
+    }
+
+    fn guild_roles(&self, id: GuildId) -> Answer<'_, Vec<Role>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_guild(id, shared.tables.roles.of(&shared.calls, id).await?))
+        })
+    }
+
+    fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            Ok(hidden.in_guild(id, shared.tables.members.page(&shared.calls, id, after, rows(limit)).await?))
+        })
+    }
+
+    fn member(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<MemberRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_guild(guild_id, shared.tables.members.get(&shared.calls, guild_id, user_id).await?))
+        })
+    }
+
+    fn guilds_of_user(&self, user_id: UserId) -> Answer<'_, Vec<GuildId>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let mut guilds = shared.tables.guilds_by_user.of(&shared.calls, user_id).await?;
+            guilds.retain(|id| !hidden.guild(*id));
+            Ok(guilds)
+        })
+    }
+
+    fn ban(&self, guild_id: GuildId, user_id: UserId) -> Answer<'_, Option<BanRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_guild(guild_id, shared.tables.bans.get(&shared.calls, guild_id, user_id).await?))
+        })
+    }
+
+    fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            Ok(hidden.in_guild(guild_id, shared.tables.bans.page(&shared.calls, guild_id, after, rows(limit)).await?))
+        })
+    }
+
+    fn invite<'a>(&'a self, code: &'a str) -> Answer<'a, Option<InviteRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let invite = shared.tables.invites.get(&shared.calls, code).await?;
+            Ok(invite.filter(|invite| !hidden.guild(invite.guild_id)))
+        })
+    }
+
+    fn guild_invites(&self, guild_id: GuildId) -> Answer<'_, Vec<InviteRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let mut found = Vec::new();
+            for code in shared.tables.invites_by_guild.codes(&shared.calls, guild_id).await? {
+                let invite = shared.tables.invites.get(&shared.calls, &code).await?;
+                found.extend(invite.filter(|invite| invite.guild_id == guild_id));
+            }
+            Ok(hidden.in_guild(guild_id, found))
+        })
+    }
+
+    fn channel(&self, id: ChannelId) -> Answer<'_, Option<Channel>> {
+        self.read(move |shared| async move {
+            match shared.tables.channels.guild_of(&shared.calls, id).await? {
+                None => Ok(None),
+                Some(Some(guild_id)) => shared.tables.channels_by_guild.get(&shared.calls, guild_id, id).await,
+                Some(None) => Ok(shared.tables.dms.get(&shared.calls, id).await?.map(|dm| dm.channel)),
+            }
+        })
+    }
+
+    fn dm(&self, id: ChannelId) -> Answer<'_, Option<DmRow>> {
+        self.read(move |shared| shared.tables.dms.get(&shared.calls, id))
+    }
+
+    fn dms_of_user(&self, user_id: UserId) -> Answer<'_, Vec<ChannelId>> {
+        self.read(move |shared| shared.tables.dms_by_user.of(&shared.calls, user_id))
+    }
+
+    fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
+        self.read(move |shared| shared.tables.read_states.of(&shared.calls, user_id))
+    }
+
+    fn read_state(&self, user_id: UserId, channel_id: ChannelId) -> Answer<'_, Option<ReadState>> {
+        self.read(move |shared| shared.tables.read_states.get(&shared.calls, user_id, channel_id))
+    }
+
+    fn message(&self, channel_id: ChannelId, id: MessageId) -> Answer<'_, Option<MessageRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let message = shared.tables.messages.get(&shared.calls, channel_id, id).await?;
+            let message = message.filter(|message| !hidden.message_of(message.author_id, id));
+            Ok(hidden.in_channel(channel_id, message))
+        })
+    }
+
+    fn messages(&self, channel_id: ChannelId, range: MessageRange, limit: usize) -> Answer<'_, MessagePage> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_channel(channel_id, pages::page(shared, &hidden, channel_id, range, limit).await?).into())
+        })
+    }
+
+    fn last_message_id(&self, channel_id: ChannelId) -> Answer<'_, Option<MessageId>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let newest = pages::page(shared, &hidden, channel_id, MessageRange::Latest, 1).await?;
+            Ok(hidden.in_channel(channel_id, newest.first().map(|message| message.id)))
+        })
+    }
+
+    fn messages_of_author(
+        &self,
+        author_id: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(ChannelId, MessageId)>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            let index = &shared.tables.messages_by_author;
+            let mut found = index.below(&shared.calls, author_id, before, rows(limit)).await?;
+            found.retain(|(channel_id, id)| !hidden.channel(*channel_id) && !hidden.message_of(author_id, *id));
+            Ok(found)
+        })
+    }
+
+    fn reaction_counts<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<ReactionCountRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let counts = shared.tables.reaction_counts.of(&shared.calls, channel_id, message_ids).await?;
+            Ok(hidden.in_channel(channel_id, counts))
+        })
+    }
+
+    fn own_reactions<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_ids: &'a [MessageId],
+        user_id: UserId,
+    ) -> Answer<'a, Vec<OwnReaction>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let counts = shared.tables.reaction_counts.of(&shared.calls, channel_id, message_ids).await?;
+            let own = shared.tables.reactions.own(&shared.calls, channel_id, user_id, counts).await?;
+            Ok(hidden.in_channel(channel_id, own))
+        })
+    }
+
+    fn reactions_of<'a>(
+        &'a self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        emoji: &'a ReactionEmoji,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<UserId>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            let of = (channel_id, message_id);
+            let users = shared.tables.reactions.page(&shared.calls, of, emoji, after, rows(limit)).await?;
+            Ok(hidden.in_channel(channel_id, users))
+        })
+    }
+
+    fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_channel(channel_id, shared.tables.pins.of(&shared.calls, channel_id).await?))
+        })
+    }
+
+    fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
+        self.read(move |shared| shared.tables.retentions.get(&shared.calls, guild_id))
+    }
+
+    fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
+        self.read(|shared| shared.tables.imports.get(&shared.calls))
+    }
+
+    fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage> {
+        self.read(move |shared| dump::page(shared, section, after, limit))
+    }
+
+    // Nodes estimate only the ranges that are theirs.
+    fn dump_estimate(&self) -> Answer<'_, u64> {
+        self.read(|_| async { Ok(0) })
+    }
+}

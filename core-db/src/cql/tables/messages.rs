@@ -1,0 +1,289 @@
+//! `messages`: `((channel_id, bucket), message_id DESC)`.
+
+use rookery_model::message::{MessageFlags, MessageRow};
+use rookery_model::{ChannelId, MessageId, UserId};
+
+use super::prelude::*;
+use crate::bucket::bucket_of;
+
+row! {
+    channel_id: i64,
+    bucket: i32,
+    message_id: i64,
+    author_id: Blank<i64>,
+    kind as "type": Option<i8>,
+    content: String,
+    edited_timestamp_us: Blank<i64>,
+    marks: Option<i8>,
+    mention_users: Vec<i64>,
+    mention_roles: Vec<i64>,
+    attachments: Blank<Vec<u8>>,
+    embeds: Blank<Vec<u8>>,
+    flags: Blank<i64>,
+    message_reference: Blank<Vec<u8>>,
+    application_id: Blank<i64>,
+    webhook_id: Blank<i64>,
+    nonce: Blank<Vec<u8>>,
+    deleted: Blank<bool>,
+}
+
+const MARK_TTS: i8 = 1;
+const MARK_EVERYONE: i8 = 2;
+const MARK_PINNED: i8 = 4;
+
+/// Which part of a bucket a page reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Ids below one, newest first.
+    Below(i64),
+    /// Ids above one, oldest first.
+    Above(i64),
+}
+
+/// A row of a page.
+#[derive(Debug)]
+pub enum PageRow {
+    Message(Box<MessageRow>),
+    /// Deleted or incomplete; only where it stands.
+    Hidden(MessageId),
+}
+
+/// What the removal of a channel needs of a message.
+#[derive(Debug, scylla::DeserializeRow)]
+pub struct Trace {
+    message_id: i64,
+    author_id: Blank<i64>,
+}
+
+impl Trace {
+    pub fn message_id(&self) -> MessageId {
+        id(self.message_id)
+    }
+    /// None of a message that was deleted before.
+    pub fn author_id(&self) -> Option<UserId> {
+        id_or_none(self.author_id)
+    }
+}
+
+/// The table's statements.
+pub struct Messages {
+    put: Statement,
+    delete: Statement,
+    delete_from: Statement,
+    get: Statement,
+    author: Statement,
+    below: Statement,
+    above: Statement,
+    traces: Statement,
+}
+
+impl Messages {
+    pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
+        let table = preparer.table(Table::Messages);
+        let of = "channel_id = ? AND bucket = ?";
+        let (put, delete, delete_from, get, author, below, above, traces) = tokio::try_join!(
+            table.insert(Row::COLUMNS),
+            table.delete("channel_id = ? AND bucket = ? AND message_id = ?"),
+            table.delete("channel_id = ? AND bucket = ? AND message_id >= ?"),
+            table.select(Row::COLUMNS, "channel_id = ? AND bucket = ? AND message_id = ?"),
+            table.select(&["author_id"], "channel_id = ? AND bucket = ? AND message_id = ?"),
+            table.select(Row::COLUMNS, "channel_id = ? AND bucket = ? AND message_id < ? LIMIT ?"),
+            table.select(
+                Row::COLUMNS,
+                "channel_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id ASC LIMIT ?"
+            ),
+            async { table.select(&["message_id", "author_id"], &format!("{of} LIMIT ?")).await },
+        )?;
+        Ok(Self { put, delete, delete_from, get, author, below, above, traces })
+    }
+
+    pub fn put(&self, message: &MessageRow, at: i64) -> Result<Mutation, StoreError> {
+        let row = row(message)?;
+        let blob = |blob: &Blank<Vec<u8>>| blob.0.as_ref().map_or(0, Vec::len);
+        let bytes = row.content.len()
+            + (row.mention_users.len() + row.mention_roles.len()) * 12
+            + [&row.attachments, &row.embeds, &row.message_reference, &row.nonce].into_iter().map(blob).sum::<usize>();
+        self.put.with_sized(partition(message.channel_id, message.id), bytes, row.at(at))
+    }
+
+    /// The soft mark: an empty row in the place of the message.
+    ///
+    /// It is a put like any other, so the deletion leaves no tombstone where everybody reads, and an edit that arrives
+    /// late, with a lower timestamp, loses column by column.
+    pub fn mark_deleted(&self, channel_id: ChannelId, message_id: MessageId, at: i64) -> Mutation {
+        let row = Row {
+            channel_id: big(channel_id),
+            bucket: bucket_of(message_id).cast_signed(),
+            message_id: big(message_id),
+            author_id: Blank(None),
+            kind: Some(0),
+            content: String::new(),
+            edited_timestamp_us: Blank(None),
+            marks: Some(0),
+            mention_users: Vec::new(),
+            mention_roles: Vec::new(),
+            attachments: Blank(None),
+            embeds: Blank(None),
+            flags: Blank(None),
+            message_reference: Blank(None),
+            application_id: Blank(None),
+            webhook_id: Blank(None),
+            nonce: Blank(None),
+            deleted: Blank(Some(true)),
+        };
+        self.put.with(partition(channel_id, message_id), row.at(at))
+    }
+
+    /// Removes a row for good.
+    pub fn delete(&self, channel_id: ChannelId, message_id: MessageId, at: i64) -> Mutation {
+        let bucket = bucket_of(message_id).cast_signed();
+        self.delete.with(partition(channel_id, message_id), (at, big(channel_id), bucket, big(message_id)))
+    }
+
+    /// Removes the newest rows of a bucket down to one.
+    pub fn delete_from(&self, channel_id: ChannelId, bucket: u32, first: MessageId, at: i64) -> Mutation {
+        let values = (at, big(channel_id), bucket.cast_signed(), bound(first));
+        self.delete_from.with(Partition::Of(channel_id.get(), bucket.into()), values)
+    }
+
+    pub async fn get(
+        &self,
+        calls: &Calls,
+        channel_id: ChannelId,
+        id: MessageId,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let key = (big(channel_id), bucket_of(id).cast_signed(), big(id));
+        let row: Option<Row> = calls.row(&self.get, key).await?;
+        Ok(match row.map(page_row).transpose()? {
+            Some(PageRow::Message(message)) => Some(*message),
+            Some(PageRow::Hidden(_)) | None => None,
+        })
+    }
+
+    /// Whether there is a row for a message; the inner none is one without an author, a deleted one.
+    pub async fn author(
+        &self,
+        calls: &Calls,
+        channel_id: ChannelId,
+        message_id: MessageId,
+    ) -> Result<Option<Option<UserId>>, StoreError> {
+        let key = (big(channel_id), bucket_of(message_id).cast_signed(), big(message_id));
+        let row: Option<(Blank<i64>,)> = calls.row(&self.author, key).await?;
+        Ok(row.map(|(author_id,)| id_or_none(author_id)))
+    }
+
+    /// Rows of one bucket from one side.
+    pub async fn page(
+        &self,
+        calls: &Calls,
+        channel_id: ChannelId,
+        bucket: u32,
+        side: Side,
+        limit: i32,
+    ) -> Result<Vec<PageRow>, StoreError> {
+        let (statement, from) = match side {
+            Side::Below(from) => (&self.below, from),
+            Side::Above(from) => (&self.above, from),
+        };
+        let rows: Vec<Row> = calls.rows(statement, (big(channel_id), bucket.cast_signed(), from, limit)).await?;
+        rows.into_iter().map(page_row).collect()
+    }
+
+    /// The newest rows of a bucket that are left, marked ones too.
+    pub async fn traces(
+        &self,
+        calls: &Calls,
+        channel_id: ChannelId,
+        bucket: u32,
+        limit: i32,
+    ) -> Result<Vec<Trace>, StoreError> {
+        calls.rows(&self.traces, (big(channel_id), bucket.cast_signed(), limit)).await
+    }
+}
+
+fn partition(channel_id: ChannelId, message_id: MessageId) -> Partition {
+    Partition::Of(channel_id.get(), bucket_of(message_id).into())
+}
+
+fn row(message: &MessageRow) -> Result<Row, StoreError> {
+    // Every field by name: a new one does not compile until it is stored.
+    let MessageRow {
+        channel_id,
+        id,
+        author_id,
+        kind,
+        content,
+        edited_timestamp,
+        tts,
+        mention_everyone,
+        mention_users,
+        mention_roles,
+        attachments,
+        embeds,
+        flags,
+        pinned,
+        message_reference,
+        application_id,
+        webhook_id,
+        nonce,
+    } = message;
+    let mark = |set: bool, bit: i8| if set { bit } else { 0 };
+    Ok(Row {
+        channel_id: big(*channel_id),
+        bucket: bucket_of(*id).cast_signed(),
+        message_id: big(*id),
+        author_id: Blank(Some(big(*author_id))),
+        kind: Some(u8::from(*kind).cast_signed()),
+        content: content.clone(),
+        edited_timestamp_us: Blank(edited_timestamp.map(|at| at.0)),
+        marks: Some(mark(*tts, MARK_TTS) | mark(*mention_everyone, MARK_EVERYONE) | mark(*pinned, MARK_PINNED)),
+        mention_users: bigs(mention_users),
+        mention_roles: bigs(mention_roles),
+        attachments: nested((!attachments.is_empty()).then_some(attachments))?,
+        embeds: nested((!embeds.is_empty()).then_some(embeds))?,
+        flags: Blank(Some(flags.bits().cast_signed()).filter(|flags| *flags != 0)),
+        message_reference: nested(message_reference.as_ref())?,
+        application_id: blank_id(*application_id),
+        webhook_id: blank_id(*webhook_id),
+        nonce: nested(nonce.as_ref())?,
+        deleted: Blank(None),
+    })
+}
+
+pub fn page_row(row: Row) -> Result<PageRow, StoreError> {
+    let key = [row.channel_id, i64::from(row.bucket), row.message_id];
+    if row.deleted.0 == Some(true) {
+        return Ok(PageRow::Hidden(id(row.message_id)));
+    }
+    let (Some(author_id), Some(kind)) = (row.author_id.0, row.kind) else {
+        // What is left of a row whose other columns were removed: nobody put it like this, nobody sees it.
+        metrics::counter!("rookery_store_partial_rows_total").increment(1);
+        return Ok(PageRow::Hidden(id(row.message_id)));
+    };
+    let message = message(row, author_id, kind).map_err(|reason| corrupt(Table::Messages, &key, reason))?;
+    Ok(PageRow::Message(Box::new(message)))
+}
+
+fn message(row: Row, author_id: i64, kind: i8) -> Result<MessageRow, String> {
+    let marks = row.marks.unwrap_or(0);
+    Ok(MessageRow {
+        channel_id: id(row.channel_id),
+        id: id(row.message_id),
+        author_id: id(author_id),
+        kind: kind.cast_unsigned().try_into()?,
+        edited_timestamp: row.edited_timestamp_us.0.map(Timestamp),
+        tts: marks & MARK_TTS != 0,
+        mention_everyone: marks & MARK_EVERYONE != 0,
+        mention_users: ids(row.mention_users),
+        mention_roles: ids(row.mention_roles),
+        attachments: unnested("attachments", &row.attachments)?.unwrap_or_default(),
+        embeds: unnested("embeds", &row.embeds)?.unwrap_or_default(),
+        flags: MessageFlags::from_bits_retain(row.flags.0.unwrap_or(0).cast_unsigned()),
+        pinned: marks & MARK_PINNED != 0,
+        message_reference: unnested("message_reference", &row.message_reference)?,
+        application_id: id_or_none(row.application_id),
+        webhook_id: id_or_none(row.webhook_id),
+        nonce: unnested("nonce", &row.nonce)?,
+        content: row.content,
+    })
+}
