@@ -159,7 +159,7 @@ async fn query(
     rows_max: usize,
     reader: &mut Reader<'_>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let state = place.state.clone().map_or_else(PagingState::start, |state| PagingState::new_from_raw_bytes(state));
+    let state = place.state.clone().map_or_else(PagingState::start, PagingState::new_from_raw_bytes);
     let rows_max = i32::try_from(rows_max).unwrap_or(i32::MAX);
     let (rows, next) = shared.calls.bounded_page(statement, &place.tokens(), state, rows_max).await?;
     let hidden = reader.hidden;
@@ -240,7 +240,7 @@ fn message(hidden: &Hidden<'_>, row: tables::messages::Row) -> Result<Option<Dum
     match tables::messages::page_row(row)? {
         PageRow::Message(message) => {
             let is_hidden = hidden.channel(message.channel_id) || hidden.message_of(message.author_id, message.id);
-            Ok((!is_hidden).then(|| DumpRow::Write(Write::PutMessage(*message))))
+            Ok((!is_hidden).then_some(DumpRow::Write(Write::PutMessage(*message))))
         }
         PageRow::Hidden(_) => Ok(None),
     }
