@@ -139,12 +139,9 @@ impl Default for RegionRoleConfig {
 impl RegionRoleConfig {
     /// The store; its row of leases is the worker's own.
     pub fn store(&self) -> StoreConfig {
-        let mut store = self.store.clone();
-        if let Some(cql) = store.cql.as_mut().filter(|cql| cql.node_id == 0) {
-            cql.node_id = self.worker_id.into();
-        }
-        store
+        self.store.clone().of_worker(self.worker_id)
     }
+
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
         region(self.name.as_deref(), self.worker_id, &self.gateway, &self.owners, &self.rest, self.limits)

@@ -45,10 +45,8 @@ pub struct DevArgs {
     /// Written whole, by rename, once every listener answers.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// A node of a ScyllaDB or Cassandra cluster that holds the data instead of the data folder; its schema is made if it
-    /// is not there.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    cql: Option<String>,
+    #[command(flatten)]
+    cluster: store::ClusterArgs,
     /// A configuration file, TOML.
     #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
     config: Option<PathBuf>,
@@ -59,12 +57,9 @@ pub struct DevArgs {
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
-    let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.sets)?;
+    let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.cluster.before(&args.sets))?;
     config.pop.http = args.http;
     config.gateway.listen = args.gateway;
-    if let Some(contact_points) = &args.cql {
-        config.store.at_cluster(contact_points);
-    }
     let mut listeners = vec![("--http", args.http), ("--gateway", args.gateway), ("--operator", args.operator)];
     listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
     if let Some(mistake) = config.limits.public_listener(&listeners) {

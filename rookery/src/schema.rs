@@ -8,32 +8,23 @@ use clap::Args;
 use rookery_core_db::Store;
 use serde_json::json;
 
-use crate::config::RegionRoleConfig;
-use crate::store::StoreConfig;
+use crate::store::{ClusterArgs, StoreOfFile};
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// The configuration of a region whose store is in the cluster, TOML.
+    /// The configuration of a process whose store is in the cluster, TOML.
     #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
     config: Option<PathBuf>,
-    /// A node of the cluster; with --config, instead of those that the file names.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    cql: Option<String>,
-    /// Changes one setting of the file: `--set store.cql.keyspace=chat`.
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Changes one setting: `--set store.cql.keyspace=chat`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
 }
 
 /// Brings the schema to this binary's version, and says from which.
 pub async fn run(args: SchemaArgs, as_json: bool) -> anyhow::Result<()> {
-    let mut store = match &args.config {
-        Some(file) => rookery_service::load::<RegionRoleConfig>(Some(file), &args.sets)?.store,
-        None if args.sets.is_empty() => StoreConfig::default(),
-        None => bail!("--set changes a setting of the file that --config names"),
-    };
-    if let Some(contact_points) = &args.cql {
-        store.at_cluster(contact_points);
-    }
+    let store = StoreOfFile::load(args.config.as_deref(), &args.cluster, &args.sets)?.store();
     let Some(cluster) = store.cluster() else {
         bail!("the embedded store needs no schema; name a cluster with --cql HOST, or a file with engine = \"cql\"");
     };

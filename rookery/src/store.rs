@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, Store};
-use rookery_service::{Drain, Mistakes, Part};
+use rookery_service::{ConfigErrors, Drain, Mistakes, Part, Validate};
 use serde::Deserialize;
 
 /// How often the store is asked how it is.
@@ -32,16 +33,6 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// A cluster, as a command line names it: `host` or `host:port`, several separated by commas.
-    pub fn at_cluster(&mut self, contact_points: &str) {
-        let points: Vec<String> = contact_points.split(',').map(|point| point.trim().to_owned()).collect();
-        self.engine = StoreEngine::Cql;
-        match &mut self.cql {
-            Some(config) => config.contact_points = points,
-            none => *none = Some(CqlConfig::new(points)),
-        }
-    }
-
     /// The cluster, if the store is in one.
     pub fn cluster(&self) -> Option<&CqlConfig> {
         self.cql.as_ref().filter(|_| self.engine == StoreEngine::Cql)
@@ -52,6 +43,14 @@ impl StoreConfig {
         self.cluster().map_or(EmbeddedConfig::QUEUE_BATCHES, |cluster| cluster.queue_batches)
     }
 
+    /// The same for a process: its row of leases is the worker's own.
+    pub fn of_worker(mut self, worker_id: u16) -> Self {
+        if let Some(cql) = self.cql.as_mut().filter(|cql| cql.node_id == 0) {
+            cql.node_id = worker_id.into();
+        }
+        self
+    }
+
     /// Tells what is wrong.
     pub fn validate(&self, mistakes: &mut Mistakes) {
         let is_given = self.engine == StoreEngine::Embedded || self.cql.is_some();
@@ -59,6 +58,56 @@ impl StoreConfig {
         for (key, problem) in self.cql.iter().flat_map(CqlConfig::mistakes) {
             mistakes.push(&format!("store.cql.{key}"), &problem, "");
         }
+    }
+}
+
+/// A cluster on the command line; says the same as `[store]` in a file, and wins over it.
+#[derive(Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// A node of a ScyllaDB or Cassandra cluster that holds the data; several are separated by commas.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    cql: Option<String>,
+}
+
+impl ClusterArgs {
+    pub fn is_given(&self) -> bool {
+        self.cql.is_some()
+    }
+
+    /// The cluster as settings, to stand before those of `--set`.
+    pub fn before(&self, sets: &[String]) -> Vec<String> {
+        let cluster = self.cql.iter().flat_map(|text| {
+            let points: Vec<&str> = text.split(',').map(str::trim).collect();
+            ["store.engine=\"cql\"".to_owned(), format!("store.cql.contact_points={points:?}")]
+        });
+        cluster.chain(sets.iter().cloned()).collect()
+    }
+}
+
+/// What a configuration file of any role says of its store; the rest of the file is not looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StoreOfFile {
+    pub data_dir: PathBuf,
+    worker_id: u16,
+    store: StoreConfig,
+}
+
+impl Validate for StoreOfFile {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        self.store.validate(mistakes);
+    }
+}
+
+impl StoreOfFile {
+    /// Reads it from a file, if there is one, and from the command line.
+    pub fn load(file: Option<&Path>, cluster: &ClusterArgs, sets: &[String]) -> Result<Self, ConfigErrors> {
+        rookery_service::load(file, &cluster.before(sets))
+    }
+
+    /// The store, as the process of that file opens it.
+    pub fn store(&self) -> StoreConfig {
+        self.store.clone().of_worker(self.worker_id)
     }
 }
 
@@ -132,14 +181,34 @@ async fn embedded(config: EmbeddedConfig) -> anyhow::Result<Store> {
 mod tests {
     use super::*;
 
+    fn cluster_of(points: &str, sets: &[&str]) -> Result<CqlConfig, ConfigErrors> {
+        let args = ClusterArgs { cql: Some(points.into()) };
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        Ok(StoreOfFile::load(None, &args, &sets)?.store().cluster().unwrap().clone())
+    }
+
     #[test]
-    fn a_cluster_on_the_command_line_keeps_the_other_settings() {
-        let mut config = StoreConfig::default();
-        assert!(config.cluster().is_none());
-        config.at_cluster("one, two:19042");
-        config.cql.as_mut().unwrap().keyspace = "mine".into();
-        config.at_cluster("three");
-        let cluster = config.cluster().unwrap();
-        assert_eq!((cluster.contact_points.as_slice(), cluster.keyspace.as_str()), (&["three".to_owned()][..], "mine"));
+    fn a_cluster_on_the_command_line_goes_with_settings() {
+        let cluster = cluster_of("one, two:19042", &["store.cql.keyspace=mine", "worker_id=7"]).unwrap();
+        assert_eq!(cluster.contact_points, ["one", "two:19042"]);
+        assert_eq!((cluster.keyspace.as_str(), cluster.node_id), ("mine", 7));
+    }
+
+    #[test]
+    fn a_cluster_on_the_command_line_wins_over_the_file_and_keeps_its_other_settings() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "name = \"eu\"\n[store.cql]\ncontact_points = [\"three\"]\nkeyspace = \"mine\"\n")
+            .unwrap();
+        let load = |args: &ClusterArgs| StoreOfFile::load(Some(file.path()), args, &[]).unwrap().store();
+        assert!(load(&ClusterArgs::default()).cluster().is_none());
+        let store = load(&ClusterArgs { cql: Some("one".into()) });
+        let cluster = store.cluster().unwrap();
+        assert_eq!((cluster.contact_points.as_slice(), cluster.keyspace.as_str()), (&["one".to_owned()][..], "mine"));
+    }
+
+    #[test]
+    fn an_empty_name_among_the_nodes_is_a_mistake() {
+        let mistakes = cluster_of("one,", &[]).unwrap_err().to_string();
+        assert!(mistakes.contains("store.cql.contact_points"), "{mistakes}");
     }
 }

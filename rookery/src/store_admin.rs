@@ -12,8 +12,8 @@ use rookery_core_db::dump::DamagedRow;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};
 
-use crate::config::RegionRoleConfig;
-use crate::{admin, store};
+use crate::admin;
+use crate::store::{self, ClusterArgs, StoreOfFile};
 
 /// Between two lines of progress on a terminal, and where there is none.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -21,14 +21,18 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Which store.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub struct StoreArgs {
     /// Data folder of a server that is stopped.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "cql"])]
     data_dir: Option<PathBuf>,
-    /// Configuration of a region that is stopped.
+    /// Configuration of a process that is stopped.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Changes one setting: `--set store.cql.keyspace=chat`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -139,16 +143,21 @@ pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
 ///
 /// A copy is of one moment: nothing grows too old meanwhile.
 async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
-    let data_dir = match (&args.data_dir, &args.config) {
-        (Some(data_dir), _) => data_dir.clone(),
-        (None, Some(file)) => {
-            let config = rookery_service::load::<RegionRoleConfig>(Some(file), &[])?;
-            if let Some(cluster) = config.store().cluster() {
+    let data_dir = match &args.data_dir {
+        Some(data_dir) => data_dir.clone(),
+        None if args.config.is_none() && !args.cluster.is_given() => {
+            bail!("which store: --data-dir DIR, --config FILE or --cql HOST")
+        }
+        None => {
+            let of_file = StoreOfFile::load(args.config.as_deref(), &args.cluster, &args.sets)?;
+            if let Some(cluster) = of_file.store().cluster() {
                 return in_cluster(cluster.clone(), wanted).await;
             }
-            config.data_dir
+            if of_file.data_dir.as_os_str().is_empty() {
+                bail!("the configuration names neither a data_dir nor a cluster");
+            }
+            of_file.data_dir
         }
-        (None, None) => bail!("which store: --data-dir or --config"),
     };
     let folder = store::folder(&data_dir);
     if wanted == Use::Existing && !folder.join("embedded").is_dir() {

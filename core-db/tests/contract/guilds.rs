@@ -166,7 +166,7 @@ pub async fn a_deleted_guild_is_gone_with_everything(factory: impl Factory) {
     let store = factory.open().await;
     check(&store).await;
     while store.unique(&UniqueKey::InviteCode("code1".into())).await.unwrap().is_some() {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
     check(&store).await;
 }

@@ -21,7 +21,7 @@ fn by(user: UserId, number: u64) -> MessageRow {
 /// Waits until nothing is being removed.
 async fn settled(store: &Store) {
     while store.stats().purges_pending > 0 {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
 }
 
@@ -94,7 +94,7 @@ pub async fn a_late_edit_does_not_bring_an_erased_message_back(factory: impl Fac
     store.write(vec![Write::PutMessage(by(USER, 1))]).await.unwrap();
     store.write(vec![Write::EraseUser { user_id: USER, through: id_at(1, 0) }]).await.unwrap();
     while rows(&store, Section::Messages).await > 0 {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
     store.write(vec![Write::PutMessage(MessageRow { content: "edited".into(), ..by(USER, 1) })]).await.unwrap();
     assert_eq!(store.message(CHANNEL, id_at(1, 0)).await, Ok(None));
@@ -132,7 +132,7 @@ pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Facto
     assert_eq!(store.retention(GuildId::new(1)).await, Ok(Some(retention)));
     assert_eq!(store.retention(GuildId::new(2)).await, Ok(None));
     while count_of(&store, ChannelId::new(6)).await > 10 || count_of(&store, CHANNEL).await > 11 {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
     assert_eq!(count_of(&store, CHANNEL).await, 11);
     assert!(store.message(CHANNEL, pinned).await.unwrap().is_some());
@@ -144,7 +144,7 @@ pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Facto
     store.write(vec![Write::DeletePin { channel_id: CHANNEL, message_id: pinned }]).await.unwrap();
     store.write(vec![Write::PutRetention(RetentionRow { max_age_days: 29, ..retention })]).await.unwrap();
     while count_of(&store, CHANNEL).await > 10 {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
     store.write(vec![Write::DeleteRetention(GuildId::new(1))]).await.unwrap();
     assert_eq!(store.retention(GuildId::new(1)).await, Ok(None));

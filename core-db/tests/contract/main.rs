@@ -32,6 +32,11 @@ trait Factory: Sized {
     }
 }
 
+/// Between two looks at what the engine does in the background: a test that spins takes the processor from it.
+async fn pause() {
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+}
+
 /// The embedded engine in a folder of its own.
 struct Embedded(tempfile::TempDir);
 

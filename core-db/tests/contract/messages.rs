@@ -247,7 +247,7 @@ pub async fn a_deleted_channel_is_gone_at_once_and_its_contents_soon(factory: im
     let store = factory.open().await;
     empty(&store).await;
     while store.messages_of_author(UserId::new(77), None, 10_000).await.unwrap().len() < 2_500 {
-        tokio::task::yield_now().await;
+        crate::pause().await;
     }
     empty(&store).await;
     assert_eq!(store.messages(ChannelId::new(6), Latest, 5_000).await.unwrap().len(), 2_500);
