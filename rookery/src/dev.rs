@@ -77,11 +77,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 
     let readiness = Readiness::new();
     let parts = tokio::select! {
-        parts = Parts::start(&args, &config, &readiness, &drain, telemetry) => parts?,
+        // A part that waits gives up with an error when the drain begins; that is no failure of the start.
+        biased;
         () = drain.begun() => {
             tracing::info!("stopped before the start was complete");
             return Ok(());
         }
+        parts = Parts::start(&args, &config, &readiness, &drain, telemetry) => parts?,
     };
     let ready = parts.ready(&args.data_dir)?;
     let api = ready.api.clone().unwrap_or_default();
