@@ -91,6 +91,10 @@ pub struct CqlConfig {
     /// Which row of leases is this process's.
     #[serde(default)]
     pub node_id: u64,
+    /// What this process calls itself to others who want its node id. One that starts under the same name has its lease at
+    /// once, so it must be certain that the former is gone; another waits until the lease ends.
+    #[serde(skip, default = "defaults::holder")]
+    pub holder: String,
     /// User, where the cluster asks for one.
     #[serde(default)]
     pub user: Option<String>,
@@ -146,6 +150,7 @@ impl CqlConfig {
             durability: Durability::default(),
             replication: BTreeMap::new(),
             node_id: 0,
+            holder: defaults::holder(),
             user: None,
             password: None,
             queue_batches: defaults::queue_batches(),
@@ -191,8 +196,9 @@ impl CqlConfig {
                     .push(("replication", format!("{data_centre:?} = {replicas} names no data centre with replicas")));
             }
         }
-        if self.durability == Durability::Global && (1..3).contains(&self.replication.len()) {
-            mistakes.push(("durability", too_few(self.replication.len())));
+        if self.durability == Durability::Global && !self.replication.is_empty() {
+            let replicas = self.replication.iter().map(|(name, replicas)| (name, *replicas as usize));
+            mistakes.extend(cannot_lose_one(replicas).map(|problem| ("durability", problem)));
         }
         if self.user.is_some() != self.password.is_some() {
             mistakes.push(("user", "user and password are given together or not at all".into()));
@@ -214,12 +220,22 @@ impl CqlConfig {
     }
 }
 
-/// Why two data centres cannot promise what `global` promises.
-pub(crate) fn too_few(data_centres: usize) -> String {
-    format!(
-        "global needs replicas in three data centres or more, here are {data_centres}: with fewer the loss of one leaves \
-         no majority; use regional, or replicate to a third (it may be a witness)"
-    )
+/// Why these replicas, by data centre, cannot promise what `global` promises; none where they can.
+///
+/// A majority of all must be left when the largest data centre is lost; then no majority ever lay inside one.
+pub(crate) fn cannot_lose_one<'a>(replicas: impl IntoIterator<Item = (&'a String, usize)>) -> Option<String> {
+    let replicas: Vec<_> = replicas.into_iter().filter(|(_, replicas)| *replicas > 0).collect();
+    let all: usize = replicas.iter().map(|(_, replicas)| replicas).sum();
+    let largest = replicas.iter().map(|(_, replicas)| *replicas).max().unwrap_or(0);
+    if replicas.len() >= 3 && all - largest > all / 2 {
+        return None;
+    }
+    let listed: Vec<_> = replicas.iter().map(|(name, replicas)| format!("{name}: {replicas}")).collect();
+    Some(format!(
+        "global needs replicas in three data centres or more, spread so that the loss of any one leaves a majority; here \
+         are {}: use regional, or replicate to others (one may be a witness with a single replica)",
+        listed.join(", ")
+    ))
 }
 
 /// Whether a keyspace can have this name without quotes.
@@ -248,6 +264,10 @@ impl fmt::Debug for CqlConfig {
 }
 
 mod defaults {
+    /// Nobody else's.
+    pub fn holder() -> String {
+        format!("{}-{:032x}", std::process::id(), rand::random::<u128>())
+    }
     pub const fn cache_bytes() -> u64 {
         64 * 1024 * 1024
     }

@@ -125,6 +125,17 @@ pub enum OpenError {
         /// The version that this binary brings.
         expected: u32,
     },
+    /// Another process has this one's node id, and renews it.
+    #[error(
+        "node id {node_id} is held by another process ({holder}): stop it, or give each process of the cluster a \
+         worker_id of its own"
+    )]
+    NodeHeld {
+        /// The id.
+        node_id: u64,
+        /// What its holder calls itself.
+        holder: String,
+    },
     /// Somebody else migrates the schema and does not get done.
     #[error("keyspace {keyspace} is being migrated by {holder} for longer than {waited_ms} ms")]
     SchemaLocked {
@@ -149,6 +160,6 @@ fn schema_advice(found: u32, expected: u32) -> &'static str {
 impl OpenError {
     /// Whether the same call may succeed later, without anybody changing anything.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::SchemaLocked { .. })
+        matches!(self, Self::Unreachable { .. } | Self::SchemaLocked { .. } | Self::NodeHeld { .. })
     }
 }

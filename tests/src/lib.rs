@@ -11,6 +11,7 @@ mod proxy;
 mod rookery;
 mod scene;
 mod shared;
+mod store;
 
 pub use answer::Answer;
 pub use gateway::{Arrival, Gateway, intents};

@@ -23,6 +23,13 @@ const BOTS: &str = "rookery-test-bots";
 const SCHEMA: &str = "rookery-test-schema";
 /// Its tests want tokio's paused clock.
 const STORE: &str = "rookery-core-db";
+/// Tests that run on a database cluster as well: what people and bots do, and what a killed process must not lose.
+const ACCEPTANCE: &str = "rookery-tests";
+const ON_CLUSTER: [&str; 4] = ["clients", "crash", "everyday", "gateway"];
+/// Tells them so.
+const TEST_STORE: &str = "ROOKERY_TEST_STORE";
+const EMBEDDED: &str = "embedded";
+const CQL: &str = "cql";
 
 /// What to leave out.
 #[derive(Debug, Default, Clone, Args)]
@@ -107,18 +114,24 @@ fn programs(options: &Options) -> Result<()> {
 fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
     let guest = component::build_test_guest(LockFile::MustBeCurrent)?;
     let environment = environment(options, cluster.map(cql::contact_points))?;
-    let test = |packages: &[&str]| {
+    let test = |packages: &[&str], store: &str| {
         let mut command = paths::cargo();
         command.args(["test", "--locked", "--no-fail-fast"]).args(packages);
         // The trace of a test's `Err` is that of the test itself, and pushes the error's text out of sight.
-        command.env("RUST_LIB_BACKTRACE", "0");
+        command.env("RUST_LIB_BACKTRACE", "0").env(TEST_STORE, store);
         shell::run(command.env(TEST_GUEST, &guest).envs(environment.iter().cloned()))
     };
     let mut most = vec!["--workspace"];
     for package in [BOTS, SCHEMA, STORE] {
         most.extend(["--exclude", package]);
     }
-    let outcomes = [test(&["--package", STORE]), test(&most), test(&["--package", SCHEMA])];
+    let mut outcomes =
+        vec![test(&["--package", STORE], EMBEDDED), test(&most, EMBEDDED), test(&["--package", SCHEMA], EMBEDDED)];
+    if cluster.is_some() {
+        let mut again = vec!["--package", ACCEPTANCE];
+        again.extend(ON_CLUSTER.iter().flat_map(|name| ["--test", name]));
+        outcomes.push(test(&again, CQL));
+    }
     outcomes.into_iter().collect()
 }
 

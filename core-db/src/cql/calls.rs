@@ -230,7 +230,7 @@ impl Calls {
             batch.append_statement((*mutation.statement.prepared).clone());
         }
         batch.set_is_idempotent(true);
-        batch.set_execution_profile_handle(Some(self.profiles.of(Purpose::Write)));
+        batch.set_execution_profile_handle(Some(self.profiles.of_batches()));
         let values: Vec<Values<'_>> = mutations.iter().map(|one| &*one.values as Values<'_>).collect();
         self.session.batch(&batch, &values).await
     }

@@ -1,7 +1,6 @@
 //! Compare-and-set: what it answered, and what to do when it did not.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rookery_model::store::UniqueKey;
@@ -10,7 +9,6 @@ use scylla::value::{CqlValue, Row};
 use smallvec::{SmallVec, smallvec};
 
 use super::calls::chain;
-use super::clock::now_us;
 use super::failure::Failure;
 use super::lanes::{self, Lane, Passes};
 use super::shared::Shared;
@@ -21,8 +19,6 @@ use crate::StoreError;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
-/// How far ahead the ceiling of write timestamps is kept.
-const TIMESTAMP_AHEAD: Duration = Duration::from_secs(10);
 
 /// What a compare-and-set answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,58 +128,8 @@ pub struct Release {
     pub owner: Option<u64>,
 }
 
-/// No id was ever issued above this moment.
-pub async fn id_ceiling(shared: &Shared) -> Result<u64, StoreError> {
-    let lease = shared.tables.leases.get(&shared.calls, shared.config.node_id.cast_signed()).await?;
-    Ok(lease.unwrap_or_default().id_ceiling_ms.max(0).cast_unsigned())
-}
-
-/// Raises the ceiling of ids.
-pub async fn raise_id_ceiling(shared: &Shared, ceiling_ms: u64) -> Result<(), StoreError> {
-    let ceiling = i64::try_from(ceiling_ms).unwrap_or(i64::MAX);
-    raise(shared, || shared.tables.leases.raise_ids(&shared.calls, shared.node_id(), ceiling)).await
-}
-
-/// Keeps the stored ceiling of write timestamps ahead of those in use: the next start begins above it, whatever its
-/// clock says.
-pub async fn keep_timestamp_ceiling(shared: &Shared) -> Result<(), StoreError> {
-    let ahead = i64::try_from(TIMESTAMP_AHEAD.as_micros()).unwrap_or(i64::MAX);
-    let used = shared.clock.last_us().max(now_us());
-    if used + ahead / 2 <= shared.timestamp_ceiling_us.load(Ordering::Acquire) {
-        return Ok(());
-    }
-    let ceiling = used + ahead;
-    raise(shared, || shared.tables.leases.raise_timestamps(&shared.calls, shared.node_id(), ceiling)).await?;
-    shared.timestamp_ceiling_us.store(ceiling, Ordering::Release);
-    Ok(())
-}
-
-/// Lowers it to what was used: a clean start afterwards need not begin in the future.
-pub async fn settle_timestamp_ceiling(shared: &Shared) -> Result<(), StoreError> {
-    let (last, ceiling) = (shared.clock.last_us(), shared.timestamp_ceiling_us.load(Ordering::Acquire));
-    let leases = &shared.tables.leases;
-    // Not applied where another process with this node's id raised it meanwhile: then that one's stands.
-    certain(shared, || leases.settle_timestamps(&shared.calls, shared.node_id(), ceiling, last)).await.map(drop)
-}
-
 /// Asks the cluster something that needs a majority, to see whether it is back.
 pub async fn probe(shared: &Shared) {
     // Whatever it answers is noted where calls are made.
     drop(shared.tables.purges.days(&shared.calls).await);
-}
-
-/// Raises a ceiling of the node's row, making the row first where there is none.
-async fn raise<F>(shared: &Shared, mut attempt: impl FnMut() -> F) -> Result<(), StoreError>
-where
-    F: Future<Output = Result<Applied, Failure>>,
-{
-    loop {
-        match certain(shared, &mut attempt).await? {
-            // As high already, perhaps by an attempt of ours that nobody answered.
-            Applied::Yes | Applied::No(Some(_)) => return Ok(()),
-            Applied::No(None) => {
-                certain(shared, || shared.tables.leases.begin(&shared.calls, shared.node_id())).await?;
-            }
-        }
-    }
 }

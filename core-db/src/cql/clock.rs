@@ -18,6 +18,11 @@ impl WriteClock {
         Self { last_us: AtomicI64::new(floor_us) }
     }
 
+    /// Timestamps lie above this floor from now on.
+    pub fn raise_floor(&self, floor_us: i64) {
+        self.last_us.fetch_max(floor_us, Ordering::AcqRel);
+    }
+
     /// Takes as many timestamps in a row as asked for; answers the first.
     pub fn take(&self, count: usize) -> i64 {
         self.take_at(now_us(), count)

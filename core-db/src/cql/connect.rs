@@ -19,8 +19,8 @@ use super::policies::{self, Levels, Profiles};
 use super::shared::Shared;
 use super::statement::Preparer;
 use super::tables::Tables;
-use super::{cas, purge, schema};
-use crate::config::{CqlConfig, Durability, too_few};
+use super::{lease, purge, schema};
+use crate::config::{CqlConfig, Durability, cannot_lose_one};
 use crate::{OpenError, StoreError};
 
 /// How often nodes are asked whether they agree on the schema.
@@ -29,6 +29,9 @@ const SCHEMA_AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Replicas of which a majority is left when one is lost.
+const SAFE_REPLICAS: usize = 3;
 
 /// A cluster that answers.
 pub struct Cluster {
@@ -104,45 +107,56 @@ pub async fn open(config: CqlConfig) -> Result<Shared, OpenError> {
     let cluster = connect(config).await?;
     schema::check(&cluster).await?;
     let Cluster { session, config, .. } = cluster;
-    let replicated = replicated(&config, &session)?;
+    check_replicas(&config, &session)?;
     let counters = Arc::new(Counters::default());
-    let profiles = Profiles::new(&config, Levels::of(config.durability, replicated.len()), &counters);
+    let profiles = Profiles::new(&config, Levels::of(config.durability), &counters);
     let preparer = Preparer { session: &session, profiles: &profiles, config: &config, counters: &counters };
     let tables = Tables::prepare(preparer).await?;
     let dumps = Dumps::prepare(preparer).await?;
     let calls = Calls::new(session, profiles, counters, &config);
-    let node_id = config.node_id.cast_signed();
-    let lease = tables.leases.get(&calls, node_id).await.map_err(|error| store_error(&config, &error))?;
-    let clock = WriteClock::new(lease.unwrap_or_default().write_timestamp_ceiling_us);
-    let shared = Shared::new(config, calls, tables, dumps, clock);
-    let started = async {
-        cas::keep_timestamp_ceiling(&shared).await?;
-        purge::load(&shared).await
-    };
-    match started.await {
+    let shared = Shared::new(config, calls, tables, dumps, WriteClock::new(0));
+    lease::take(&shared).await?;
+    match purge::load(&shared).await {
         Ok(_) => Ok(shared),
         Err(error) => Err(store_error(&shared.config, &error)),
     }
 }
 
-/// The data centres that hold replicas, if they are enough for what is promised.
-fn replicated(config: &CqlConfig, session: &Session) -> Result<BTreeMap<String, usize>, OpenError> {
+/// Refuses keyspaces whose replicas cannot keep what the durability mode promises.
+fn check_replicas(config: &CqlConfig, session: &Session) -> Result<(), OpenError> {
+    for keyspace in [config.keyspace.clone(), config.lease_keyspace()] {
+        let replicas = replicas(&keyspace, session)?;
+        if config.durability == Durability::Global
+            && let Some(problem) = cannot_lose_one(replicas.iter().map(|(name, replicas)| (name, *replicas)))
+        {
+            return Err(OpenError::Config { key: "durability", problem: format!("keyspace {keyspace}: {problem}") });
+        }
+        match replicas.get(&config.local_data_centre).copied().unwrap_or(0) {
+            0 => {
+                let problem = format!("keyspace {keyspace} has no replicas in {}", config.local_data_centre);
+                return Err(OpenError::Config { key: "local_data_centre", problem });
+            }
+            few @ 1..SAFE_REPLICAS if config.durability == Durability::Regional => warn!(
+                keyspace,
+                data_centre = config.local_data_centre,
+                replicas = few,
+                "an acknowledged write may not survive the loss of a node: that takes three replicas in the data centre"
+            ),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Replicas of a keyspace by data centre.
+fn replicas(keyspace: &str, session: &Session) -> Result<BTreeMap<String, usize>, OpenError> {
     let state = session.get_cluster_state();
-    let strategy = state.get_keyspace(&config.keyspace).map(|keyspace| &keyspace.strategy);
+    let strategy = state.get_keyspace(keyspace).map(|keyspace| &keyspace.strategy);
     let Some(Strategy::NetworkTopologyStrategy { datacenter_repfactors }) = strategy else {
-        let problem = "the keyspace does not use NetworkTopologyStrategy: replicas are counted by data centre".into();
+        let problem = format!("{keyspace} does not use NetworkTopologyStrategy: replicas are counted by data centre");
         return Err(OpenError::Config { key: "keyspace", problem });
     };
-    let replicated: BTreeMap<String, usize> =
-        datacenter_repfactors.iter().filter(|(_, replicas)| **replicas > 0).map(|(dc, n)| (dc.clone(), *n)).collect();
-    if config.durability == Durability::Global && replicated.len() < 3 {
-        return Err(OpenError::Config { key: "durability", problem: too_few(replicated.len()) });
-    }
-    if !replicated.contains_key(&config.local_data_centre) {
-        let problem = format!("keyspace {} has no replicas in {}", config.keyspace, config.local_data_centre);
-        return Err(OpenError::Config { key: "local_data_centre", problem });
-    }
-    Ok(replicated)
+    Ok(datacenter_repfactors.iter().map(|(name, replicas)| (name.clone(), *replicas)).collect())
 }
 
 /// Tries something again for as long as the cluster cannot be reached.
@@ -216,7 +230,8 @@ pub fn execution_error(config: &CqlConfig, text: &str, error: &scylla::errors::E
     }
 }
 
-fn store_error(config: &CqlConfig, error: &StoreError) -> OpenError {
+/// Why the store could not begin.
+pub fn store_error(config: &CqlConfig, error: &StoreError) -> OpenError {
     match error {
         StoreError::Corrupt { .. } | StoreError::Invalid(_) => refused(config, error.to_string()),
         _ => unreachable(config, error.to_string()),

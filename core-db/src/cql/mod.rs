@@ -16,6 +16,7 @@ mod counters;
 mod dump;
 mod failure;
 mod lanes;
+mod lease;
 mod lookups;
 mod lower;
 mod pages;
@@ -51,8 +52,6 @@ pub(crate) use self::connect::when_reachable;
 pub use self::schema::Migrated;
 pub(crate) use self::schema::migrate;
 
-/// How often the ceiling of write timestamps is looked after.
-const TIMESTAMP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a cluster that did not answer is tried, so that health comes back without a caller.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -81,7 +80,9 @@ impl CqlEngine {
         if engine.shared.config.message_retention {
             engine.background.spawn(until(engine.stop.clone(), purge::retention::run(shared.clone())));
         }
-        engine.background.spawn(until(engine.stop.clone(), look_after(shared)));
+        engine.background.spawn(until(engine.stop.clone(), look_after(shared.clone())));
+        let stop = engine.stop.clone();
+        engine.background.spawn(async move { lease::keep(&shared, &stop).await });
         metrics::gauge!("rookery_store_writable").set(1.0);
         metrics::gauge!("rookery_store_breaker_state").set(0.0);
         info!(config = ?engine.shared.config, "opened the store");
@@ -93,10 +94,7 @@ impl CqlEngine {
     }
 
     fn submit_batch(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
-        self.shared.check_open()?;
-        if !self.shared.calls.is_closed() {
-            return Err(StoreError::Unwritable(self.shared.health().reason));
-        }
+        self.shared.check_writable()?;
         let place = Place::take(&self.shared)?;
         let plan = lower::lower(&self.shared, batch)?;
         let (ticket, before) = match plan.is_empty() {
@@ -149,8 +147,8 @@ impl CqlEngine {
         self.background.close();
         self.background.wait().await;
         if !was_closed {
-            if let Err(error) = cas::settle_timestamp_ceiling(&self.shared).await {
-                tracing::warn!(%error, "cannot store the ceiling of write timestamps");
+            if let Err(error) = lease::give_back(&self.shared).await {
+                tracing::warn!(%error, "cannot give the lease of the node id back; the next holder waits until it ends");
             }
             metrics::gauge!("rookery_store_writable").set(0.0);
         }
@@ -196,18 +194,12 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// Keeps the ceiling of write timestamps above what is used, and asks a silent cluster whether it is back.
+/// Asks a silent cluster whether it is back.
 async fn look_after(shared: Arc<Shared>) {
-    let mut next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
     loop {
         tokio::time::sleep(PROBE_INTERVAL).await;
         if !shared.calls.is_closed() {
             cas::probe(&shared).await;
-        } else if tokio::time::Instant::now() >= next {
-            if let Err(error) = cas::keep_timestamp_ceiling(&shared).await {
-                tracing::warn!(%error, "cannot raise the ceiling of write timestamps");
-            }
-            next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
         }
     }
 }

@@ -17,7 +17,7 @@ use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
 use super::shared::Shared;
 use super::tables::unique_keys::Key;
-use super::{CqlEngine, cas, dump, pages};
+use super::{CqlEngine, cas, dump, lease, pages};
 use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
@@ -54,7 +54,7 @@ impl Engine for CqlEngine {
     }
 
     fn raise_id_ceiling(&self, ceiling_ms: u64) -> Answer<'_, ()> {
-        self.read(move |shared| cas::raise_id_ceiling(shared, ceiling_ms))
+        self.read(move |shared| lease::raise_id_ceiling(shared, ceiling_ms))
     }
 
     fn health(&self) -> StoreHealth {
@@ -85,7 +85,7 @@ impl Engine for CqlEngine {
     }
 
     fn id_ceiling(&self) -> Answer<'_, u64> {
-        self.read(cas::id_ceiling)
+        self.read(lease::id_ceiling)
     }
 
     fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {

@@ -1,7 +1,7 @@
 //! What readers, writers and the background share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rookery_model::MessageId;
 use tokio::sync::Notify;
@@ -11,6 +11,7 @@ use super::calls::Calls;
 use super::clock::WriteClock;
 use super::dump::Dumps;
 use super::lanes::Lanes;
+use super::lease::Held;
 use super::purge::KnownDays;
 use super::tables::Tables;
 use crate::config::CqlConfig;
@@ -25,8 +26,8 @@ pub struct Shared {
     pub tables: Tables,
     pub dumps: Dumps,
     pub clock: WriteClock,
-    /// What is stored as the ceiling of write timestamps.
-    pub timestamp_ceiling_us: AtomicI64,
+    /// The node id's.
+    pub lease: Held,
     pub lanes: Arc<Lanes>,
     pub buckets: Buckets,
     pub doomed: Doomed,
@@ -48,7 +49,7 @@ impl Shared {
             tables,
             dumps,
             clock,
-            timestamp_ceiling_us: AtomicI64::new(0),
+            lease: Held::default(),
             lanes: Arc::default(),
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),
@@ -68,9 +69,21 @@ impl Shared {
     /// Whether writes are taken.
     pub fn health(&self) -> StoreHealth {
         match self.check_open() {
-            Ok(()) => self.calls.health(),
+            Ok(()) => match self.lease.check(self.node_id()) {
+                Err(StoreError::Unwritable(reason)) if self.calls.is_closed() => StoreHealth::unwritable(reason),
+                _ => self.calls.health(),
+            },
             Err(error) => StoreHealth::unwritable(error.to_string()),
         }
+    }
+
+    /// Refuses writes while the cluster does not answer, or the node id may be another process's.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        self.check_open()?;
+        if !self.calls.is_closed() {
+            return Err(StoreError::Unwritable(self.health().reason));
+        }
+        self.lease.check(self.node_id())
     }
 
     /// The row of leases that is this process's.

@@ -153,7 +153,7 @@ impl TablePreparer<'_> {
     async fn prepare_now(&self, purpose: Purpose, text: String) -> Result<Statement, OpenError> {
         let Preparer { session, profiles, config, counters } = self.preparer;
         let mut statement = unprepared::Statement::new(text.as_str());
-        statement.set_execution_profile_handle(Some(profiles.of(purpose)));
+        statement.set_execution_profile_handle(Some(profiles.of(purpose, self.table)));
         let prepared = session.prepare(statement).await;
         let mut prepared = prepared.map_err(|error| connect::prepare_error(config, &text, &error))?;
         prepared.set_is_idempotent(purpose.is_idempotent());

@@ -18,7 +18,7 @@ use crate::bucket::BUCKET_SPAN_MS;
 use crate::config::CqlConfig;
 use crate::engine::{Engine as _, MessageRange};
 use crate::tables::purges::Purge;
-use crate::{OpenError, Store};
+use crate::{OpenError, Store, StoreError};
 
 /// A configuration with a keyspace name of its own; none where there is no cluster.
 fn config() -> Option<CqlConfig> {
@@ -50,7 +50,10 @@ async fn shared_store() -> Option<(CqlEngine, CqlConfig)> {
         migrate(config.clone()).await.unwrap();
         Some(config)
     });
-    let config = made.await.clone()?;
+    // Two stores of one process are two nodes.
+    static NODE_ID: AtomicU64 = AtomicU64::new(100);
+    let mut config = made.await.clone()?;
+    config.node_id = NODE_ID.fetch_add(1, Ordering::Relaxed);
     Some((CqlEngine::open(config.clone()).await.unwrap(), config))
 }
 
@@ -299,7 +302,7 @@ async fn timestamps_of_a_later_start_lie_above_those_of_an_earlier_one() {
     while first.shared().clock.last_us() < ahead {
         first.shared().clock.take(1_000_000_000);
     }
-    super::cas::keep_timestamp_ceiling(first.shared()).await.unwrap();
+    super::lease::renew(first.shared()).await.unwrap();
     let last = first.shared().clock.last_us();
     // Killed: nothing settles the ceiling.
     drop(first);
@@ -311,4 +314,31 @@ async fn timestamps_of_a_later_start_lie_above_those_of_an_earlier_one() {
     let third = CqlEngine::open(config).await.unwrap();
     let after_close = third.shared().clock.take(1);
     assert!(after_close > after_crash && after_close - after_crash < 1_000_000, "{}", after_close - after_crash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_with_one_node_id_are_not_both_served() {
+    let Some((_, mut config)) = shared_store().await else { return };
+    config.node_id = 8;
+    let write = |number| vec![Write::PutMessage(message(9_000, id_at(number), "one"))];
+    let first = CqlEngine::open(config.clone()).await.unwrap();
+    first.submit(write(1)).unwrap().await.unwrap();
+
+    // Another one under another name waits for the lease to end, and is told.
+    config.holder = "somebody else".into();
+    let refused = CqlEngine::open(config.clone()).await;
+    assert!(matches!(&refused, Err(OpenError::NodeHeld { node_id: 8, .. })), "{:?}", refused.err());
+    first.submit(write(2)).unwrap().await.unwrap();
+    // Killed, or given back, it is the other's.
+    first.close().await.unwrap();
+    let second = CqlEngine::open(config.clone()).await.unwrap();
+    second.submit(write(3)).unwrap().await.unwrap();
+
+    // One that takes the lease over under the same name ends the former at its next renewal.
+    let third = CqlEngine::open(config).await.unwrap();
+    super::lease::renew(second.shared()).await.unwrap();
+    assert!(matches!(second.submit(write(4)), Err(StoreError::Unwritable(reason)) if reason.contains("node id 8")));
+    assert!(!second.health().writable);
+    third.submit(write(5)).unwrap().await.unwrap();
+    assert!(second.raise_id_ceiling(5).await.is_err());
 }

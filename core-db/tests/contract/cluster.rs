@@ -19,8 +19,8 @@ use crate::Factory;
 
 /// Contact points of the cluster, separated by commas.
 const CONTACT_POINTS: &str = "ROOKERY_TEST_CQL";
-/// How the keyspaces of tests begin; the process's id follows.
-const PREFIX: &str = "rookery_contract_";
+/// How the keyspaces of tests begin, those of the acceptance tests too; the process's id follows.
+const PREFIX: &str = "rookery_test_";
 
 /// A keyspace for one test at a time.
 pub struct Cql {

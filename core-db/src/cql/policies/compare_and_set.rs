@@ -7,7 +7,6 @@ use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle
 use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
-use super::Levels;
 use super::retry::{Again, NextNode};
 use crate::config::CqlConfig;
 use crate::cql::counters::Counters;
@@ -15,13 +14,14 @@ use crate::cql::counters::Counters;
 /// Sent once: whether a first attempt that timed out applied is for the caller to find out.
 pub fn profile(
     config: &CqlConfig,
-    levels: Levels,
+    quorum: Consistency,
+    serial: SerialConsistency,
     nodes: Arc<dyn LoadBalancingPolicy>,
     counters: &Arc<Counters>,
 ) -> ExecutionProfileHandle {
     builder(config, nodes, counters)
-        .consistency(levels.quorum)
-        .serial_consistency(Some(levels.serial))
+        .consistency(quorum)
+        .serial_consistency(Some(serial))
         .build()
         .into_handle_with_label("compare_and_set".into())
 }
@@ -29,11 +29,11 @@ pub fn profile(
 /// Reads at the serial level, which finishes what a compare-and-set left half done.
 pub fn read_profile(
     config: &CqlConfig,
-    levels: Levels,
+    serial: SerialConsistency,
     nodes: Arc<dyn LoadBalancingPolicy>,
     counters: &Arc<Counters>,
 ) -> ExecutionProfileHandle {
-    let level = match levels.serial {
+    let level = match serial {
         SerialConsistency::Serial => Consistency::Serial,
         SerialConsistency::LocalSerial => Consistency::LocalSerial,
     };

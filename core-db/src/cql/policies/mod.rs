@@ -16,6 +16,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 pub use self::observe::Observer;
 use crate::config::{CqlConfig, Durability};
 use crate::cql::counters::Counters;
+use crate::tables::Table;
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +56,15 @@ impl Purpose {
 pub struct Profiles {
     read: ExecutionProfileHandle,
     write: ExecutionProfileHandle,
+    unique: Serial,
+    lease: Serial,
+}
+
+/// Compare-and-set at one level, and reading what it left.
+#[derive(Debug)]
+struct Serial {
     compare_and_set: ExecutionProfileHandle,
-    serial_read: ExecutionProfileHandle,
+    read: ExecutionProfileHandle,
 }
 
 /// The consistency levels that a durability mode means.
@@ -64,23 +72,20 @@ pub struct Profiles {
 pub struct Levels {
     /// Of reads and writes.
     pub quorum: Consistency,
-    /// Of compare-and-set.
-    pub serial: SerialConsistency,
+    /// Of unique keys. A name must be unique over all data centres, now and after another one was added: so it is
+    /// always a majority of all replicas.
+    pub unique: SerialConsistency,
+    /// Of leases. A node's row is its own, so what survives with its writes is enough.
+    pub lease: SerialConsistency,
 }
 
 impl Levels {
-    /// `data_centres` is how many hold replicas.
-    ///
-    /// A name must be unique over all data centres, so compare-and-set asks a majority of all replicas as soon as there
-    /// is more than one; with one, the local majority is the same and needs no second look.
-    pub fn of(durability: Durability, data_centres: usize) -> Self {
-        Self {
-            quorum: match durability {
-                Durability::Regional => Consistency::LocalQuorum,
-                Durability::Global => Consistency::Quorum,
-            },
-            serial: if data_centres > 1 { SerialConsistency::Serial } else { SerialConsistency::LocalSerial },
-        }
+    pub const fn of(durability: Durability) -> Self {
+        let (quorum, lease) = match durability {
+            Durability::Regional => (Consistency::LocalQuorum, SerialConsistency::LocalSerial),
+            Durability::Global => (Consistency::Quorum, SerialConsistency::Serial),
+        };
+        Self { quorum, unique: SerialConsistency::Serial, lease }
     }
 }
 
@@ -88,21 +93,31 @@ impl Profiles {
     /// The profiles that a configuration means.
     pub fn new(config: &CqlConfig, levels: Levels, counters: &Arc<Counters>) -> Self {
         let nodes = nodes(config);
+        let serial = |level| Serial {
+            compare_and_set: compare_and_set::profile(config, levels.quorum, level, nodes.clone(), counters),
+            read: compare_and_set::read_profile(config, level, nodes.clone(), counters),
+        };
         Self {
             read: reads::profile(config, levels, nodes.clone(), counters),
             write: writes::profile(config, levels, nodes.clone(), counters),
-            compare_and_set: compare_and_set::profile(config, levels, nodes.clone(), counters),
-            serial_read: compare_and_set::read_profile(config, levels, nodes, counters),
+            unique: serial(levels.unique),
+            lease: serial(levels.lease),
         }
     }
 
-    /// The profile of a purpose.
-    pub fn of(&self, purpose: Purpose) -> ExecutionProfileHandle {
+    /// The profile of writes that go together.
+    pub fn of_batches(&self) -> ExecutionProfileHandle {
+        self.write.clone()
+    }
+
+    /// The profile of a purpose in a table.
+    pub fn of(&self, purpose: Purpose, table: Table) -> ExecutionProfileHandle {
+        let serial = if table == Table::Leases { &self.lease } else { &self.unique };
         match purpose {
             Purpose::Read => self.read.clone(),
             Purpose::Write => self.write.clone(),
-            Purpose::CompareAndSet => self.compare_and_set.clone(),
-            Purpose::SerialRead => self.serial_read.clone(),
+            Purpose::CompareAndSet => serial.compare_and_set.clone(),
+            Purpose::SerialRead => serial.read.clone(),
         }
     }
 }
@@ -133,10 +148,10 @@ mod tests {
 
     #[test]
     fn durability_says_how_many_must_agree() {
-        let regional = Levels::of(Durability::Regional, 3);
-        assert_eq!((regional.quorum, regional.serial), (Consistency::LocalQuorum, SerialConsistency::Serial));
-        let global = Levels::of(Durability::Global, 3);
-        assert_eq!((global.quorum, global.serial), (Consistency::Quorum, SerialConsistency::Serial));
-        assert_eq!(Levels::of(Durability::Regional, 1).serial, SerialConsistency::LocalSerial);
+        let regional = Levels::of(Durability::Regional);
+        assert_eq!((regional.quorum, regional.lease), (Consistency::LocalQuorum, SerialConsistency::LocalSerial));
+        let global = Levels::of(Durability::Global);
+        assert_eq!((global.quorum, global.lease), (Consistency::Quorum, SerialConsistency::Serial));
+        assert_eq!((regional.unique, global.unique), (SerialConsistency::Serial, SerialConsistency::Serial));
     }
 }

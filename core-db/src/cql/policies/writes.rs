@@ -21,7 +21,6 @@ pub fn profile(
 ) -> ExecutionProfileHandle {
     ExecutionProfile::builder()
         .consistency(levels.quorum)
-        .serial_consistency(Some(levels.serial))
         .request_timeout(Some(Duration::from_millis(config.write_attempt_timeout_ms)))
         .load_balancing_policy(nodes)
         .retry_policy(Arc::new(NextNode::new(Again::Untouched, counters)))

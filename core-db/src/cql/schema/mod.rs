@@ -19,7 +19,7 @@ use super::calls::Values;
 use super::connect::{self, Cluster};
 use super::policies;
 use crate::OpenError;
-use crate::config::{CqlConfig, Durability, too_few};
+use crate::config::{CqlConfig, Durability, cannot_lose_one};
 
 /// What a run of migrations did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,8 +169,10 @@ fn replication(cluster: &Cluster) -> Result<BTreeMap<String, usize>, OpenError> 
         let problem = format!("the cluster has no data centre {unknown:?}");
         return Err(OpenError::Config { key: "replication", problem });
     }
-    if config.durability == Durability::Global && replication.len() < 3 {
-        return Err(OpenError::Config { key: "durability", problem: too_few(replication.len()) });
+    if config.durability == Durability::Global
+        && let Some(problem) = cannot_lose_one(replication.iter().map(|(name, replicas)| (name, *replicas)))
+    {
+        return Err(OpenError::Config { key: "durability", problem });
     }
     Ok(replication)
 }

@@ -1,12 +1,21 @@
-//! `leases`: what a node may do until when; in a keyspace of its own, written only by compare-and-set.
+//! `leases`: who has a node id until when, and what it may have used; written only by compare-and-set.
+//!
+//! A row is changed by its holder alone, and taken over by raising its epoch: everything else is conditional on that.
 
 use super::prelude::*;
 use crate::cql::cas::Applied;
 use crate::cql::failure::Failure;
 
-/// What the engine reads of its row.
-#[derive(Clone, Copy, Debug, Default, scylla::DeserializeRow)]
+/// A row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, scylla::DeserializeRow)]
 pub struct Lease {
+    #[scylla(default_when_null)]
+    pub epoch: i64,
+    #[scylla(default_when_null)]
+    pub holder: String,
+    /// 0 once it was given back.
+    #[scylla(default_when_null)]
+    pub expires_at_ms: i64,
     #[scylla(default_when_null)]
     pub id_ceiling_ms: i64,
     #[scylla(default_when_null)]
@@ -16,32 +25,39 @@ pub struct Lease {
 /// The table's statements.
 pub struct Leases {
     get: Statement,
-    begin: Statement,
+    insert: Statement,
+    take: Statement,
+    renew: Statement,
     raise_ids: Statement,
-    raise_timestamps: Statement,
-    settle_timestamps: Statement,
 }
+
+const COLUMNS: [&str; 5] = ["epoch", "holder", "expires_at_ms", "id_ceiling_ms", "write_timestamp_ceiling_us"];
 
 impl Leases {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Leases);
-        let (get, begin, raise_ids, raise_timestamps, settle_timestamps) = tokio::try_join!(
-            table.select_serial(&["id_ceiling_ms", "write_timestamp_ceiling_us"], "node_id = ?"),
+        let (get, insert, take, renew, raise_ids) = tokio::try_join!(
+            table.select_serial(&COLUMNS, "node_id = ?"),
             table.compare_and_set(
                 "INSERT INTO",
-                "(node_id, id_ceiling_ms, write_timestamp_ceiling_us) VALUES (?, 0, 0) IF NOT EXISTS"
-            ),
-            table.compare_and_set("UPDATE", "SET id_ceiling_ms = ? WHERE node_id = ? IF id_ceiling_ms < ?"),
-            table.compare_and_set(
-                "UPDATE",
-                "SET write_timestamp_ceiling_us = ? WHERE node_id = ? IF write_timestamp_ceiling_us < ?"
+                "(node_id, epoch, holder, expires_at_ms, id_ceiling_ms, write_timestamp_ceiling_us) \
+                 VALUES (?, ?, ?, ?, 0, ?) IF NOT EXISTS"
             ),
             table.compare_and_set(
                 "UPDATE",
-                "SET write_timestamp_ceiling_us = ? WHERE node_id = ? IF write_timestamp_ceiling_us = ?"
+                "SET epoch = ?, holder = ?, expires_at_ms = ?, write_timestamp_ceiling_us = ? WHERE node_id = ? \
+                 IF epoch = ? AND expires_at_ms = ?"
+            ),
+            table.compare_and_set(
+                "UPDATE",
+                "SET expires_at_ms = ?, write_timestamp_ceiling_us = ? WHERE node_id = ? IF epoch = ?"
+            ),
+            table.compare_and_set(
+                "UPDATE",
+                "SET id_ceiling_ms = ? WHERE node_id = ? IF epoch = ? AND id_ceiling_ms < ?"
             ),
         )?;
-        Ok(Self { get, begin, raise_ids, raise_timestamps, settle_timestamps })
+        Ok(Self { get, insert, take, renew, raise_ids })
     }
 
     /// A node's row, after everything that was written to it.
@@ -49,30 +65,43 @@ impl Leases {
         calls.row(&self.get, (node_id,)).await
     }
 
-    /// Makes a node's row.
-    pub async fn begin(&self, calls: &Calls, node_id: i64) -> Result<Applied, Failure> {
-        Applied::read(calls.once(&self.begin, &(node_id,)).await?, None)
+    /// Makes a node's row as its first holder.
+    pub async fn insert(&self, calls: &Calls, node_id: i64, lease: &Lease) -> Result<Applied, Failure> {
+        let Lease { epoch, holder, expires_at_ms, write_timestamp_ceiling_us, .. } = lease;
+        let values = (node_id, epoch, holder.as_str(), expires_at_ms, write_timestamp_ceiling_us);
+        Applied::read(calls.once(&self.insert, &values).await?, Some("epoch"))
     }
 
-    /// Raises the ceiling of ids; not applied where it is as high already.
-    pub async fn raise_ids(&self, calls: &Calls, node_id: i64, ceiling_ms: i64) -> Result<Applied, Failure> {
-        Applied::read(calls.once(&self.raise_ids, &(ceiling_ms, node_id, ceiling_ms)).await?, Some("id_ceiling_ms"))
+    /// Takes a row over from the holder before; applied only while it is as it was found.
+    pub async fn take(&self, calls: &Calls, node_id: i64, lease: &Lease, found: &Lease) -> Result<Applied, Failure> {
+        let Lease { epoch, holder, expires_at_ms, write_timestamp_ceiling_us, .. } = lease;
+        let values = (
+            epoch,
+            holder.as_str(),
+            expires_at_ms,
+            write_timestamp_ceiling_us,
+            node_id,
+            found.epoch,
+            found.expires_at_ms,
+        );
+        Applied::read(calls.once(&self.take, &values).await?, Some("epoch"))
     }
 
-    /// Likewise of write timestamps.
-    pub async fn raise_timestamps(&self, calls: &Calls, node_id: i64, ceiling_us: i64) -> Result<Applied, Failure> {
-        let result = calls.once(&self.raise_timestamps, &(ceiling_us, node_id, ceiling_us)).await?;
-        Applied::read(result, Some("write_timestamp_ceiling_us"))
+    /// Makes the lease last until another moment, with another ceiling of write timestamps.
+    pub async fn renew(&self, calls: &Calls, node_id: i64, lease: &Lease) -> Result<Applied, Failure> {
+        let values = (lease.expires_at_ms, lease.write_timestamp_ceiling_us, node_id, lease.epoch);
+        Applied::read(calls.once(&self.renew, &values).await?, Some("epoch"))
     }
 
-    /// Lowers the ceiling of write timestamps from what it is known to be.
-    pub async fn settle_timestamps(
+    /// Raises the ceiling of ids; not applied where it is as high already, or the lease is another's: the epoch tells.
+    pub async fn raise_ids(
         &self,
         calls: &Calls,
         node_id: i64,
-        ceiling_us: i64,
-        last_us: i64,
+        epoch: i64,
+        ceiling_ms: i64,
     ) -> Result<Applied, Failure> {
-        Applied::read(calls.once(&self.settle_timestamps, &(last_us, node_id, ceiling_us)).await?, None)
+        let result = calls.once(&self.raise_ids, &(ceiling_ms, node_id, epoch, ceiling_ms)).await?;
+        Applied::read(result, Some("epoch"))
     }
 }
