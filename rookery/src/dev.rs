@@ -16,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::DevConfig;
+use crate::node::Node;
 use crate::ready::Ready;
+use crate::store::Opened;
 use crate::{descriptors, pop_role, region_role, secrets, start, store};
 
 /// After this a drain is over, finished or not.
@@ -111,6 +113,7 @@ struct Parts {
     link_stop: CancellationToken,
     uplink: Arc<pop_role::Uplink>,
     store: Store,
+    _node: Option<Node>,
     operator: SocketAddr,
     admin_token: String,
     _ready: [Part; 2],
@@ -131,7 +134,7 @@ impl Parts {
         let ca = DeploymentCa::create_or_load(data_dir)?;
         store::migrate(&config.store, &store_part, drain).await?;
         let store = store::open(&config.store, data_dir, &store_part, drain).await?;
-        let store = store.context("stopped while waiting for the database")?;
+        let Opened { store, node } = store.context("stopped while waiting for the database")?;
         store::keep_up(store.clone(), store_part, drain);
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
@@ -152,7 +155,7 @@ impl Parts {
         uplink.connected().await?;
         pop_part.ready();
         let _ready = [region_part, pop_part];
-        Ok(Self { pop, region, link, link_stop, uplink, store, operator, admin_token, _ready })
+        Ok(Self { pop, region, link, link_stop, uplink, store, _node: node, operator, admin_token, _ready })
     }
 
     fn ready(&self, data_dir: &Path) -> anyhow::Result<Ready> {

@@ -5,6 +5,7 @@ mod ca;
 mod config;
 mod descriptors;
 mod dev;
+mod node;
 mod pop_role;
 mod ready;
 mod region_role;

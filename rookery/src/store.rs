@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use rookery_core_db::{CqlConfig, EmbeddedConfig, Store};
+use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use rookery_service::{ConfigErrors, Drain, Mistakes, Part, Validate};
 use serde::Deserialize;
+
+use crate::node::{self, Node};
 
 /// How often the store is asked how it is.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -111,16 +113,29 @@ impl StoreOfFile {
     }
 }
 
+/// An open store, and the folder's part in it.
+pub struct Opened {
+    pub store: Store,
+    /// Where the store is in a cluster: keeps other processes off the folder.
+    pub node: Option<Node>,
+}
+
 /// Opens the store; none when the drain began before a cluster could be reached.
 ///
 /// While a cluster cannot be reached, `part` says why the process is not ready, and it is tried again.
-pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Drain) -> anyhow::Result<Option<Store>> {
-    let store = match config.cluster() {
-        None => embedded(EmbeddedConfig::new(folder(data_dir))).await?,
+pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Drain) -> anyhow::Result<Option<Opened>> {
+    let (store, node) = match config.cluster() {
+        None => {
+            let store = embedded(EmbeddedConfig::new(folder(data_dir))).await?;
+            node::forget(data_dir)?;
+            (store, None)
+        }
         Some(cluster) => {
-            let opening = Store::open_cql_when_reachable(cluster.clone(), |error, _| part.not_ready(error.to_string()));
+            let node = Node::take(data_dir, cluster)?;
+            let waiting = |error: &OpenError, _| part.not_ready(error.to_string());
+            let opening = Store::open_cql_when_reachable(node.on(cluster), waiting);
             tokio::select! {
-                store = opening => store?,
+                store = opening => (store?, Some(node)),
                 () = drain.begun() => return Ok(None),
             }
         }
@@ -131,7 +146,7 @@ pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Dr
             import.archive_id
         );
     }
-    Ok(Some(store))
+    Ok(Some(Opened { store, node }))
 }
 
 /// Keeps the process's readiness in step with whether the store takes writes.

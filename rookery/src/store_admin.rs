@@ -12,8 +12,8 @@ use rookery_core_db::dump::DamagedRow;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};
 
-use crate::admin;
 use crate::store::{self, ClusterArgs, StoreOfFile};
+use crate::{admin, node};
 
 /// Between two lines of progress on a terminal, and where there is none.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -144,7 +144,10 @@ pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
 /// A copy is of one moment: nothing grows too old meanwhile.
 async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
     let data_dir = match &args.data_dir {
-        Some(data_dir) => data_dir.clone(),
+        Some(data_dir) => {
+            node::require_embedded(data_dir)?;
+            data_dir.clone()
+        }
         None if args.config.is_none() && !args.cluster.is_given() => {
             bail!("which store: --data-dir DIR, --config FILE or --cql HOST")
         }
