@@ -72,10 +72,6 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    pub fn is_given(&self) -> bool {
-        self.cql.is_some()
-    }
-
     /// The cluster as settings, to stand before those of `--set`.
     pub fn before(&self, sets: &[String]) -> Vec<String> {
         let cluster = self.cql.iter().flat_map(|text| {

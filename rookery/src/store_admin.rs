@@ -23,7 +23,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct StoreArgs {
     /// Data folder of a server that is stopped.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "cql"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "cql"], required_unless_present_any = ["config", "cql"])]
     data_dir: Option<PathBuf>,
     /// Configuration of a process that is stopped.
     #[arg(long, value_name = "FILE")]
@@ -147,9 +147,6 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
         Some(data_dir) => {
             node::require_embedded(data_dir)?;
             data_dir.clone()
-        }
-        None if args.config.is_none() && !args.cluster.is_given() => {
-            bail!("which store: --data-dir DIR, --config FILE or --cql HOST")
         }
         None => {
             let of_file = StoreOfFile::load(args.config.as_deref(), &args.cluster, &args.sets)?;
