@@ -35,6 +35,9 @@ pub struct BenchArgs {
     /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
     #[arg(long, alias = "messages")]
     size: Option<usize>,
+    /// Nodes of a cluster (ScyllaDB or Cassandra), for `move`: by way of a store in it, in a keyspace of its own.
+    #[arg(long, value_name = "HOST[:PORT],…")]
+    cql: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -64,7 +67,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
             Name::Store => store::run(rounds, args.size.unwrap_or(20_000)).await,
-            Name::Move => move_store::run(args.size.unwrap_or(200_000)).await,
+            Name::Move => move_store::run(args.size.unwrap_or(200_000), args.cql.as_deref()).await,
         }
     })?;
     print(&figures, args.json)

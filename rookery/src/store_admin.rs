@@ -12,8 +12,9 @@ use rookery_core_db::dump::DamagedRow;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};
 
-use crate::store::{self, ClusterArgs, StoreOfFile};
-use crate::{admin, node};
+use crate::admin;
+use crate::node::{self, Node};
+use crate::store::{self, ClusterArgs, Opened, StoreOfFile};
 
 /// Between two lines of progress on a terminal, and where there is none.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -88,7 +89,7 @@ enum Use {
 
 /// `rookery admin export`.
 pub async fn export(args: ExportArgs, json: bool) -> anyhow::Result<()> {
-    let store = open(&args.store, Use::Existing).await?;
+    let Opened { store, node: _node } = open(&args.store, Use::Existing).await?;
     let options = ExportOptions {
         resume: args.resume,
         skip_damaged: args.skip_damaged,
@@ -106,7 +107,7 @@ pub async fn export(args: ExportArgs, json: bool) -> anyhow::Result<()> {
 
 /// `rookery admin import`.
 pub async fn import(args: ImportArgs, json: bool) -> anyhow::Result<()> {
-    let store = open(&args.store, Use::New).await?;
+    let Opened { store, node: _node } = open(&args.store, Use::New).await?;
     let progress = Arc::new(Progress::new());
     let options = ImportOptions { resume: args.resume };
     let imported = archive::import(&store, &args.archive, options, progress.report()).await;
@@ -122,7 +123,7 @@ pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
     let report = progress.report();
     let answer = match act {
         StoreAct::Digest { store } => {
-            let store = open(&store, Use::Existing).await?;
+            let Opened { store, node: _node } = open(&store, Use::Existing).await?;
             let digested = archive::digest(&store, &report).await;
             progress.end();
             store.close().await?;
@@ -142,7 +143,7 @@ pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
 /// Opens the store that the arguments name: the one place that knows which engines there are.
 ///
 /// A copy is of one moment: nothing grows too old meanwhile.
-async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
+async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Opened> {
     let data_dir = match &args.data_dir {
         Some(data_dir) => {
             node::require_embedded(data_dir)?;
@@ -150,10 +151,11 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
         }
         None => {
             let of_file = StoreOfFile::load(args.config.as_deref(), &args.cluster, &args.sets)?;
+            let has_folder = !of_file.data_dir.as_os_str().is_empty();
             if let Some(cluster) = of_file.store().cluster() {
-                return in_cluster(cluster.clone(), wanted).await;
+                return in_cluster(cluster, has_folder.then_some(&of_file.data_dir), wanted).await;
             }
-            if of_file.data_dir.as_os_str().is_empty() {
+            if !has_folder {
                 bail!("the configuration names neither a data_dir nor a cluster");
             }
             of_file.data_dir
@@ -166,7 +168,7 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
     let config = EmbeddedConfig { message_retention: false, ..EmbeddedConfig::new(folder) };
     let opened = tokio::task::spawn_blocking(move || Store::open_embedded(config)).await;
     match opened.context("opening the store")? {
-        Ok(store) => Ok(store),
+        Ok(store) => Ok(Opened { store, node: None }),
         Err(error @ OpenError::Locked { .. }) => {
             Err(error).context("a server runs on this store: stop it first, and start it again afterwards")
         }
@@ -174,12 +176,16 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
     }
 }
 
-/// Opens a store in a cluster; nothing there says whether a server runs on it.
-async fn in_cluster(cluster: CqlConfig, wanted: Use) -> anyhow::Result<Store> {
+/// Opens a store in a cluster, as the node whose folder it is where there is one.
+async fn in_cluster(cluster: &CqlConfig, data_dir: Option<&PathBuf>, wanted: Use) -> anyhow::Result<Opened> {
     if wanted == Use::New {
         Store::migrate_cql(cluster.clone()).await?;
     }
-    Ok(Store::open_cql(CqlConfig { message_retention: false, ..cluster }).await?)
+    let node =
+        data_dir.filter(|data_dir| data_dir.is_dir()).map(|data_dir| Node::take(data_dir, cluster)).transpose()?;
+    let cluster = node.as_ref().map_or_else(|| cluster.clone(), |node| node.on(cluster));
+    let store = Store::open_cql(CqlConfig { message_retention: false, ..cluster }).await?;
+    Ok(Opened { store, node })
 }
 
 fn of_digest(digest: &StoreDigest, damaged: &[DamagedRow]) -> Value {

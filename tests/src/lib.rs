@@ -17,13 +17,16 @@ pub use answer::Answer;
 pub use gateway::{Arrival, Gateway, intents};
 pub use lines::Lines;
 pub use people::{PASSWORD, Person, Seed, http_client};
-pub use process::{Ended, Process, run};
+pub use process::{Ended, Process, run, run_for};
 pub use proxy::Proxy;
 pub use rookery::Rookery;
 pub use scene::{Guild, bot_in, text};
 pub use shared::{InUse, Shared};
+pub use store::{Cluster, cluster};
 
 use std::time::Duration;
 
 /// How long a test waits for anything before it says what did not come.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Likewise for a start: in a cluster it makes a keyspace and its tables, one after another.
+const START_PATIENCE: Duration = Duration::from_secs(240);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, START_PATIENCE};
 
 /// The binary under test, as `cargo xtask test` built it.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
@@ -29,11 +29,17 @@ impl Process {
     /// Starts the binary with these arguments and waits for its ready file, `BASE.ready.json`; its log is `BASE.log`.
     pub async fn start(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
         let mut process = Self::spawn(base, args)?;
-        let ready_file = base.with_extension("ready.json");
-        let ready = tokio::time::timeout(PATIENCE, wait_for_file(&ready_file, &mut process.child)).await;
-        let ready = ready.context("no ready file in time").and_then(|ready| ready);
-        process.ready = ready.with_context(|| format!("the log of the process:\n{}", process.log()))?;
+        process.ready().await?;
         Ok(process)
+    }
+
+    /// Waits for the ready file.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        let ready_file = self.log.with_extension("ready.json");
+        let ready = tokio::time::timeout(START_PATIENCE, wait_for_file(&ready_file, &mut self.child)).await;
+        let ready = ready.context("no ready file in time").and_then(|ready| ready);
+        self.ready = ready.with_context(|| format!("the log of the process:\n{}", self.log()))?;
+        Ok(())
     }
 
     /// Likewise, but waits only until the log has this text; nothing is ready then.
@@ -136,8 +142,17 @@ impl Ended {
 
 /// Runs the binary with these arguments to its end; what it keeps for its user lies in `home`.
 pub async fn run(home: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Ended> {
+    run_for(PATIENCE, home, args).await
+}
+
+/// Likewise, for a command that may take so long.
+pub async fn run_for(
+    patience: std::time::Duration,
+    home: &Path,
+    args: impl IntoIterator<Item: AsRef<OsStr>>,
+) -> anyhow::Result<Ended> {
     let out = command(Some(home))?.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).output();
-    let out = tokio::time::timeout(PATIENCE, out).await.context("the command does not end")??;
+    let out = tokio::time::timeout(patience, out).await.context("the command does not end")??;
     Ok(Ended {
         code: out.status.code(),
         stdout: String::from_utf8(out.stdout)?,

@@ -57,7 +57,12 @@ pub async fn connect(mut config: CqlConfig) -> Result<Cluster, OpenError> {
     if let (Some(user), Some(password)) = (&config.user, &config.password) {
         builder = builder.user(user, password);
     }
-    let session = builder.build().await.map_err(|error| session_error(&config, &error))?;
+    // The driver's own deadline ends when the connection stands; a peer that never says a word would hold it for ever.
+    let patience = Duration::from_millis(config.connect_timeout_ms) * (1 + config.contact_points.len() as u32);
+    let session = match tokio::time::timeout(patience, builder.build()).await {
+        Ok(session) => session.map_err(|error| session_error(&config, &error))?,
+        Err(_) => return Err(unreachable(&config, format!("no answer within {} ms", patience.as_millis()))),
+    };
     let mut data_centres = BTreeMap::new();
     for node in session.get_cluster_state().get_nodes_info() {
         *data_centres.entry(node.datacenter.clone().unwrap_or_default()).or_insert(0) += 1;
