@@ -42,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use self::counters::Counters;
+use self::policies::Purpose;
 use self::shared::Shared;
 use crate::config::CqlConfig;
 use crate::engine::Commit;
@@ -81,9 +82,13 @@ impl CqlEngine {
         if engine.shared.config.message_retention {
             engine.background.spawn(until(engine.stop.clone(), purge::retention::run(shared.clone())));
         }
-        engine.background.spawn(until(engine.stop.clone(), look_after(shared)));
+        for circuit in [Purpose::Write, Purpose::CompareAndSet] {
+            engine.background.spawn(until(engine.stop.clone(), probe(shared.clone(), circuit)));
+        }
+        engine.background.spawn(until(engine.stop.clone(), keep_ceiling(shared)));
         metrics::gauge!("rookery_store_writable").set(1.0);
         metrics::gauge!("rookery_store_breaker_state").set(0.0);
+        metrics::gauge!("rookery_store_serial_breaker_state").set(0.0);
         info!(config = ?engine.shared.config, "opened the store");
         Ok(engine)
     }
@@ -94,7 +99,7 @@ impl CqlEngine {
 
     fn submit_batch(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
         self.shared.check_open()?;
-        if !self.shared.calls.is_closed() {
+        if !self.shared.calls.is_closed(Purpose::Write) {
             return Err(StoreError::Unwritable(self.shared.health().reason));
         }
         let place = Place::take(&self.shared)?;
@@ -109,10 +114,11 @@ impl CqlEngine {
             false => (self.shared.lanes.enter(plan.passes.clone()), Vec::new()),
         };
         let (done, commit) = oneshot::channel();
+        let deadline = self.shared.calls.write_deadline();
         let shared = self.shared.clone();
         let task = async move {
             let _place = place;
-            let outcome = batches::execute(&shared, plan, ticket, before).await;
+            let outcome = batches::execute(&shared, plan, ticket, before, deadline).await;
             // Nobody may be listening any more; the write stands.
             drop(done.send(outcome));
         };
@@ -196,18 +202,22 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// Keeps the ceiling of write timestamps above what is used, and asks a silent cluster whether it is back.
-async fn look_after(shared: Arc<Shared>) {
-    let mut next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
+/// Asks a cluster that does not answer such calls whether it is back.
+async fn probe(shared: Arc<Shared>, circuit: Purpose) {
     loop {
         tokio::time::sleep(PROBE_INTERVAL).await;
-        if !shared.calls.is_closed() {
-            cas::probe(&shared).await;
-        } else if tokio::time::Instant::now() >= next {
-            if let Err(error) = cas::keep_timestamp_ceiling(&shared).await {
-                tracing::warn!(%error, "cannot raise the ceiling of write timestamps");
-            }
-            next = tokio::time::Instant::now() + TIMESTAMP_INTERVAL;
+        if !shared.calls.is_closed(circuit) {
+            cas::probe(&shared, circuit).await;
+        }
+    }
+}
+
+/// Keeps the ceiling of write timestamps above what is used.
+async fn keep_ceiling(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(TIMESTAMP_INTERVAL).await;
+        if let Err(error) = cas::keep_timestamp_ceiling(&shared).await {
+            tracing::warn!(%error, "cannot raise the ceiling of write timestamps");
         }
     }
 }

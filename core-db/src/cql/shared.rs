@@ -10,7 +10,7 @@ use super::buckets::Buckets;
 use super::calls::Calls;
 use super::clock::WriteClock;
 use super::dump::Dumps;
-use super::lanes::Lanes;
+use super::lanes::{Doubts, Lanes};
 use super::purge::KnownDays;
 use super::tables::Tables;
 use crate::config::CqlConfig;
@@ -28,6 +28,7 @@ pub struct Shared {
     /// What is stored as the ceiling of write timestamps.
     pub timestamp_ceiling_us: AtomicI64,
     pub lanes: Arc<Lanes>,
+    pub doubts: Doubts,
     pub buckets: Buckets,
     pub doomed: Doomed,
     pub known_days: KnownDays,
@@ -50,6 +51,7 @@ impl Shared {
             clock,
             timestamp_ceiling_us: AtomicI64::new(0),
             lanes: Arc::default(),
+            doubts: Doubts::default(),
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),
             known_days: KnownDays::default(),
