@@ -42,6 +42,11 @@ pub(crate) enum Lookup {
         user_id: UserId,
         through: MessageId,
     },
+    /// A key in `unique_keys`, and who must hold it.
+    Release {
+        key: crate::key::Key,
+        owner: u64,
+    },
     /// Prefixes in `reactions` and `reaction_counts`.
     ClearReactions {
         reactions: crate::key::Key,
@@ -119,7 +124,9 @@ fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteRetention(guild_id) => retentions::delete(steps, guild_id),
         Write::PutImport(import) => imports::put(steps, &import)?,
         Write::DeleteImport => imports::delete(steps),
-        Write::DeleteUnique(key) => unique_keys::delete(steps, &key)?,
+        Write::DeleteUnique { key, owner } => {
+            steps.push(Step::Lookup(Lookup::Release { key: unique_keys::key(&key)?, owner }));
+        }
     }
     Ok(())
 }
@@ -144,6 +151,7 @@ pub(crate) fn look_up(lookup: &Lookup, view: &impl View) -> Result<Vec<Change>, 
             let pending = purges::through(view, Purge::User(*user_id))?;
             purges::put_user(&mut changes, *user_id, pending.map_or(*through, |pending| pending.max(*through)));
         }
+        Lookup::Release { key, owner } => release(view, key.clone(), *owner, &mut changes)?,
         Lookup::ClearReactions { reactions, counts } => {
             for (table, prefix) in [(Table::Reactions, reactions), (Table::ReactionCounts, counts)] {
                 delete_prefix(view, table, prefix, &mut changes)?;
@@ -194,6 +202,14 @@ fn delete_guild_channel(
     Ok(())
 }
 
+/// Gives a key free if it is held by whom it is taken from.
+fn release(view: &impl View, key: crate::key::Key, owner: u64, changes: &mut Vec<Change>) -> Result<(), StoreError> {
+    if unique_keys::get(view, &key)? == Some(owner) {
+        changes.delete(Table::UniqueKeys, key);
+    }
+    Ok(())
+}
+
 /// Gives a code free that nobody else can give free any more.
 pub(crate) fn release_invite_code(
     view: &impl View,
@@ -201,11 +217,7 @@ pub(crate) fn release_invite_code(
     code: String,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    let key = unique_keys::key(&UniqueKey::InviteCode(code))?;
-    if unique_keys::get(view, &key)? == Some(guild_id.get()) {
-        changes.delete(Table::UniqueKeys, key);
-    }
-    Ok(())
+    release(view, unique_keys::key(&UniqueKey::InviteCode(code))?, guild_id.get(), changes)
 }
 
 fn delete_dm(view: &impl View, id: ChannelId, changes: &mut Vec<Change>) -> Result<(), StoreError> {
@@ -214,10 +226,7 @@ fn delete_dm(view: &impl View, id: ChannelId, changes: &mut Vec<Change>) -> Resu
             dms_by_user::delete(changes, *user_id, id);
         }
         if let (ChannelType::Dm, [one, other]) = (dm.channel.kind, &dm.user_ids[..]) {
-            let key = unique_keys::key(&UniqueKey::DmPair(*one, *other))?;
-            if unique_keys::get(view, &key)? == Some(id.get()) {
-                changes.delete(Table::UniqueKeys, key);
-            }
+            release(view, unique_keys::key(&UniqueKey::DmPair(*one, *other))?, id.get(), changes)?;
         }
     }
     dms::delete(changes, id);

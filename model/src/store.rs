@@ -187,6 +187,9 @@ pub enum Write {
     DeleteRetention(GuildId),
     PutImport(ImportRow),
     DeleteImport,
-    /// Only for keys whose row the writer holds: claims go through the store's `claim`.
-    DeleteUnique(UniqueKey),
+    /// Gives a key free if `owner` holds it. Whoever else holds it by then keeps it, which is no error.
+    DeleteUnique {
+        key: UniqueKey,
+        owner: u64,
+    },
 }

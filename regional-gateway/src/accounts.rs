@@ -185,7 +185,7 @@ impl Accounts {
         }
         if !errors.is_empty() {
             let ours = [(email, email_is_ours), (username, username_is_ours)];
-            self.release(ours.into_iter().filter(|(_, ours)| *ours).map(|(key, _)| key)).await;
+            self.release(id, ours.into_iter().filter(|(_, ours)| *ours).map(|(key, _)| key)).await;
             return Err(ApiError::invalid_form(errors));
         }
         let user = User { global_name: request.global_name, ..User::new(id, request.username.to_lowercase()) };
@@ -284,7 +284,8 @@ impl Accounts {
         // A change of case only keeps its key.
         left.retain(|key| !claimed.contains(key));
         let mut writes = with(&account, tokens);
-        writes.extend(left.into_iter().map(Write::DeleteUnique));
+        let owner = account.user.id.get();
+        writes.extend(left.into_iter().map(|key| Write::DeleteUnique { key, owner }));
         let account = self.put(account, writes).await?;
         claimed.iter().for_each(|key| self.orphans.invalidate(key));
         Ok((account, tokens))

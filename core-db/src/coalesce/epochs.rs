@@ -182,6 +182,6 @@ fn changed_by<'a>(write: &'a Write, mut changed: impl FnMut(Part<'a>)) {
         }
         // An import fills a store that nobody reads.
         Write::PutOperation(_) | Write::PutImport(_) | Write::DeleteImport => {}
-        Write::DeleteUnique(key) => changed(Part::Unique(key)),
+        Write::DeleteUnique { key, .. } => changed(Part::Unique(key)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use smallvec::SmallVec;
@@ -33,9 +34,10 @@ pub async fn execute(
     plan: Plan,
     ticket: Ticket,
     before: Vec<CancellationToken>,
+    deadline: Instant,
 ) -> Result<(), StoreError> {
     lanes::ended(before).await;
-    let outcome = run(shared, plan).await;
+    let outcome = run(shared, plan, deadline).await;
     match &outcome {
         Ok(()) => {
             Counters::add(&shared.calls.counters.commits, 1);
@@ -45,6 +47,7 @@ pub async fn execute(
             Counters::add(&shared.calls.counters.failures, 1);
             if let StoreError::Unknown(reason) = error {
                 shared.calls.counters.unknown();
+                shared.doubts.note(ticket.passes());
                 tracing::warn!(reason, "the outcome of a batch is unknown");
             }
         }
@@ -54,127 +57,152 @@ pub async fn execute(
     outcome
 }
 
-async fn run(shared: &Arc<Shared>, plan: Plan) -> Result<(), StoreError> {
-    let Plan { mutations, lookups, releases, buckets, retention_changed, passes: _ } = plan;
-    let wrote = !mutations.is_empty();
-    write_all(shared, mutations).await?;
+/// How far a batch got.
+///
+/// A stage that fails with anything but `Unknown` changed nothing. That is the batch's answer only where no earlier
+/// stage changed anything either.
+#[derive(Debug, Default)]
+struct Progress {
+    wrote: bool,
+}
+
+impl Progress {
+    /// Takes a stage, which writes something unless it is empty.
+    async fn stage(
+        &mut self,
+        is_empty: bool,
+        stage: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        if is_empty {
+            return Ok(());
+        }
+        stage.await.map_err(|error| if self.wrote { as_unknown(error) } else { error })?;
+        self.wrote = true;
+        Ok(())
+    }
+}
+
+async fn run(shared: &Arc<Shared>, plan: Plan, deadline: Instant) -> Result<(), StoreError> {
+    let Plan { indexes, rows, lookups, releases, trailing, operations, buckets, retention_changed, passes: _ } = plan;
+    let write = |mutations| write_until(shared, mutations, deadline);
+    let mut progress = Progress::default();
+    progress.stage(indexes.is_empty(), write(indexes)).await?;
     shared.buckets.note_stored(&buckets);
+    progress.stage(rows.is_empty(), write(rows)).await?;
     if retention_changed {
         shared.retention_changed.notify_one();
     }
-    // From here on a failure leaves a part of the batch applied.
-    let rest = async {
-        look_up_all(shared, lookups).await?;
-        release_all(shared, releases).await
-    };
-    rest.await.map_err(|error| if wrote { as_unknown(error) } else { error })
+    progress.stage(lookups.is_empty(), look_up_all(shared, lookups, deadline)).await?;
+    progress.stage(releases.is_empty(), release_all(shared, releases)).await?;
+    progress.stage(trailing.is_empty(), write(trailing)).await?;
+    progress.stage(operations.is_empty(), write(operations)).await
 }
 
-async fn look_up_all(shared: &Arc<Shared>, lookups: Vec<(Lookup, i64)>) -> Result<(), StoreError> {
-    match lookups.len() {
-        0 => return Ok(()),
-        1 => {
-            for (lookup, at) in lookups {
-                look_up(shared, lookup, at).await?;
-            }
-            return Ok(());
-        }
-        _ => {}
-    }
+async fn look_up_all(shared: &Arc<Shared>, lookups: Vec<(Lookup, i64)>, deadline: Instant) -> Result<(), StoreError> {
     let outcomes: Vec<Result<(), StoreError>> = futures_util::stream::iter(lookups)
-        .map(|(lookup, at)| look_up(shared, lookup, at))
+        .map(|(lookup, at)| look_up(shared, lookup, at, deadline))
         .buffer_unordered(LOOKUPS_CONCURRENT)
         .collect()
         .await;
-    joined(outcomes, |error| matches!(error, StoreError::Unwritable(_)), as_unknown)
+    joined(outcomes)
 }
 
-async fn look_up(shared: &Arc<Shared>, lookup: Lookup, at: i64) -> Result<(), StoreError> {
-    // Nothing is written yet: that the rows cannot be read refuses the write.
-    let found = lookups::look_up(shared, &lookup, at).await.map_err(|error| match error {
-        StoreError::Unavailable(reason) => StoreError::Unwritable(reason),
-        other => other,
-    })?;
-    let Found { jobs, mutations, releases, doomed, day } = found;
-    write_all(shared, jobs).await?;
+async fn look_up(shared: &Arc<Shared>, lookup: Lookup, at: i64, deadline: Instant) -> Result<(), StoreError> {
+    let found = lookups::look_up(shared, &lookup, at).await.map_err(as_unwritable)?;
+    let Found { jobs, rows, releases, indexes, doomed, day } = found;
+    let write = |mutations| write_until(shared, mutations, deadline);
+    let mut progress = Progress::default();
+    progress.stage(jobs.is_empty(), write(jobs)).await?;
     if let Some(day) = day {
         shared.known_days.note(day);
     }
-    let outcome = async {
-        write_all(shared, mutations).await?;
-        release_all(shared, releases).await
-    };
-    outcome.await.map_err(as_unknown)?;
+    progress.stage(rows.is_empty(), write(rows)).await?;
+    progress.stage(releases.is_empty(), release_all(shared, releases)).await?;
+    progress.stage(indexes.is_empty(), write(indexes)).await?;
     if !doomed.is_empty() {
         shared.doom(doomed);
     }
     Ok(())
 }
 
-/// Gives keys free; after a batch's other writes, so a failure is never "nothing was written".
 async fn release_all(shared: &Shared, releases: SmallVec<[Release; 1]>) -> Result<(), StoreError> {
-    if releases.is_empty() {
-        return Ok(());
-    }
-    cas::release(shared, releases).await.map_err(|error| match error {
-        StoreError::Unavailable(reason) => StoreError::Unwritable(reason),
-        other => other,
-    })
+    cas::release(shared, releases).await.map_err(as_unwritable)
 }
 
+/// That rows cannot be read refuses the write that depends on them.
+fn as_unwritable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(reason) => StoreError::Unwritable(reason),
+        other => other,
+    }
+}
+
+/// Whatever the error is: something was written before.
 fn as_unknown(error: StoreError) -> StoreError {
     match error {
-        StoreError::Unwritable(reason) | StoreError::Unavailable(reason) | StoreError::Invalid(reason) => {
-            StoreError::Unknown(reason)
-        }
-        other => other,
+        StoreError::Unwritable(reason)
+        | StoreError::Unavailable(reason)
+        | StoreError::Invalid(reason)
+        | StoreError::Unknown(reason) => StoreError::Unknown(reason),
+        other => StoreError::Unknown(other.to_string()),
     }
 }
 
 /// Writes mutations, those of a partition together; answers for all of them.
 pub async fn write_all(shared: &Shared, mutations: Vec<Mutation>) -> Result<(), StoreError> {
-    if mutations.is_empty() {
-        return Ok(());
-    }
-    let counters = &shared.calls.counters;
+    write_until(shared, mutations, shared.calls.write_deadline()).await
+}
+
+async fn write_until(shared: &Shared, mutations: Vec<Mutation>, deadline: Instant) -> Result<(), StoreError> {
+    let write = async |group: &[Mutation]| shared.calls.write(group, deadline).await.map_err(Failure::into_write_error);
     let (rows, bytes) = (mutations.len() as u64, mutations.iter().map(|one| one.bytes as u64).sum::<u64>());
-    let groups = groups(mutations);
-    let number = groups.len() as u64;
-    let outcomes: Vec<Result<(), Failure>> = futures_util::stream::iter(groups)
-        .map(|group| async move { shared.calls.write(&group).await })
-        .buffer_unordered(CONCURRENT)
-        .collect()
-        .await;
-    joined(outcomes, |failure| matches!(failure, Failure::Untouched(_)), Failure::into_uncertain)
-        .map_err(Failure::into_write_error)?;
-    Counters::add(&counters.groups, number);
-    Counters::add(&counters.rows_written, rows);
-    Counters::add(&counters.bytes_written, bytes);
-    counters.largest_group.fetch_max(rows.div_ceil(number.max(1)), std::sync::atomic::Ordering::Relaxed);
-    metrics::counter!("rookery_store_bytes_written_total").increment(bytes);
+    let number = match &mutations[..] {
+        [] => return Ok(()),
+        // Most stages are of one statement.
+        one @ [_] => {
+            write(one).await?;
+            1
+        }
+        _ => {
+            let groups = groups(mutations);
+            let number = groups.len() as u64;
+            let outcomes: Vec<Result<(), StoreError>> = futures_util::stream::iter(groups)
+                .map(|group| async move { write(&group).await })
+                .buffer_unordered(CONCURRENT)
+                .collect()
+                .await;
+            joined(outcomes)?;
+            number
+        }
+    };
+    note_written(&shared.calls.counters, number, rows, bytes);
     Ok(())
 }
 
-/// One outcome for all: unless every part was left untouched, a failure leaves the whole uncertain.
-fn joined<E>(
-    outcomes: Vec<Result<(), E>>,
-    is_untouched: impl Fn(&E) -> bool,
-    into_uncertain: impl Fn(E) -> E,
-) -> Result<(), E> {
-    let all_untouched = outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(&is_untouched));
-    let is_one = outcomes.len() == 1;
+fn note_written(counters: &Counters, groups: u64, rows: u64, bytes: u64) {
+    Counters::add(&counters.groups, groups);
+    Counters::add(&counters.rows_written, rows);
+    Counters::add(&counters.bytes_written, bytes);
+    counters.largest_group.fetch_max(rows.div_ceil(groups.max(1)), std::sync::atomic::Ordering::Relaxed);
+    metrics::counter!("rookery_store_bytes_written_total").increment(bytes);
+}
+
+/// One outcome for all parts of a stage: `Unknown` unless all of them were done, or none changed anything.
+pub fn joined(outcomes: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+    let is_untouched = |outcome: &Result<(), StoreError>| match outcome {
+        Ok(()) | Err(StoreError::Unknown(_)) => false,
+        Err(_) => true,
+    };
+    let all_untouched = outcomes.iter().all(is_untouched);
     match outcomes.into_iter().find_map(Result::err) {
         None => Ok(()),
-        Some(failure) if is_one || all_untouched => Err(failure),
-        Some(failure) => Err(into_uncertain(failure)),
+        Some(error) if all_untouched => Err(error),
+        Some(error) => Err(as_unknown(error)),
     }
 }
 
 /// Puts mutations of one partition together; the order among them is their timestamps'.
 fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
-    if let [_] = &mutations[..] {
-        return mutations.into_iter().map(|one| SmallVec::from_iter([one])).collect();
-    }
     let mut groups: Vec<(SmallVec<[Mutation; 1]>, usize)> = Vec::with_capacity(mutations.len().min(16));
     let mut open: HashMap<(Table, Partition), usize> = HashMap::new();
     for mutation in mutations {
@@ -203,19 +231,37 @@ fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
 mod tests {
     use super::*;
 
-    fn join(outcomes: Vec<Result<(), Failure>>) -> Result<(), Failure> {
-        joined(outcomes, |failure| matches!(failure, Failure::Untouched(_)), Failure::into_uncertain)
+    fn words() -> String {
+        "words".into()
     }
 
     #[test]
-    fn a_batch_of_which_a_part_was_written_is_never_called_unwritten() {
-        let untouched = || Failure::Untouched("no node".into());
-        let refused = || Failure::Refused("no".into());
-        assert_eq!(join(vec![Ok(()), Ok(())]), Ok(()));
-        assert_eq!(join(vec![Err(refused())]), Err(refused()));
-        assert_eq!(join(vec![Err(untouched()), Err(untouched())]), Err(untouched()));
-        assert_eq!(join(vec![Ok(()), Err(untouched())]), Err(untouched().into_uncertain()));
-        assert_eq!(join(vec![Err(refused()), Ok(())]), Err(refused().into_uncertain()));
-        assert_eq!(join(vec![Err(refused()), Err(untouched())]), Err(refused().into_uncertain()));
+    fn a_stage_of_which_a_part_was_written_is_never_called_unwritten() {
+        let untouched = || StoreError::Unwritable(words());
+        let refused = || StoreError::Invalid(words());
+        let unknown = || StoreError::Unknown(words());
+        assert_eq!(joined(vec![Ok(()), Ok(())]), Ok(()));
+        assert_eq!(joined(vec![Err(refused())]), Err(refused()));
+        assert_eq!(joined(vec![Err(untouched()), Err(untouched())]), Err(untouched()));
+        assert_eq!(joined(vec![Err(refused()), Err(untouched())]), Err(refused()));
+        assert_eq!(joined(vec![Ok(()), Err(untouched())]), Err(unknown()));
+        assert_eq!(joined(vec![Err(refused()), Ok(())]), Err(unknown()));
+        assert_eq!(joined(vec![Err(untouched()), Err(unknown())]), Err(unknown()));
+    }
+
+    #[tokio::test]
+    async fn after_a_stage_that_wrote_every_failure_is_unknown() {
+        let corrupt = || StoreError::Corrupt { table: "pins", key: "1".into(), reason: words() };
+        let failures = [StoreError::Unwritable(words()), StoreError::Invalid(words()), corrupt()];
+        for failure in failures {
+            let mut progress = Progress::default();
+            // An empty stage writes nothing and is not even begun.
+            let never = async { panic!("begun") };
+            assert_eq!(progress.stage(true, never).await, Ok(()));
+            assert_eq!(progress.stage(false, async { Err(failure.clone()) }).await, Err(failure.clone()));
+            assert_eq!(progress.stage(false, async { Ok(()) }).await, Ok(()));
+            let later = progress.stage(false, async { Err(failure) }).await;
+            assert!(matches!(later, Err(StoreError::Unknown(reason)) if reason.contains("words")));
+        }
     }
 }

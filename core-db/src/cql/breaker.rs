@@ -25,10 +25,16 @@ pub enum State {
     Open,
 }
 
+/// Since which change of state a call is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
 /// A breaker.
 #[derive(Debug)]
 pub struct Breaker {
     state: State,
+    /// Rises with every change of state: how a call ends that began before it says nothing about the state after it.
+    generation: Generation,
     failures: u32,
     successes: u32,
     open_for: Duration,
@@ -43,6 +49,7 @@ impl Breaker {
     pub fn new(now: Instant) -> Self {
         Self {
             state: State::Closed,
+            generation: Generation(0),
             failures: 0,
             successes: 0,
             open_for: OPEN_MIN,
@@ -52,33 +59,33 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may go through now; in a half-open circuit it is a probe that must end within `deadline`.
-    pub fn admit(&mut self, now: Instant, deadline: Duration) -> bool {
+    /// Lets a call through now, or does not; in a half-open circuit it is a probe that must end within `deadline`.
+    pub fn admit(&mut self, now: Instant, deadline: Duration) -> Option<Generation> {
         match self.state {
-            State::Closed => true,
-            State::Open if now < self.open_until => false,
+            State::Closed => {}
+            State::Open if now < self.open_until => return None,
             State::Open => {
-                self.state = State::HalfOpen;
+                self.change(State::HalfOpen);
                 self.successes = 0;
                 self.probe_until = Some(now + deadline);
-                true
             }
-            State::HalfOpen if self.probe_until.is_some_and(|end| now < end) => false,
-            State::HalfOpen => {
-                self.probe_until = Some(now + deadline);
-                true
-            }
+            State::HalfOpen if self.probe_until.is_some_and(|end| now < end) => return None,
+            State::HalfOpen => self.probe_until = Some(now + deadline),
         }
+        Some(self.generation)
     }
 
     /// A call was answered.
-    pub fn succeeded(&mut self) {
+    pub fn succeeded(&mut self, admitted: Generation) {
+        if admitted != self.generation {
+            return;
+        }
         self.failures = 0;
         if self.state == State::HalfOpen {
             self.probe_until = None;
             self.successes += 1;
             if self.successes >= SUCCESSES_TO_CLOSE {
-                self.state = State::Closed;
+                self.change(State::Closed);
                 self.open_for = OPEN_MIN;
                 self.reason.clear();
             }
@@ -86,7 +93,10 @@ impl Breaker {
     }
 
     /// A call was not answered, or by an error that says that the cluster cannot.
-    pub fn failed(&mut self, now: Instant, reason: &str) {
+    pub fn failed(&mut self, admitted: Generation, now: Instant, reason: &str) {
+        if admitted != self.generation {
+            return;
+        }
         match self.state {
             State::Closed => {
                 self.failures += 1;
@@ -98,17 +108,22 @@ impl Breaker {
                 self.open_for = (self.open_for * 2).min(OPEN_MAX);
                 self.open(now, reason);
             }
-            // Calls that began before it opened.
+            // Nothing is admitted in this state.
             State::Open => {}
         }
     }
 
     fn open(&mut self, now: Instant, reason: &str) {
-        self.state = State::Open;
+        self.change(State::Open);
         self.failures = 0;
         self.probe_until = None;
         self.open_until = now + self.open_for;
         self.reason = reason.to_owned();
+    }
+
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.generation.0 += 1;
     }
 
     /// Its state.
@@ -128,9 +143,16 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(2);
 
+    fn admitted(breaker: &mut Breaker, now: Instant) -> Generation {
+        breaker.admit(now, DEADLINE).unwrap()
+    }
+
     fn opened(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(now);
-        (0..FAILURES_TO_OPEN).for_each(|_| breaker.failed(now, "no answer"));
+        for _ in 0..FAILURES_TO_OPEN {
+            let call = admitted(&mut breaker, now);
+            breaker.failed(call, now, "no answer");
+        }
         breaker
     }
 
@@ -139,13 +161,14 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(now);
         for _ in 0..FAILURES_TO_OPEN * 3 {
-            breaker.failed(now, "no answer");
-            breaker.succeeded();
+            let call = admitted(&mut breaker, now);
+            breaker.failed(call, now, "no answer");
+            breaker.succeeded(call);
         }
         assert_eq!(breaker.state(), State::Closed);
         let mut breaker = opened(now);
         assert_eq!((breaker.state(), breaker.reason()), (State::Open, "no answer"));
-        assert!(!breaker.admit(now, DEADLINE));
+        assert_eq!(breaker.admit(now, DEADLINE), None);
     }
 
     #[test]
@@ -155,13 +178,30 @@ mod tests {
         let later = now + OPEN_MIN;
         for _ in 0..SUCCESSES_TO_CLOSE {
             assert_ne!(breaker.state(), State::Closed);
-            assert!(breaker.admit(later, DEADLINE));
+            let probe = admitted(&mut breaker, later);
             // One probe at a time.
-            assert!(!breaker.admit(later, DEADLINE));
-            breaker.succeeded();
+            assert_eq!(breaker.admit(later, DEADLINE), None);
+            breaker.succeeded(probe);
         }
         assert_eq!((breaker.state(), breaker.reason()), (State::Closed, ""));
-        assert!(breaker.admit(later, DEADLINE) && breaker.admit(later, DEADLINE));
+        assert!(breaker.admit(later, DEADLINE).is_some() && breaker.admit(later, DEADLINE).is_some());
+    }
+
+    #[test]
+    fn calls_that_began_before_it_opened_say_nothing_about_the_probe() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(now);
+        let early = admitted(&mut breaker, now);
+        (0..FAILURES_TO_OPEN).for_each(|_| breaker.failed(early, now, "no answer"));
+        assert_eq!(breaker.state(), State::Open);
+        let later = now + OPEN_MIN;
+        let probe = admitted(&mut breaker, later);
+        (0..SUCCESSES_TO_CLOSE).for_each(|_| breaker.succeeded(early));
+        assert_eq!((breaker.state(), breaker.admit(later, DEADLINE)), (State::HalfOpen, None));
+        breaker.failed(early, later, "no answer");
+        assert_eq!(breaker.state(), State::HalfOpen);
+        breaker.failed(probe, later, "still none");
+        assert_eq!(breaker.state(), State::Open);
     }
 
     #[test]
@@ -170,15 +210,15 @@ mod tests {
         let mut breaker = opened(now);
         let mut waited = OPEN_MIN;
         for _ in 0..10 {
-            assert!(!breaker.admit(now + waited - Duration::from_millis(1), DEADLINE));
+            assert_eq!(breaker.admit(now + waited - Duration::from_millis(1), DEADLINE), None);
             now += waited;
-            assert!(breaker.admit(now, DEADLINE));
-            breaker.failed(now, "still none");
+            let probe = admitted(&mut breaker, now);
+            breaker.failed(probe, now, "still none");
             assert_eq!(breaker.state(), State::Open);
             waited = (waited * 2).min(OPEN_MAX);
         }
         assert_eq!(waited, OPEN_MAX);
-        assert!(breaker.admit(now + OPEN_MAX, DEADLINE));
+        assert!(breaker.admit(now + OPEN_MAX, DEADLINE).is_some());
     }
 
     #[test]
@@ -186,8 +226,8 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now);
         let later = now + OPEN_MIN;
-        assert!(breaker.admit(later, DEADLINE));
-        assert!(!breaker.admit(later + DEADLINE - Duration::from_millis(1), DEADLINE));
-        assert!(breaker.admit(later + DEADLINE, DEADLINE));
+        assert!(breaker.admit(later, DEADLINE).is_some());
+        assert_eq!(breaker.admit(later + DEADLINE - Duration::from_millis(1), DEADLINE), None);
+        assert!(breaker.admit(later + DEADLINE, DEADLINE).is_some());
     }
 }

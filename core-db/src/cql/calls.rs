@@ -10,14 +10,14 @@ use scylla::response::query_result::{QueryResult, QueryRowsResult};
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::breaker::{Breaker, State};
+use super::breaker::{Breaker, Generation, State};
 use super::counters::Counters;
-use super::failure::{Failure, classify};
+use super::failure::{Attempts, Failure, classify};
 use super::policies::{Profiles, Purpose};
 use super::statement::{Mutation, Statement};
 use crate::config::CqlConfig;
@@ -28,19 +28,65 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// Names of circuits.
+const QUORUM: &str = "quorum";
+const SERIAL: &str = "serial";
+const LEASE: &str = "lease";
+
 /// The values of a statement.
 pub type Values<'a> = &'a (dyn SerializeRow + Sync);
+
+/// Compare-and-set calls under way at a time: each is several rounds of messages between the nodes.
+const SERIAL_IN_FLIGHT: usize = 256;
+/// A process has one lease.
+const LEASES_IN_FLIGHT: usize = 4;
 
 /// The way to the cluster.
 pub struct Calls {
     pub session: Session,
     pub profiles: Profiles,
     pub counters: Arc<Counters>,
-    breaker: Mutex<Breaker>,
-    /// Statements under way; those that wait are in the queue of batches, which is bounded.
-    permits: Semaphore,
+    /// Reads and writes at a quorum.
+    quorum: Circuit,
+    /// Compare-and-set and reads at the serial level. A majority of all replicas may be gone while the local one is
+    /// there: what fails here must not stop the others.
+    serial: Circuit,
+    /// Leases: renewed in time or not at all, so they neither queue behind writes nor share their breaker.
+    lease: Circuit,
     write_timeout: Duration,
     attempt_timeout: Duration,
+}
+
+/// Calls that fail together.
+struct Circuit {
+    name: &'static str,
+    breaker: Mutex<Breaker>,
+    /// Calls under way; those that wait are in the queue of batches, or their callers hold them.
+    reads: Semaphore,
+    writes: Semaphore,
+}
+
+impl Circuit {
+    fn new(name: &'static str, in_flight: usize) -> Self {
+        let permits = || Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
+        Self { name, breaker: Mutex::new(Breaker::new(Instant::now())), reads: permits(), writes: permits() }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.breaker.lock().state() == State::Closed
+    }
+
+    /// Does something to the breaker and tells when its state is another one afterwards.
+    fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.breaker.lock();
+        let before = breaker.state();
+        let answer = change(&mut breaker);
+        let after = breaker.state();
+        if before != after {
+            note_state(self.name, after, breaker.reason());
+        }
+        answer
+    }
 }
 
 impl Calls {
@@ -49,8 +95,9 @@ impl Calls {
             session,
             profiles,
             counters,
-            breaker: Mutex::new(Breaker::new(Instant::now())),
-            permits: Semaphore::new(config.statements_in_flight.min(Semaphore::MAX_PERMITS)),
+            quorum: Circuit::new(QUORUM, config.statements_in_flight),
+            serial: Circuit::new(SERIAL, config.statements_in_flight.min(SERIAL_IN_FLIGHT)),
+            lease: Circuit::new(LEASE, LEASES_IN_FLIGHT),
             write_timeout: Duration::from_millis(config.write_timeout_ms),
             attempt_timeout: Duration::from_millis(config.write_attempt_timeout_ms.max(config.read_timeout_ms)),
         }
@@ -58,52 +105,74 @@ impl Calls {
 
     /// Whether calls go through.
     pub fn health(&self) -> StoreHealth {
-        let breaker = self.breaker.lock();
+        let breaker = self.quorum.breaker.lock();
         match breaker.state() {
             State::Closed => StoreHealth::writable(),
             _ => StoreHealth::unwritable(format!("the database does not answer: {}", breaker.reason())),
         }
     }
 
-    /// Whether the circuit is closed.
-    pub fn is_closed(&self) -> bool {
-        self.breaker.lock().state() == State::Closed
+    /// Whether the circuit of such calls is closed.
+    pub fn is_closed(&self, purpose: Purpose) -> bool {
+        self.circuit(purpose).is_closed()
+    }
+
+    /// When a write that is submitted now is given up.
+    pub fn write_deadline(&self) -> Instant {
+        Instant::now() + self.write_timeout
+    }
+
+    fn circuit(&self, purpose: Purpose) -> &Circuit {
+        match purpose {
+            Purpose::Read | Purpose::Write => &self.quorum,
+            Purpose::CompareAndSet | Purpose::SerialRead => &self.serial,
+            Purpose::Lease | Purpose::LeaseRead => &self.lease,
+        }
+    }
+
+    /// Waits for a place among the calls under way.
+    async fn place(&self, purpose: Purpose, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
+        let circuit = self.circuit(purpose);
+        let places = match purpose {
+            Purpose::Read | Purpose::SerialRead | Purpose::LeaseRead => &circuit.reads,
+            Purpose::Write | Purpose::CompareAndSet | Purpose::Lease => &circuit.writes,
+        };
+        if let Ok(place) = places.try_acquire() {
+            return Ok(place);
+        }
+        let full = || Failure::Untouched(format!("too many calls to the database are under way ({})", purpose.name()));
+        match tokio::time::timeout_at(deadline.into(), places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(full()),
+        }
     }
 
     /// Lets a call through, or says why not.
-    fn admit(&self) -> Result<(), String> {
-        let mut breaker = self.breaker.lock();
-        if breaker.admit(Instant::now(), self.attempt_timeout) {
-            Ok(())
-        } else {
-            Err(format!("the circuit is open: {}", breaker.reason()))
-        }
+    fn admit(&self, purpose: Purpose) -> Result<Generation, Failure> {
+        self.circuit(purpose).change(|breaker| match breaker.admit(Instant::now(), self.attempt_timeout) {
+            Some(admitted) => Ok(admitted),
+            None => Err(Failure::Untouched(format!("the circuit is open: {}", breaker.reason()))),
+        })
     }
 
     /// Notes how a call ended.
-    fn note<T>(&self, purpose: Purpose, begin: Instant, outcome: Result<T, ExecutionError>) -> Result<T, Failure> {
+    fn note<T>(
+        &self,
+        purpose: Purpose,
+        admitted: Generation,
+        begin: Instant,
+        outcome: Result<T, ExecutionError>,
+    ) -> Result<T, Failure> {
         self.counters.called(purpose, begin.elapsed());
-        let mut breaker = self.breaker.lock();
-        let before = breaker.state();
-        let outcome = match outcome {
-            Ok(answer) => {
-                breaker.succeeded();
-                Ok(answer)
+        let outcome = outcome.map_err(|error| classify(&error, purpose));
+        self.circuit(purpose).change(|breaker| match &outcome {
+            // The cluster is well enough to find fault with us.
+            Ok(_) | Err(Failure::Refused(_)) => breaker.succeeded(admitted),
+            Err(Failure::Untouched(reason) | Failure::Uncertain(reason)) => {
+                breaker.failed(admitted, Instant::now(), reason);
             }
-            Err(error) => {
-                let failure = classify(&error, purpose);
-                match &failure {
-                    // The cluster is well enough to find fault with us.
-                    Failure::Refused(_) => breaker.succeeded(),
-                    Failure::Untouched(reason) | Failure::Uncertain(reason) => breaker.failed(Instant::now(), reason),
-                }
-                Err(failure)
-            }
-        };
-        let after = breaker.state();
-        if before != after {
-            note_state(after, breaker.reason());
-        }
+        });
         outcome
     }
 
@@ -111,10 +180,12 @@ impl Calls {
     ///
     /// Values are a trait object, here and below, so that the driver's part is compiled once and not for each table.
     pub async fn once(&self, statement: &Statement, values: Values<'_>) -> Result<QueryResult, Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+        let purpose = statement.purpose;
+        let _place = self.place(purpose, Instant::now() + self.attempt_timeout).await?;
+        let admitted = self.admit(purpose)?;
         let begin = Instant::now();
         let outcome = self.session.execute_unpaged(&statement.prepared, values).await;
-        self.note(statement.purpose, begin, outcome)
+        self.note(purpose, admitted, begin, outcome)
     }
 
     /// The rows of a query that bounds itself.
@@ -182,45 +253,40 @@ impl Calls {
         values: Values<'_>,
         page: PagingState,
     ) -> Result<(QueryResult, PagingStateResponse), Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+        let purpose = statement.purpose;
+        let _place = self.place(purpose, Instant::now() + self.attempt_timeout).await?;
+        let admitted = self.admit(purpose)?;
         let begin = Instant::now();
         let outcome = self.session.execute_single_page(&statement.prepared, values, page).await;
-        self.note(statement.purpose, begin, outcome)
+        self.note(purpose, admitted, begin, outcome)
     }
 
     /// Writes mutations of one partition; with the same timestamps again until it is certain or the time is up.
-    pub async fn write(&self, mutations: &[Mutation]) -> Result<(), Failure> {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.map_err(|error| Failure::Untouched(error.to_string()))?;
-        let deadline = Instant::now() + self.write_timeout;
-        let (mut pause, mut uncertain) = (PAUSE_MIN, false);
+    pub async fn write(&self, mutations: &[Mutation], deadline: Instant) -> Result<(), Failure> {
+        let mut attempts = Attempts::new(deadline, PAUSE_MIN, PAUSE_MAX);
         loop {
-            let failure = match self.attempt(mutations).await {
-                Ok(()) => return Ok(()),
-                Err(Failure::Refused(reason)) => return Err(Failure::Refused(reason)),
-                Err(failure) => failure,
-            };
-            uncertain |= matches!(failure, Failure::Uncertain(_));
-            // Nothing was sent: whoever waits is told at once, and the next one probes the cluster.
-            let give_up = !uncertain && !self.is_closed();
-            if give_up || Instant::now() + pause >= deadline {
-                return Err(if uncertain { failure.into_uncertain() } else { failure });
+            let Err(failure) = self.attempt(mutations, deadline).await else { return Ok(()) };
+            match attempts.failed(failure, self.is_closed(Purpose::Write), Instant::now()) {
+                ControlFlow::Break(failure) => return Err(failure),
+                ControlFlow::Continue(pause) => {
+                    self.counters.retried();
+                    // Without a place: partitions that do not answer must not keep others from being written.
+                    tokio::time::sleep(pause).await;
+                }
             }
-            self.counters.retried();
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    async fn attempt(&self, mutations: &[Mutation]) -> Result<(), Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+    async fn attempt(&self, mutations: &[Mutation], deadline: Instant) -> Result<(), Failure> {
+        let _place = self.place(Purpose::Write, deadline).await?;
+        let admitted = self.admit(Purpose::Write)?;
         let begin = Instant::now();
         let outcome = match mutations {
             [] => return Ok(()),
             [one] => self.session.execute_unpaged(&one.statement.prepared, &*one.values as Values<'_>).await,
             several => self.write_batch(several).await,
         };
-        self.note(Purpose::Write, begin, outcome).map(drop)
+        self.note(Purpose::Write, admitted, begin, outcome).map(drop)
     }
 
     /// Unlogged: all of it is one partition, which the replicas apply as one mutation anyhow.
@@ -230,24 +296,30 @@ impl Calls {
             batch.append_statement((*mutation.statement.prepared).clone());
         }
         batch.set_is_idempotent(true);
-        batch.set_execution_profile_handle(Some(self.profiles.of_batches()));
+        batch.set_execution_profile_handle(Some(self.profiles.of(Purpose::Write)));
         let values: Vec<Values<'_>> = mutations.iter().map(|one| &*one.values as Values<'_>).collect();
         self.session.batch(&batch, &values).await
     }
 }
 
-fn note_state(state: State, reason: &str) {
+fn note_state(circuit: &'static str, state: State, reason: &str) {
     let number = match state {
         State::Closed => 0.0,
         State::HalfOpen => 1.0,
         State::Open => 2.0,
     };
-    metrics::gauge!("rookery_store_breaker_state").set(number);
-    metrics::gauge!("rookery_store_writable").set(f64::from(state == State::Closed));
+    if circuit == QUORUM {
+        metrics::gauge!("rookery_store_breaker_state").set(number);
+        metrics::gauge!("rookery_store_writable").set(f64::from(state == State::Closed));
+    } else {
+        metrics::gauge!("rookery_store_serial_breaker_state").set(number);
+    }
     match state {
-        State::Closed => tracing::info!("the database answers again"),
-        State::HalfOpen => tracing::debug!("trying whether the database answers"),
-        State::Open => tracing::error!(reason, "the database does not answer; calls are refused until it does"),
+        State::Closed => tracing::info!(circuit, "the database answers again"),
+        State::HalfOpen => tracing::debug!(circuit, "trying whether the database answers"),
+        State::Open => {
+            tracing::error!(circuit, reason, "the database does not answer; calls are refused until it does")
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Compare-and-set: what it answered, and what to do when it did not.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use rookery_model::store::UniqueKey;
 use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row};
 use smallvec::{SmallVec, smallvec};
 
+use super::batches::joined;
 use super::calls::chain;
-use super::failure::Failure;
-use super::lanes::{self, Lane, Passes};
+use super::failure::{Attempts, Failure};
+use super::lanes::{self, Lane};
+use super::policies::Purpose;
 use super::shared::Shared;
 use super::tables::unique_keys::Key;
 use crate::StoreError;
@@ -19,6 +23,10 @@ use crate::StoreError;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
+/// An invite code that is never made.
+const NO_CODE: &str = "-";
+/// Keys that one batch gives free at a time.
+const RELEASES_CONCURRENT: usize = 16;
 
 /// What a compare-and-set answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,27 +60,23 @@ impl Applied {
 /// Tries a compare-and-set until its outcome is certain or the time is up.
 ///
 /// The call must be one whose repetition does no harm: it sees by its own condition whether it was applied before.
-pub async fn certain<T, F>(shared: &Shared, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+pub async fn certain<T, F>(shared: &Shared, purpose: Purpose, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let deadline = Instant::now() + Duration::from_millis(shared.config.write_timeout_ms);
-    let (mut pause, mut uncertain) = (PAUSE_MIN, false);
+    let mut attempts = Attempts::new(shared.calls.write_deadline(), PAUSE_MIN, PAUSE_MAX);
     loop {
         let failure = match attempt().await {
             Ok(answer) => return Ok(answer),
-            Err(Failure::Refused(reason)) => return Err(StoreError::Invalid(reason)),
             Err(failure) => failure,
         };
-        uncertain |= matches!(failure, Failure::Uncertain(_));
-        let give_up = !uncertain && !shared.calls.is_closed();
-        if give_up || Instant::now() + pause >= deadline {
-            let failure = if uncertain { failure.into_uncertain() } else { failure };
-            return Err(failure.into_write_error());
+        match attempts.failed(failure, shared.calls.is_closed(purpose), Instant::now()) {
+            ControlFlow::Break(failure) => return Err(failure.into_write_error()),
+            ControlFlow::Continue(pause) => {
+                shared.calls.counters.retried();
+                tokio::time::sleep(pause).await;
+            }
         }
-        shared.calls.counters.retried();
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -83,53 +87,69 @@ pub fn claim(
     owner: u64,
 ) -> Result<impl Future<Output = Result<Result<(), u64>, StoreError>> + Send + 'static, StoreError> {
     let key = Key::of(&unique)?;
-    let mut passes: Passes = smallvec![Lane::Unique(unique.clone())];
-    if matches!(unique, UniqueKey::InviteCode(_) | UniqueKey::DmPair(..)) {
-        passes.push(Lane::Released);
-    }
-    let (ticket, before) = shared.lanes.enter_behind(passes);
+    // Deletions under way do not say yet which keys they give free: it matters only if this one is held.
+    let releasing = match unique {
+        UniqueKey::InviteCode(_) | UniqueKey::DmPair(..) => shared.lanes.on(&Lane::Released),
+        UniqueKey::Email(_) | UniqueKey::Username(_) => Vec::new(),
+    };
+    let (ticket, before) = shared.lanes.enter_behind(smallvec![Lane::Unique(unique)]);
     let shared = shared.clone();
     Ok(async move {
         let _ticket = ticket;
         lanes::ended(before).await;
-        let owner = owner.cast_signed();
-        let claim = || shared.tables.unique_keys.claim(&shared.calls, &key, owner);
-        Ok(match certain(&shared, claim).await? {
-            Applied::Yes => Ok(()),
-            // Ours already: the claim is repeated, or its first attempt was applied without our hearing of it.
-            Applied::No(Some(holder)) if holder == owner => Ok(()),
-            Applied::No(Some(holder)) => Err(holder.cast_unsigned()),
-            Applied::No(None) => return Err(StoreError::Unknown("a claim was refused without a holder".into())),
-        })
+        let claim = || shared.tables.unique_keys.claim(&shared.calls, &key, owner.cast_signed());
+        let mut applied = certain(&shared, Purpose::CompareAndSet, claim).await?;
+        if applied != Applied::Yes && !releasing.is_empty() {
+            // Even if it is held by this owner: one of those may be about to take it away.
+            lanes::ended(releasing).await;
+            applied = certain(&shared, Purpose::CompareAndSet, claim).await?;
+        }
+        holder(applied, owner)
     })
 }
 
-/// Gives keys free; only those whose holder is the one expected, where one is.
-pub async fn release(shared: &Shared, releases: SmallVec<[Release; 1]>) -> Result<(), StoreError> {
-    for release in releases {
-        let key = Key::of(&release.key)?;
-        let owner = match release.owner {
-            Some(owner) => Some(owner),
-            None => shared.tables.unique_keys.get_serial(&shared.calls, &key).await?.map(i64::cast_unsigned),
-        };
-        // Nobody else may hold it by the time that a second attempt arrives: hence the condition, never `IF EXISTS`.
-        if let Some(owner) = owner {
-            certain(shared, || shared.tables.unique_keys.release(&shared.calls, &key, owner.cast_signed())).await?;
-        }
+/// What a claim came to.
+fn holder(applied: Applied, owner: u64) -> Result<Result<(), u64>, StoreError> {
+    match applied {
+        Applied::Yes => Ok(Ok(())),
+        // Ours already: the claim is repeated, or its first attempt was applied without our hearing of it.
+        Applied::No(Some(holder)) if holder.cast_unsigned() == owner => Ok(Ok(())),
+        Applied::No(Some(holder)) => Ok(Err(holder.cast_unsigned())),
+        Applied::No(None) => Err(StoreError::Unknown("a claim was refused without a holder".into())),
     }
-    Ok(())
+}
+
+/// Gives keys free, each only if its holder is the one expected.
+///
+/// Hence the condition, never `IF EXISTS`: somebody else may hold it by the time that a second attempt arrives.
+pub async fn release(shared: &Shared, releases: SmallVec<[Release; 1]>) -> Result<(), StoreError> {
+    let keyed = releases.into_iter().map(|release| Ok((Key::of(&release.key)?, release.owner.cast_signed())));
+    let keyed: Vec<(Key, i64)> = keyed.collect::<Result<_, StoreError>>()?;
+    let outcomes: Vec<Result<(), StoreError>> = futures_util::stream::iter(keyed)
+        .map(|(key, owner)| async move {
+            let release = || shared.tables.unique_keys.release(&shared.calls, &key, owner);
+            certain(shared, Purpose::CompareAndSet, release).await.map(drop)
+        })
+        .buffer_unordered(RELEASES_CONCURRENT)
+        .collect()
+        .await;
+    joined(outcomes)
 }
 
 /// A key to give free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     pub key: UniqueKey,
-    /// Who must hold it; none where the caller vouches that it is whoever does.
-    pub owner: Option<u64>,
+    /// Who must hold it.
+    pub owner: u64,
 }
 
 /// Asks the cluster something that needs a majority, to see whether it is back.
-pub async fn probe(shared: &Shared) {
+pub async fn probe(shared: &Shared, purpose: Purpose) {
     // Whatever it answers is noted where calls are made.
-    drop(shared.tables.purges.days(&shared.calls).await);
+    if matches!(purpose, Purpose::Read | Purpose::Write) {
+        drop(shared.tables.purges.days(&shared.calls).await);
+    } else if let Ok(key) = Key::of(&UniqueKey::InviteCode(NO_CODE.into())) {
+        drop(shared.tables.unique_keys.release(&shared.calls, &key, 0).await);
+    }
 }

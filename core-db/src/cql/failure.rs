@@ -1,5 +1,8 @@
 //! What a failed call means for what is stored.
 
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
 use super::calls::chain;
@@ -44,6 +47,37 @@ impl Failure {
     }
 }
 
+/// What is remembered of a call that is sent until its outcome is certain or its time is up.
+#[derive(Debug)]
+pub struct Attempts {
+    deadline: Instant,
+    pause: Duration,
+    pause_max: Duration,
+    is_uncertain: bool,
+}
+
+impl Attempts {
+    /// None so far; pauses double up to the longest.
+    pub fn new(deadline: Instant, pause: Duration, pause_max: Duration) -> Self {
+        Self { deadline, pause, pause_max, is_uncertain: false }
+    }
+
+    /// How long to wait before the next attempt, or the outcome.
+    ///
+    /// What was uncertain once stays so: an attempt that is refused afterwards does not undo an earlier one.
+    pub fn failed(&mut self, failure: Failure, is_closed: bool, now: Instant) -> ControlFlow<Failure, Duration> {
+        self.is_uncertain |= matches!(failure, Failure::Uncertain(_));
+        // Nothing was sent: whoever waits is told at once, and the next one probes the cluster.
+        let gives_up = !self.is_uncertain && !is_closed;
+        if matches!(failure, Failure::Refused(_)) || gives_up || now + self.pause >= self.deadline {
+            return ControlFlow::Break(if self.is_uncertain { failure.into_uncertain() } else { failure });
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(self.pause_max);
+        ControlFlow::Continue(pause)
+    }
+}
+
 /// Sorts the driver's errors.
 ///
 /// The driver reports how the last attempt ended. That stands for all of them, because the writes' retry policy goes on
@@ -77,7 +111,7 @@ fn of_database(error: &DbError, purpose: Purpose, reason: String) -> Failure {
         | DbError::ConfigError
         | DbError::ProtocolError => Failure::Refused(reason),
         // Refused before anything was sent. A compare-and-set may also find too few nodes at its end.
-        DbError::Unavailable { .. } if purpose != Purpose::CompareAndSet => Failure::Untouched(reason),
+        DbError::Unavailable { .. } if !purpose.is_compare_and_set() => Failure::Untouched(reason),
         DbError::IsBootstrapping | DbError::RateLimitReached { rejected_by_coordinator: true, .. } => {
             Failure::Untouched(reason)
         }
@@ -102,6 +136,34 @@ mod tests {
         assert!(matches!(database(DbError::Overloaded), Failure::Uncertain(_)));
         assert!(matches!(database(DbError::ServerError), Failure::Uncertain(_)));
         assert!(matches!(database(DbError::Invalid), Failure::Refused(_)));
+    }
+
+    #[test]
+    fn an_attempt_that_may_have_applied_makes_every_later_failure_uncertain() {
+        let begin = Instant::now();
+        let ms = Duration::from_millis;
+        let attempts = || Attempts::new(begin + ms(1_000), ms(10), ms(40));
+        let words = || "words".to_owned();
+        let mut once = attempts();
+        assert_eq!(once.failed(Failure::Refused(words()), true, begin), ControlFlow::Break(Failure::Refused(words())));
+        let mut later = attempts();
+        assert_eq!(later.failed(Failure::Uncertain(words()), true, begin), ControlFlow::Continue(ms(10)));
+        let uncertain = ControlFlow::Break(Failure::Uncertain(words()));
+        assert_eq!(later.failed(Failure::Refused(words()), true, begin), uncertain);
+        let mut last = attempts();
+        assert_eq!(last.failed(Failure::Uncertain(words()), true, begin), ControlFlow::Continue(ms(10)));
+        // An open circuit does not end the search for certainty; the deadline does.
+        assert_eq!(last.failed(Failure::Untouched(words()), false, begin), ControlFlow::Continue(ms(20)));
+        assert_eq!(last.failed(Failure::Untouched(words()), false, begin + ms(990)), uncertain);
+    }
+
+    #[test]
+    fn what_was_never_sent_is_given_up_when_the_circuit_opens() {
+        let begin = Instant::now();
+        let mut attempts = Attempts::new(begin + Duration::from_secs(1), Duration::from_millis(10), Duration::MAX);
+        let untouched = || Failure::Untouched("no node".into());
+        assert!(attempts.failed(untouched(), true, begin).is_continue());
+        assert_eq!(attempts.failed(untouched(), false, begin), ControlFlow::Break(untouched()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! stored rows (the deletion of a channel, a claim) must read what earlier batches wrote. So each batch passes the lanes
 //! of the owners it touches, and such a write waits until everything before it on its lanes has ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -24,7 +24,16 @@ pub enum Lane {
     /// A unique key.
     Unique(UniqueKey),
     /// Keys that go free with the channel they belong to: which ones is not known before it is looked up.
+    ///
+    /// Nobody waits here on entering. A claim that is refused looks who was on it, and tries again behind those.
     Released,
+}
+
+impl Lane {
+    /// Whether those on it are in an order among themselves.
+    fn is_ordered(&self) -> bool {
+        *self != Self::Released
+    }
 }
 
 /// The lanes of a batch.
@@ -55,6 +64,13 @@ pub struct Ticket {
     ended: CancellationToken,
 }
 
+impl Ticket {
+    /// The lanes it is on.
+    pub fn passes(&self) -> &[Lane] {
+        &self.passes
+    }
+}
+
 impl Lanes {
     /// Enters lanes behind all that are on them, without waiting for those.
     pub fn enter(self: &Arc<Self>, passes: Passes) -> Ticket {
@@ -77,7 +93,7 @@ impl Lanes {
         let mut before = BTreeMap::new();
         for lane in &passes {
             let waiting = inner.lanes.entry(lane.clone()).or_default();
-            if waits {
+            if waits && lane.is_ordered() {
                 before.extend(waiting.iter().map(|(number, ended)| (*number, ended.clone())));
             }
             waiting.insert(number, ended.clone());
@@ -131,10 +147,67 @@ impl Drop for Ticket {
     }
 }
 
+/// Channels that are remembered as doubtful one by one; beyond this many all are.
+const DOUBTFUL_MAX: usize = 65_536;
+
+/// Channels where a write of unknown outcome may still arrive: whoever deletes there cannot go by what is to be found.
+#[derive(Debug, Default)]
+pub struct Doubts(Mutex<Doubtful>);
+
+#[derive(Debug, Default)]
+struct Doubtful {
+    channels: HashSet<u64>,
+    /// There were too many.
+    all: bool,
+}
+
+impl Doubts {
+    /// A write on these lanes ended without certainty.
+    pub fn note(&self, passes: &[Lane]) {
+        let mut doubtful = self.0.lock();
+        for lane in passes {
+            let Lane::Channel(id) = lane else { continue };
+            if doubtful.channels.len() < DOUBTFUL_MAX {
+                doubtful.channels.insert(*id);
+            } else {
+                doubtful.all = true;
+            }
+        }
+    }
+
+    /// Whether a write may still arrive in a channel.
+    pub fn are_in(&self, channel_id: u64) -> bool {
+        let doubtful = self.0.lock();
+        doubtful.all || doubtful.channels.contains(&channel_id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use smallvec::smallvec;
+
+    #[test]
+    fn deletions_do_not_wait_for_each_other_but_a_claim_finds_them() {
+        let lanes = Arc::new(Lanes::default());
+        let (first, none) = lanes.enter_behind(smallvec![Lane::Channel(1), Lane::Released]);
+        let (_second, others) = lanes.enter_behind(smallvec![Lane::Channel(2), Lane::Released]);
+        assert!(none.is_empty() && others.is_empty());
+        let releasing = lanes.on(&Lane::Released);
+        assert_eq!(releasing.len(), 2);
+        drop(first);
+        assert_eq!(lanes.on(&Lane::Released).len(), 1);
+    }
+
+    #[test]
+    fn channels_are_doubtful_after_a_write_of_unknown_outcome() {
+        let doubts = Doubts::default();
+        doubts.note(&[Lane::Guild(1), Lane::Channel(2)]);
+        assert_eq!([1, 2, 3].map(|id| doubts.are_in(id)), [false, true, false]);
+        let many: Vec<Lane> = (0..DOUBTFUL_MAX as u64 + 1).map(Lane::Channel).collect();
+        doubts.note(&many);
+        assert!(doubts.are_in(u64::MAX) && doubts.0.lock().channels.len() == DOUBTFUL_MAX);
+    }
 
     #[test]
     fn only_those_before_on_the_same_lane_are_waited_for() {

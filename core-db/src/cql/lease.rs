@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::cas::{self, Applied};
 use super::clock::now_us;
+use super::policies::Purpose;
 use super::shared::Shared;
 use super::tables::leases::Lease;
 use crate::{OpenError, StoreError};
@@ -103,8 +104,8 @@ async fn try_take(shared: &Shared, found: Option<Lease>) -> Result<bool, StoreEr
     let epoch = found.as_ref().map_or(0, |found| found.epoch) + 1;
     let lease = next(shared, epoch);
     let applied = match &found {
-        Some(found) => cas::certain(shared, || leases.take(calls, node_id, &lease, found)).await?,
-        None => cas::certain(shared, || leases.insert(calls, node_id, &lease)).await?,
+        Some(found) => cas::certain(shared, Purpose::Lease, || leases.take(calls, node_id, &lease, found)).await?,
+        None => cas::certain(shared, Purpose::Lease, || leases.insert(calls, node_id, &lease)).await?,
     };
     let is_taken = match applied {
         Applied::Yes => true,
@@ -160,7 +161,7 @@ pub async fn renew(shared: &Shared) -> Result<(), StoreError> {
     let begin = Instant::now();
     let lease = next(shared, shared.lease.epoch());
     let (leases, calls) = (&shared.tables.leases, &shared.calls);
-    match cas::certain(shared, || leases.renew(calls, shared.node_id(), &lease)).await? {
+    match cas::certain(shared, Purpose::Lease, || leases.renew(calls, shared.node_id(), &lease)).await? {
         Applied::Yes => shared.lease.lasts_from(begin),
         Applied::No(_) => lose(shared),
     }
@@ -187,7 +188,7 @@ pub async fn give_back(shared: &Shared) -> Result<(), StoreError> {
         write_timestamp_ceiling_us: shared.clock.last_us(),
         ..Lease::default()
     };
-    cas::certain(shared, || leases.renew(calls, shared.node_id(), &lease)).await.map(drop)
+    cas::certain(shared, Purpose::Lease, || leases.renew(calls, shared.node_id(), &lease)).await.map(drop)
 }
 
 /// No id was ever issued above this moment.
@@ -201,7 +202,7 @@ pub async fn raise_id_ceiling(shared: &Shared, ceiling_ms: u64) -> Result<(), St
     shared.lease.check(shared.node_id())?;
     let ceiling = i64::try_from(ceiling_ms).unwrap_or(i64::MAX);
     let (leases, calls, epoch) = (&shared.tables.leases, &shared.calls, shared.lease.epoch());
-    match cas::certain(shared, || leases.raise_ids(calls, shared.node_id(), epoch, ceiling)).await? {
+    match cas::certain(shared, Purpose::Lease, || leases.raise_ids(calls, shared.node_id(), epoch, ceiling)).await? {
         // As high already, perhaps by an attempt of ours that nobody answered.
         Applied::Yes => Ok(()),
         Applied::No(Some(current)) if current == epoch => Ok(()),

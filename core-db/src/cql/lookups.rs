@@ -23,8 +23,10 @@ use crate::tables::purges::Purge;
 pub struct Found {
     /// Background work to note before anything else: if this process dies half-way, the rest is still removed.
     pub jobs: Vec<Mutation>,
-    pub mutations: Vec<Mutation>,
+    pub rows: Vec<Mutation>,
     pub releases: SmallVec<[Release; 1]>,
+    /// What points to the rows, and to the keys: after these, so that a repetition finds what is left to do.
+    pub indexes: Vec<Mutation>,
     /// What nobody sees from now on.
     pub doomed: Vec<(Purge, MessageId)>,
     /// The day under which a marked message waits.
@@ -66,13 +68,13 @@ async fn erase_user(shared: &Shared, id: UserId, through: MessageId, at: i64) ->
 async fn delete_guild(shared: &Shared, id: GuildId, at: i64) -> Result<Found, StoreError> {
     let tables = &shared.tables;
     let mut found = Found::default();
-    found.mutations.push(tables.guilds.delete(id, at));
-    found.mutations.push(tables.retentions.delete(id, at));
+    found.rows.push(tables.guilds.delete(id, at));
+    found.rows.push(tables.retentions.delete(id, at));
     for channel_id in tables.channels_by_guild.ids_of(&shared.calls, id).await? {
-        found.mutations.push(tables.channels.delete(channel_id, at));
+        found.indexes.push(tables.channels.delete(channel_id, at));
         found.doom(shared, Purge::Channel(channel_id), at);
     }
-    found.mutations.push(tables.channels_by_guild.delete_all(id, at));
+    found.rows.push(tables.channels_by_guild.delete_all(id, at));
     found.doom(shared, Purge::Guild(id), at);
     Ok(found)
 }
@@ -85,13 +87,13 @@ async fn delete_channel(
 ) -> Result<Found, StoreError> {
     let tables = &shared.tables;
     let mut found = Found::default();
-    found.mutations.push(tables.channels_by_guild.delete(guild_id, channel_id, at));
-    found.mutations.push(tables.channels.delete(channel_id, at));
+    found.rows.push(tables.channels_by_guild.delete(guild_id, channel_id, at));
+    found.indexes.push(tables.channels.delete(channel_id, at));
     for code in tables.invites_by_guild.codes(&shared.calls, guild_id).await? {
         let invite = tables.invites.get(&shared.calls, &code).await?;
         if invite.is_some_and(|invite| invite.channel_id == channel_id) {
-            found.mutations.push(tables.invites.delete(&code, at)?);
-            found.mutations.push(tables.invites_by_guild.delete(guild_id, &code, at));
+            found.rows.push(tables.invites.delete(&code, at)?);
+            found.indexes.push(tables.invites_by_guild.delete(guild_id, &code, at));
             found.releases.push(invite_release(guild_id, code));
         }
     }
@@ -103,13 +105,14 @@ async fn delete_dm(shared: &Shared, id: ChannelId, at: i64) -> Result<Found, Sto
     let tables = &shared.tables;
     let mut found = Found::default();
     if let Some(dm) = tables.dms.get(&shared.calls, id).await? {
-        found.mutations.extend(dm.user_ids.iter().map(|user_id| tables.dms_by_user.delete(*user_id, id, at)));
+        found.rows.extend(dm.user_ids.iter().map(|user_id| tables.dms_by_user.delete(*user_id, id, at)));
         if let (ChannelType::Dm, [one, other]) = (dm.channel.kind, &dm.user_ids[..]) {
-            found.releases.push(Release { key: UniqueKey::DmPair(*one, *other), owner: Some(id.get()) });
+            found.releases.push(Release { key: UniqueKey::DmPair(*one, *other), owner: id.get() });
         }
     }
-    found.mutations.push(tables.dms.delete(id, at));
-    found.mutations.push(tables.channels.delete(id, at));
+    // The row says who is in it, so it is also the way to their lists and to the key of the pair.
+    found.indexes.push(tables.dms.delete(id, at));
+    found.indexes.push(tables.channels.delete(id, at));
     found.doom(shared, Purge::Channel(id), at);
     Ok(found)
 }
@@ -137,22 +140,24 @@ async fn delete_message(
                 found.day = Some(day);
             }
             found.jobs.push(tables.messages_to_purge.put(day, due));
-            found.mutations.push(tables.messages.mark_deleted(channel_id, message_id, at));
-            found.mutations.extend(
+            found.rows.push(tables.messages.mark_deleted(channel_id, message_id, at));
+            found.indexes.extend(
                 author_id.map(|author_id| tables.messages_by_author.delete(author_id, message_id, channel_id, at)),
             );
         }
         // Nothing to mark. If a put whose outcome was unknown still arrives, this keeps it out.
-        None => found.mutations.push(tables.messages.delete(channel_id, message_id, at)),
+        None => found.rows.push(tables.messages.delete(channel_id, message_id, at)),
     }
     // A partition of its own that nobody reads again: one tombstone, without asking what is in it.
-    found.mutations.push(tables.reactions.clear(channel_id, message_id, None, at)?);
-    // These share partitions with what others read: no tombstone where there is nothing.
-    if !counts.is_empty() {
-        found.mutations.push(tables.reaction_counts.delete_of_message(channel_id, message_id, at));
+    found.rows.push(tables.reactions.clear(channel_id, message_id, None, at)?);
+    // These share partitions with what others read: no tombstone where there is nothing. Where a write of unknown
+    // outcome may still arrive, nothing that is there yet is no proof.
+    let may_arrive = shared.doubts.are_in(channel_id.get());
+    if may_arrive || !counts.is_empty() {
+        found.rows.push(tables.reaction_counts.delete_of_message(channel_id, message_id, at));
     }
-    if is_pinned {
-        found.mutations.push(tables.pins.delete(channel_id, message_id, at));
+    if may_arrive || is_pinned {
+        found.rows.push(tables.pins.delete(channel_id, message_id, at));
     }
     Ok(found)
 }

@@ -15,16 +15,26 @@ use super::tables::unique_keys::Key;
 use crate::StoreError;
 use crate::bucket::bucket_of;
 
-/// A batch, ready to be executed.
+/// A batch, ready to be executed: in stages, each durable before the next begins.
+///
+/// There is no isolation between rows, so what a crash between two of them leaves is decided by their order: index rows
+/// that point to nothing, which readers pass over, and never a row that no index finds; a write whose operation is not
+/// recorded, so that a retry repeats it, and never an operation that vouches for a write that did not happen.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What to change is known.
-    pub mutations: Vec<Mutation>,
+    /// What points to rows.
+    pub indexes: Vec<Mutation>,
+    /// The rows, put or deleted.
+    pub rows: Vec<Mutation>,
     /// What to change depends on stored rows, with the timestamp of the change.
     pub lookups: Vec<(Lookup, i64)>,
     /// Keys to give free, by compare-and-set.
     pub releases: SmallVec<[Release; 1]>,
-    /// Index rows of buckets that `mutations` put.
+    /// What points to rows that are gone, and lists of what is there by now.
+    pub trailing: Vec<Mutation>,
+    /// What tells a retry that all of it was done.
+    pub operations: Vec<Mutation>,
+    /// Index rows of buckets among `indexes`.
     pub buckets: Vec<(ChannelId, u32)>,
     /// Whether a guild keeps messages for another time than before.
     pub retention_changed: bool,
@@ -50,7 +60,8 @@ impl Plan {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.mutations.is_empty() && !self.waits()
+        let stages = [&self.indexes, &self.rows, &self.trailing, &self.operations];
+        stages.into_iter().all(Vec::is_empty) && !self.waits()
     }
 
     fn pass(&mut self, lane: Lane) {
@@ -68,14 +79,27 @@ impl Plan {
         self.pass(Lane::Guild(id.get()));
     }
 
-    fn push(&mut self, mutations: impl IntoIterator<Item = Mutation>) {
-        self.mutations.extend(mutations);
+    /// A row that nothing points to.
+    fn push(&mut self, row: Mutation) {
+        self.rows.push(row);
+    }
+
+    /// A row to put, and what points to it.
+    fn put_indexed(&mut self, index: Mutation, row: Mutation) {
+        self.indexes.push(index);
+        self.rows.push(row);
+    }
+
+    /// A row to delete, and what points to it.
+    fn delete_indexed(&mut self, row: Mutation, index: Mutation) {
+        self.rows.push(row);
+        self.trailing.push(index);
     }
 }
 
 /// Lowers a batch.
 pub fn lower(shared: &Shared, batch: Vec<Write>) -> Result<Plan, StoreError> {
-    let mut plan = Plan { mutations: Vec::with_capacity(batch.len() * 2), ..Plan::default() };
+    let mut plan = Plan { rows: Vec::with_capacity(batch.len()), ..Plan::default() };
     let first = shared.clock.take(batch.len());
     for (at, write) in (first..).zip(batch) {
         lower_one(shared, write, at, &mut plan)?;
@@ -86,27 +110,27 @@ pub fn lower(shared: &Shared, batch: Vec<Write>) -> Result<Plan, StoreError> {
 fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
     let tables = &shared.tables;
     match write {
-        Write::PutAccount(account) => plan.push([tables.accounts.put(&account, at)]),
-        Write::PutApplication(application) => plan.push([
-            tables.applications.put(&application, at),
+        Write::PutAccount(account) => plan.push(tables.accounts.put(&account, at)),
+        Write::PutApplication(application) => plan.put_indexed(
             tables.applications_by_owner.put(application.owner_id, application.id, at),
-        ]),
-        Write::DeleteApplication { application_id, owner_id } => plan.push([
+            tables.applications.put(&application, at),
+        ),
+        Write::DeleteApplication { application_id, owner_id } => plan.delete_indexed(
             tables.applications.delete(application_id, at),
             tables.applications_by_owner.delete(owner_id, application_id, at),
-        ]),
-        Write::PutReadState(state) => plan.push([tables.read_states.put(&state, at)]),
-        Write::PutOperation(operation) => plan.push([tables.operations.put(&operation, at)?]),
+        ),
+        Write::PutReadState(state) => plan.push(tables.read_states.put(&state, at)),
+        Write::PutOperation(operation) => plan.operations.push(tables.operations.put(&operation, at)?),
         Write::EraseUser { user_id, through } => {
             plan.pass(Lane::User(user_id.get()));
             plan.lookups.push((Lookup::EraseUser { user_id, through }, at));
         }
-        Write::PutImport(import) => plan.push([tables.imports.put(&import, at)]),
-        Write::DeleteImport => plan.push([tables.imports.delete(at)]),
-        Write::DeleteUnique(key) => {
+        Write::PutImport(import) => plan.push(tables.imports.put(&import, at)),
+        Write::DeleteImport => plan.push(tables.imports.delete(at)),
+        Write::DeleteUnique { key, owner } => {
             Key::of(&key)?;
             plan.pass(Lane::Unique(key.clone()));
-            plan.releases.push(Release { key, owner: None });
+            plan.releases.push(Release { key, owner });
         }
         // By name, so that a new write does not compile until it is lowered.
         write @ (Write::PutGuild(_)
@@ -145,63 +169,62 @@ fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(
     match write {
         Write::PutGuild(guild) => {
             plan.guild(guild.id);
-            plan.push([tables.guilds.put(&guild, at)]);
+            plan.push(tables.guilds.put(&guild, at));
         }
         Write::DeleteGuild(id) => {
             plan.guild(id);
-            plan.pass(Lane::Released);
             plan.lookups.push((Lookup::Guild(id), at));
         }
         Write::PutRole { guild_id, role } => {
             plan.guild(guild_id);
-            plan.push([tables.roles.put(guild_id, &role, at)]);
+            plan.push(tables.roles.put(guild_id, &role, at));
         }
         Write::DeleteRole { guild_id, role_id } => {
             plan.guild(guild_id);
-            plan.push([tables.roles.delete(guild_id, role_id, at)]);
+            plan.push(tables.roles.delete(guild_id, role_id, at));
         }
         Write::PutMember(member) => {
             plan.guild(member.guild_id);
-            plan.push([
-                tables.members.put(&member, at),
+            plan.put_indexed(
                 tables.guilds_by_user.put(member.user_id, member.guild_id, at),
-            ]);
+                tables.members.put(&member, at),
+            );
         }
         Write::DeleteMember { guild_id, user_id } => {
             plan.guild(guild_id);
-            plan.push([
+            plan.delete_indexed(
                 tables.members.delete(guild_id, user_id, at),
                 tables.guilds_by_user.delete(user_id, guild_id, at),
-            ]);
+            );
         }
         Write::PutBan(ban) => {
             plan.guild(ban.guild_id);
-            plan.push([tables.bans.put(&ban, at)]);
+            plan.push(tables.bans.put(&ban, at));
         }
         Write::DeleteBan { guild_id, user_id } => {
             plan.guild(guild_id);
-            plan.push([tables.bans.delete(guild_id, user_id, at)]);
+            plan.push(tables.bans.delete(guild_id, user_id, at));
         }
         Write::PutInvite(invite) => {
             plan.guild(invite.guild_id);
-            plan.push([
-                tables.invites.put(&invite, at)?,
+            plan.put_indexed(
                 tables.invites_by_guild.put(invite.guild_id, &invite.code, at),
-            ]);
+                tables.invites.put(&invite, at)?,
+            );
         }
         Write::DeleteInvite { guild_id, code } => {
             plan.guild(guild_id);
-            plan.push([tables.invites.delete(&code, at)?, tables.invites_by_guild.delete(guild_id, &code, at)]);
+            plan.delete_indexed(tables.invites.delete(&code, at)?, tables.invites_by_guild.delete(guild_id, &code, at));
         }
         Write::PutRetention(retention) => {
             plan.guild(retention.guild_id);
             plan.retention_changed = true;
-            plan.push([tables.retentions.put(retention, at)]);
+            plan.push(tables.retentions.put(retention, at));
         }
         Write::DeleteRetention(guild_id) => {
             plan.guild(guild_id);
             plan.retention_changed = true;
-            plan.push([tables.retentions.delete(guild_id, at)]);
+            plan.push(tables.retentions.delete(guild_id, at));
         }
         other => return Err(misplaced(&other)),
     }
@@ -221,10 +244,10 @@ fn of_channel(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
             };
             plan.guild(guild_id);
             plan.channel(channel.id);
-            plan.push([
-                tables.channels_by_guild.put(guild_id, &channel, at),
+            plan.put_indexed(
                 tables.channels.put(channel.id, Some(guild_id), at),
-            ]);
+                tables.channels_by_guild.put(guild_id, &channel, at),
+            );
         }
         Write::DeleteChannel { guild_id, channel_id } => {
             plan.channel(channel_id);
@@ -240,13 +263,14 @@ fn of_channel(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
         }
         Write::PutDm(dm) => {
             plan.channel(dm.channel.id);
-            plan.push([tables.dms.put(&dm, at), tables.channels.put(dm.channel.id, None, at)]);
+            plan.put_indexed(tables.channels.put(dm.channel.id, None, at), tables.dms.put(&dm, at));
         }
         Write::PutDmListing { user_id, channel_id } => {
-            plan.push([tables.dms_by_user.put(user_id, channel_id, at)]);
+            // Last: a list names only what is there.
+            plan.trailing.push(tables.dms_by_user.put(user_id, channel_id, at));
         }
         Write::DeleteDmListing { user_id, channel_id } => {
-            plan.push([tables.dms_by_user.delete(user_id, channel_id, at)]);
+            plan.push(tables.dms_by_user.delete(user_id, channel_id, at));
         }
         other => return Err(misplaced(&other)),
     }
@@ -260,13 +284,13 @@ fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
         Write::PutMessage(message) => {
             let (channel_id, bucket) = (message.channel_id, bucket_of(message.id));
             plan.channel(channel_id);
-            plan.push([
-                tables.messages.put(&message, at)?,
+            plan.put_indexed(
                 tables.messages_by_author.put(message.author_id, message.id, channel_id, at),
-            ]);
+                tables.messages.put(&message, at)?,
+            );
             if !plan.buckets.contains(&(channel_id, bucket)) && !shared.buckets.is_stored(channel_id, bucket) {
                 plan.buckets.push((channel_id, bucket));
-                plan.push([tables.message_buckets.put(channel_id, bucket, at)]);
+                plan.indexes.push(tables.message_buckets.put(channel_id, bucket, at));
             }
         }
         Write::DeleteMessage { channel_id, message_id } => {
@@ -275,19 +299,19 @@ fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
         }
         Write::PutReaction(reaction) => {
             plan.channel(reaction.channel_id);
-            plan.push([tables.reactions.put(&reaction, at)?]);
+            plan.push(tables.reactions.put(&reaction, at)?);
         }
         Write::DeleteReaction(reaction) => {
             plan.channel(reaction.channel_id);
-            plan.push([tables.reactions.delete(&reaction, at)?]);
+            plan.push(tables.reactions.delete(&reaction, at)?);
         }
         Write::PutReactionCount(count) => {
             plan.channel(count.channel_id);
-            plan.push([tables.reaction_counts.put(&count, at)?]);
+            plan.push(tables.reaction_counts.put(&count, at)?);
         }
         Write::DeleteReactionCount { channel_id, message_id, emoji } => {
             plan.channel(channel_id);
-            plan.push([tables.reaction_counts.delete(channel_id, message_id, &emoji, at)?]);
+            plan.push(tables.reaction_counts.delete(channel_id, message_id, &emoji, at)?);
         }
         // By range: what there is need not be known.
         Write::ClearReactions { channel_id, message_id, emoji } => {
@@ -296,15 +320,16 @@ fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
                 Some(emoji) => tables.reaction_counts.delete(channel_id, message_id, emoji, at)?,
                 None => tables.reaction_counts.delete_of_message(channel_id, message_id, at),
             };
-            plan.push([tables.reactions.clear(channel_id, message_id, emoji.as_ref(), at)?, counts]);
+            plan.push(tables.reactions.clear(channel_id, message_id, emoji.as_ref(), at)?);
+            plan.push(counts);
         }
         Write::PutPin { channel_id, message_id, pinned_at } => {
             plan.channel(channel_id);
-            plan.push([tables.pins.put(channel_id, message_id, pinned_at, at)]);
+            plan.push(tables.pins.put(channel_id, message_id, pinned_at, at));
         }
         Write::DeletePin { channel_id, message_id } => {
             plan.channel(channel_id);
-            plan.push([tables.pins.delete(channel_id, message_id, at)]);
+            plan.push(tables.pins.delete(channel_id, message_id, at));
         }
         other => return Err(misplaced(&other)),
     }
@@ -318,5 +343,5 @@ fn misplaced(write: &Write) -> StoreError {
 
 /// The key of an invite's code, held by its guild.
 pub fn invite_release(guild_id: GuildId, code: String) -> Release {
-    Release { key: UniqueKey::InviteCode(code), owner: Some(guild_id.get()) }
+    Release { key: UniqueKey::InviteCode(code), owner: guild_id.get() }
 }

@@ -43,6 +43,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use self::counters::Counters;
+use self::policies::Purpose;
 use self::shared::Shared;
 use crate::config::CqlConfig;
 use crate::engine::Commit;
@@ -80,11 +81,14 @@ impl CqlEngine {
         if engine.shared.config.message_retention {
             engine.background.spawn(until(engine.stop.clone(), purge::retention::run(shared.clone())));
         }
-        engine.background.spawn(until(engine.stop.clone(), look_after(shared.clone())));
+        for circuit in [Purpose::Write, Purpose::CompareAndSet] {
+            engine.background.spawn(until(engine.stop.clone(), probe(shared.clone(), circuit)));
+        }
         let stop = engine.stop.clone();
         engine.background.spawn(async move { lease::keep(&shared, &stop).await });
         metrics::gauge!("rookery_store_writable").set(1.0);
         metrics::gauge!("rookery_store_breaker_state").set(0.0);
+        metrics::gauge!("rookery_store_serial_breaker_state").set(0.0);
         info!(config = ?engine.shared.config, "opened the store");
         Ok(engine)
     }
@@ -107,10 +111,11 @@ impl CqlEngine {
             false => (self.shared.lanes.enter(plan.passes.clone()), Vec::new()),
         };
         let (done, commit) = oneshot::channel();
+        let deadline = self.shared.calls.write_deadline();
         let shared = self.shared.clone();
         let task = async move {
             let _place = place;
-            let outcome = batches::execute(&shared, plan, ticket, before).await;
+            let outcome = batches::execute(&shared, plan, ticket, before, deadline).await;
             // Nobody may be listening any more; the write stands.
             drop(done.send(outcome));
         };
@@ -194,12 +199,12 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// Asks a silent cluster whether it is back.
-async fn look_after(shared: Arc<Shared>) {
+/// Asks a cluster that does not answer such calls whether it is back.
+async fn probe(shared: Arc<Shared>, circuit: Purpose) {
     loop {
         tokio::time::sleep(PROBE_INTERVAL).await;
-        if !shared.calls.is_closed() {
-            cas::probe(&shared).await;
+        if !shared.calls.is_closed(circuit) {
+            cas::probe(&shared, circuit).await;
         }
     }
 }

@@ -17,7 +17,7 @@ use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 
 use super::shared::Shared;
 use super::tables::unique_keys::Key;
-use super::{CqlEngine, cas, dump, lease, pages};
+use super::{CqlEngine, Place, cas, dump, lease, pages};
 use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
@@ -49,7 +49,14 @@ impl Engine for CqlEngine {
 
     fn claim(&self, key: UniqueKey, owner: u64) -> Answer<'_, Result<(), u64>> {
         // The place in the order is taken now, not when the answer is first asked for.
-        let claim = self.shared().check_open().and_then(|()| cas::claim(self.shared(), key, owner));
+        let claim = self.shared().check_open().and_then(|()| {
+            let place = Place::take(self.shared())?;
+            let claim = cas::claim(self.shared(), key, owner)?;
+            Ok(async move {
+                let _place = place;
+                claim.await
+            })
+        });
         Box::pin(async move { self.finish(claim?).await })
     }
 

@@ -10,8 +10,9 @@ use super::buckets::Buckets;
 use super::calls::Calls;
 use super::clock::WriteClock;
 use super::dump::Dumps;
-use super::lanes::Lanes;
+use super::lanes::{Doubts, Lanes};
 use super::lease::Held;
+use super::policies::Purpose;
 use super::purge::KnownDays;
 use super::tables::Tables;
 use crate::config::CqlConfig;
@@ -29,6 +30,7 @@ pub struct Shared {
     /// The node id's.
     pub lease: Held,
     pub lanes: Arc<Lanes>,
+    pub doubts: Doubts,
     pub buckets: Buckets,
     pub doomed: Doomed,
     pub known_days: KnownDays,
@@ -51,6 +53,7 @@ impl Shared {
             clock,
             lease: Held::default(),
             lanes: Arc::default(),
+            doubts: Doubts::default(),
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),
             known_days: KnownDays::default(),
@@ -70,7 +73,9 @@ impl Shared {
     pub fn health(&self) -> StoreHealth {
         match self.check_open() {
             Ok(()) => match self.lease.check(self.node_id()) {
-                Err(StoreError::Unwritable(reason)) if self.calls.is_closed() => StoreHealth::unwritable(reason),
+                Err(StoreError::Unwritable(reason)) if self.calls.is_closed(Purpose::Write) => {
+                    StoreHealth::unwritable(reason)
+                }
                 _ => self.calls.health(),
             },
             Err(error) => StoreHealth::unwritable(error.to_string()),
@@ -80,7 +85,7 @@ impl Shared {
     /// Refuses writes while the cluster does not answer, or the node id may be another process's.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         self.check_open()?;
-        if !self.calls.is_closed() {
+        if !self.calls.is_closed(Purpose::Write) {
             return Err(StoreError::Unwritable(self.health().reason));
         }
         self.lease.check(self.node_id())

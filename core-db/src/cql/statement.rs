@@ -128,7 +128,8 @@ impl TablePreparer<'_> {
 
     /// A query for what is written by compare-and-set.
     pub async fn select_serial(&self, columns: &[&str], of: &str) -> Result<Statement, OpenError> {
-        self.prepare(Purpose::SerialRead, self.select_text(columns, of)).await
+        let purpose = if self.table == Table::Leases { Purpose::LeaseRead } else { Purpose::SerialRead };
+        self.prepare(purpose, self.select_text(columns, of)).await
     }
 
     fn select_text(&self, columns: &[&str], of: &str) -> String {
@@ -142,7 +143,8 @@ impl TablePreparer<'_> {
 
     /// A compare-and-set; `rest` follows the verb and the table's name.
     pub async fn compare_and_set(&self, verb: &str, rest: &str) -> Result<Statement, OpenError> {
-        self.prepare(Purpose::CompareAndSet, format!("{verb} {} {rest}", self.name)).await
+        let purpose = if self.table == Table::Leases { Purpose::Lease } else { Purpose::CompareAndSet };
+        self.prepare(purpose, format!("{verb} {} {rest}", self.name)).await
     }
 
     /// Boxed: a table joins several of these, and the driver's part of each is large.
@@ -153,7 +155,7 @@ impl TablePreparer<'_> {
     async fn prepare_now(&self, purpose: Purpose, text: String) -> Result<Statement, OpenError> {
         let Preparer { session, profiles, config, counters } = self.preparer;
         let mut statement = unprepared::Statement::new(text.as_str());
-        statement.set_execution_profile_handle(Some(profiles.of(purpose, self.table)));
+        statement.set_execution_profile_handle(Some(profiles.of(purpose)));
         let prepared = session.prepare(statement).await;
         let mut prepared = prepared.map_err(|error| connect::prepare_error(config, &text, &error))?;
         prepared.set_is_idempotent(purpose.is_idempotent());

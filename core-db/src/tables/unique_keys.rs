@@ -35,11 +35,6 @@ pub fn put(sink: &mut impl Sink, key: Key, owner: u64) {
     sink.put(Table::UniqueKeys, key, Slice::from(owner.to_be_bytes()));
 }
 
-pub fn delete(sink: &mut impl Sink, unique: &UniqueKey) -> Result<(), StoreError> {
-    sink.delete(Table::UniqueKeys, key(unique)?);
-    Ok(())
-}
-
 /// Who holds a key.
 pub fn get(view: &impl View, key: &Key) -> Result<Option<u64>, StoreError> {
     let row = view.get(Table::UniqueKeys, key)?;

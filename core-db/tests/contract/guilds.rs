@@ -112,7 +112,7 @@ pub async fn invites_are_found_by_code_and_by_guild(factory: impl Factory) {
     let codes = |invites: Vec<InviteRow>| invites.into_iter().map(|invite| invite.code).collect::<Vec<_>>();
     assert_eq!(codes(store.guild_invites(GuildId::new(1)).await.unwrap()), ["a", "b", "c"]);
 
-    let release = Write::DeleteUnique(UniqueKey::InviteCode("b".into()));
+    let release = Write::DeleteUnique { key: UniqueKey::InviteCode("b".into()), owner: 1 };
     store.write(vec![Write::DeleteInvite { guild_id: GuildId::new(1), code: "b".into() }, release]).await.unwrap();
     assert_eq!(store.invite("b").await, Ok(None));
 

@@ -58,7 +58,7 @@ impl Accounts {
         if let Some(email) = email {
             let key = UniqueKey::Email(email.to_lowercase());
             if !self.claim(&key, account.user.id, now_ms).await? {
-                self.release(keys.claimed).await;
+                self.release(account.user.id, keys.claimed).await;
                 return Err(ApiError::invalid_form(vec![email_taken()]));
             }
             if let Some(old) = account.email.replace(email) {
@@ -86,7 +86,9 @@ impl Accounts {
         if !is_still_held || !self.is_orphaned(key, holder, now_ms).await? {
             return Ok(false);
         }
-        self.store.write(vec![Write::DeleteUnique(key.clone())]).await.map_err(from_store)?;
+        // Named, because another process may have taken it over by now.
+        let release = Write::DeleteUnique { key: key.clone(), owner: holder.get() };
+        self.store.write(vec![release]).await.map_err(from_store)?;
         self.orphans.invalidate(key);
         Ok(self.store.claim(key.clone(), id.get()).await.map_err(from_store)?.is_ok())
     }
@@ -110,8 +112,9 @@ impl Accounts {
         Ok(account.filter(|account| bears(account, key)))
     }
 
-    pub(super) async fn release(&self, keys: impl IntoIterator<Item = UniqueKey>) {
-        let batch: Vec<_> = keys.into_iter().map(Write::DeleteUnique).collect();
+    /// Gives keys free that a user claimed and will not bear.
+    pub(super) async fn release(&self, id: UserId, keys: impl IntoIterator<Item = UniqueKey>) {
+        let batch: Vec<_> = keys.into_iter().map(|key| Write::DeleteUnique { key, owner: id.get() }).collect();
         if batch.is_empty() {
             return;
         }
@@ -156,22 +159,24 @@ mod tests {
     async fn an_orphaned_claim_is_taken_over_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_embedded(EmbeddedConfig::new(folder.path())).unwrap();
-        let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
-        let public_keys = signing_key.public_keys();
-        let accounts = Accounts::new(store.clone(), signing_key, public_keys, Passwords::new(1).unwrap());
-        let accounts = Arc::new(accounts);
+        // As two processes over one database: what one of them locks, the other does not see.
+        let processes = [(); 2].map(|()| {
+            let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
+            let public_keys = signing_key.public_keys();
+            Arc::new(Accounts::new(store.clone(), signing_key, public_keys, Passwords::new(1).unwrap()))
+        });
         let id = |n: u64| UserId::new((10 * ORPHANED_CLAIM_MS + n) << 22);
         for round in 0..40 {
             let key = UniqueKey::Username(format!("name{round}"));
             store.claim(key.clone(), UserId::new(1 << 22).get()).await.unwrap().unwrap();
             let claims = (0..8).map(|n| {
-                let (accounts, key, id) = (Arc::clone(&accounts), key.clone(), id(n));
+                let (accounts, key, id) = (Arc::clone(&processes[n as usize % 2]), key.clone(), id(n));
                 tokio::spawn(async move { accounts.claim(&key, id, id.0.unix_ms()).await.unwrap() })
             });
             let won = futures_util::future::join_all(claims).await.into_iter().filter(|won| *won.as_ref().unwrap());
             assert_eq!(won.count(), 1, "round {round}");
             // A fresh claim is no orphan.
-            assert!(!accounts.claim(&key, id(9), id(9).0.unix_ms()).await.unwrap());
+            assert!(!processes[0].claim(&key, id(9), id(9).0.unix_ms()).await.unwrap());
         }
     }
 }

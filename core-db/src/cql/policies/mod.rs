@@ -16,7 +16,6 @@ use scylla::statement::{Consistency, SerialConsistency};
 pub use self::observe::Observer;
 use crate::config::{CqlConfig, Durability};
 use crate::cql::counters::Counters;
-use crate::tables::Table;
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +24,14 @@ pub enum Purpose {
     Read,
     /// Rows with an explicit timestamp.
     Write,
-    /// Compare-and-set: unique keys, leases.
+    /// Compare-and-set of unique keys.
     CompareAndSet,
-    /// The current value of what is written by compare-and-set.
+    /// Their current value.
     SerialRead,
+    /// Compare-and-set of leases.
+    Lease,
+    /// Their current value.
+    LeaseRead,
 }
 
 impl Purpose {
@@ -39,7 +42,14 @@ impl Purpose {
             Self::Write => "write",
             Self::CompareAndSet => "compare_and_set",
             Self::SerialRead => "serial_read",
+            Self::Lease => "lease",
+            Self::LeaseRead => "lease_read",
         }
+    }
+
+    /// Whether a call changes rows on a condition.
+    pub const fn is_compare_and_set(self) -> bool {
+        matches!(self, Self::CompareAndSet | Self::Lease)
     }
 
     /// Whether a call may be sent again without another effect.
@@ -47,7 +57,7 @@ impl Purpose {
     /// A write carries its own timestamp, so the second is the first. A compare-and-set is repeated only by those who
     /// look at its outcome first.
     pub const fn is_idempotent(self) -> bool {
-        !matches!(self, Self::CompareAndSet)
+        !self.is_compare_and_set()
     }
 }
 
@@ -105,19 +115,15 @@ impl Profiles {
         }
     }
 
-    /// The profile of writes that go together.
-    pub fn of_batches(&self) -> ExecutionProfileHandle {
-        self.write.clone()
-    }
-
-    /// The profile of a purpose in a table.
-    pub fn of(&self, purpose: Purpose, table: Table) -> ExecutionProfileHandle {
-        let serial = if table == Table::Leases { &self.lease } else { &self.unique };
+    /// The profile of a purpose.
+    pub fn of(&self, purpose: Purpose) -> ExecutionProfileHandle {
         match purpose {
             Purpose::Read => self.read.clone(),
             Purpose::Write => self.write.clone(),
-            Purpose::CompareAndSet => serial.compare_and_set.clone(),
-            Purpose::SerialRead => serial.read.clone(),
+            Purpose::CompareAndSet => self.unique.compare_and_set.clone(),
+            Purpose::SerialRead => self.unique.read.clone(),
+            Purpose::Lease => self.lease.compare_and_set.clone(),
+            Purpose::LeaseRead => self.lease.read.clone(),
         }
     }
 }

@@ -12,19 +12,17 @@ pub struct UniqueKeys {
     claim: Statement,
     release: Statement,
     get: Statement,
-    get_serial: Statement,
 }
 
 impl UniqueKeys {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::UniqueKeys);
-        let (claim, release, get, get_serial) = tokio::try_join!(
+        let (claim, release, get) = tokio::try_join!(
             table.compare_and_set("INSERT INTO", "(kind, name, owner_id) VALUES (?, ?, ?) IF NOT EXISTS"),
             table.compare_and_set("DELETE FROM", "WHERE kind = ? AND name = ? IF owner_id = ?"),
             table.select(&["owner_id"], "kind = ? AND name = ?"),
-            table.select_serial(&["owner_id"], "kind = ? AND name = ?"),
         )?;
-        Ok(Self { claim, release, get, get_serial })
+        Ok(Self { claim, release, get })
     }
 
     /// Claims a key; says who holds it when it is not free.
@@ -42,12 +40,6 @@ impl UniqueKeys {
     /// Who holds a key, as far as a majority of replicas has heard.
     pub async fn get(&self, calls: &Calls, key: &Key) -> Result<Option<i64>, StoreError> {
         let row: Option<(Option<i64>,)> = calls.row(&self.get, (key.kind, key.name.as_str())).await?;
-        Ok(row.and_then(|(owner,)| owner))
-    }
-
-    /// Who holds a key after everything that was claimed or released.
-    pub async fn get_serial(&self, calls: &Calls, key: &Key) -> Result<Option<i64>, StoreError> {
-        let row: Option<(Option<i64>,)> = calls.row(&self.get_serial, (key.kind, key.name.as_str())).await?;
         Ok(row.and_then(|(owner,)| owner))
     }
 }

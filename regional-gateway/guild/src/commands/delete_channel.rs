@@ -4,10 +4,11 @@ use rookery_model::call::Reply;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::Event;
 use rookery_model::gateway::event::InviteDelete;
-use rookery_model::store::{UniqueKey, Write};
+use rookery_model::store::Write;
 use rookery_model::{ApiError, ChannelId, Permissions, Timestamp};
 
 use super::Cx;
+use super::invites::release_code;
 use crate::Outcome;
 use crate::state::{GuildCore, Space};
 
@@ -53,7 +54,7 @@ impl GuildCore {
         for code in codes {
             self.guild_mut()?.invites.remove(&code);
             out.writes.push(Write::DeleteInvite { guild_id, code: code.clone() });
-            out.writes.push(Write::DeleteUnique(UniqueKey::InviteCode(code.clone())));
+            out.writes.push(release_code(guild_id, code.clone()));
             let event = Event::InviteDelete(InviteDelete { channel_id, guild_id, code });
             self.send_to_permitted(out, now, channel_id, Permissions::MANAGE_CHANNELS, event);
         }

@@ -2,10 +2,11 @@
 
 use rookery_model::gateway::Event;
 use rookery_model::guild::UnavailableGuild;
-use rookery_model::store::{UniqueKey, Write};
+use rookery_model::store::Write;
 use rookery_model::{ApiError, ErrorCode};
 
 use super::Cx;
+use super::invites::release_code;
 use crate::state::GuildCore;
 use crate::{Effect, Outcome};
 
@@ -19,7 +20,7 @@ impl GuildCore {
         let guild_id = guild.id();
         let user_ids = guild.members().iter().map(|entry| entry.row.user_id).collect();
         let mut out = Outcome::default();
-        out.writes.extend(guild.invites.keys().map(|code| Write::DeleteUnique(UniqueKey::InviteCode(code.clone()))));
+        out.writes.extend(guild.invites.keys().map(|code| release_code(guild_id, code.clone())));
         out.writes.push(Write::DeleteGuild(guild_id));
         self.send_to_all(&mut out, Event::GuildDelete(UnavailableGuild { id: guild_id, unavailable: None }));
         out.effects.push(Effect::GuildDeleted { guild_id, user_ids });

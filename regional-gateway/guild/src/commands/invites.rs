@@ -5,12 +5,17 @@ use rookery_model::gateway::Event;
 use rookery_model::gateway::event::InviteDelete;
 use rookery_model::invite::{Invite, InviteRow};
 use rookery_model::store::{UniqueKey, Write};
-use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, Permissions, Timestamp};
 
 use super::Cx;
 use crate::Outcome;
 use crate::access::require;
 use crate::state::GuildCore;
+
+/// Gives the code of an invite free, which its guild holds.
+pub(super) fn release_code(guild_id: GuildId, code: String) -> Write {
+    Write::DeleteUnique { key: UniqueKey::InviteCode(code), owner: guild_id.get() }
+}
 
 impl GuildCore {
     /// An invite as anybody may see it, who need not have signed in; none once it ended.
@@ -36,7 +41,7 @@ impl GuildCore {
         guild.invites.remove(code);
         Ok([
             Write::DeleteInvite { guild_id: guild.id(), code: code.to_owned() },
-            Write::DeleteUnique(UniqueKey::InviteCode(code.to_owned())),
+            release_code(guild.id(), code.to_owned()),
         ])
     }
 

@@ -79,7 +79,7 @@ impl Rows {
             Write::PutDm(row) => self.dm = Some(row),
             Write::PutDmListing { user_id, .. } => drop(self.listings.insert(user_id)),
             Write::DeleteDmListing { user_id, .. } => drop(self.listings.remove(&user_id)),
-            Write::DeleteUnique(_) => {}
+            Write::DeleteUnique { .. } => {}
             other => panic!("the guild's core has no business with {other:?}"),
         }
     }
