@@ -9,6 +9,7 @@ use rookery_model::id::EPOCH_MS;
 use rookery_model::message::{MessageFlags, MessageRow, MessageType, Nonce};
 use rookery_model::store::Write;
 use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, Timestamp, UserId};
+use scylla::value::CqlValue;
 use tokio::sync::OnceCell;
 
 use super::connect::connect;
@@ -21,7 +22,7 @@ use crate::tables::purges::Purge;
 use crate::{OpenError, Store};
 
 /// A configuration with a keyspace name of its own; none where there is no cluster.
-fn config() -> Option<CqlConfig> {
+pub(super) fn config() -> Option<CqlConfig> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     static SKIPPED: Once = Once::new();
     let Ok(points) = std::env::var("ROOKERY_TEST_CQL") else {
@@ -54,7 +55,7 @@ async fn shared_store() -> Option<(CqlEngine, CqlConfig)> {
     Some((CqlEngine::open(config.clone()).await.unwrap(), config))
 }
 
-async fn drop_keyspaces(config: &CqlConfig) {
+pub(super) async fn drop_keyspaces(config: &CqlConfig) {
     let cluster = connect(config.clone()).await.unwrap();
     for keyspace in [config.keyspace.clone(), config.lease_keyspace()] {
         cluster.session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {keyspace}"), ()).await.unwrap();
@@ -108,6 +109,14 @@ async fn a_schema_is_made_once_however_many_make_it() {
     let both = [tokio::spawn(migrate(at(0))), tokio::spawn(migrate(at(1)))];
     for one in both {
         assert_eq!(one.await.unwrap().unwrap().to, schema::EXPECTED);
+    }
+    // Whichever node made a table, it is the same one.
+    let cluster = connect(config.clone()).await.unwrap();
+    let ids = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+    for (keyspace, table) in [(config.keyspace.clone(), "messages"), (config.lease_keyspace(), "leases")] {
+        let found = cluster.session.query_unpaged(ids, (&keyspace, table)).await.unwrap().into_rows_result().unwrap();
+        let (id,): (CqlValue,) = found.single_row().unwrap();
+        assert_eq!(id.as_uuid().unwrap().to_string(), schema::table_id(&format!("{keyspace}.{table}")));
     }
     let again = migrate(config.clone()).await.unwrap();
     assert_eq!((again.from, again.to), (schema::EXPECTED, schema::EXPECTED));
