@@ -171,7 +171,7 @@ fn joined<E>(
 }
 
 /// Puts mutations of one partition together; the order among them is their timestamps'.
-fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
+pub fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
     if let [_] = &mutations[..] {
         return mutations.into_iter().map(|one| SmallVec::from_iter([one])).collect();
     }
