@@ -122,6 +122,10 @@ pub struct CqlConfig {
     /// How long a write is tried before its outcome counts as unknown, milliseconds.
     #[serde(default = "defaults::write_timeout_ms")]
     pub write_timeout_ms: u64,
+    /// How long what was deleted or erased is hidden before its removal begins, milliseconds: longer than another
+    /// process may take to hear of it (5 s) and to end a write (`write_timeout_ms`), or what it writes then may stay.
+    #[serde(default = "defaults::removal_grace_ms")]
+    pub removal_grace_ms: u64,
     /// The deadline of one attempt of a compare-and-set, milliseconds.
     #[serde(default = "defaults::compare_and_set_timeout_ms")]
     pub compare_and_set_timeout_ms: u64,
@@ -160,6 +164,7 @@ impl CqlConfig {
             speculative_after_ms: defaults::speculative_after_ms(),
             write_attempt_timeout_ms: defaults::write_attempt_timeout_ms(),
             write_timeout_ms: defaults::write_timeout_ms(),
+            removal_grace_ms: defaults::removal_grace_ms(),
             compare_and_set_timeout_ms: defaults::compare_and_set_timeout_ms(),
             schema_timeout_ms: defaults::schema_timeout_ms(),
             operation_retention_ms: defaults::operation_retention_ms(),
@@ -306,6 +311,9 @@ mod defaults {
     }
     pub const fn write_timeout_ms() -> u64 {
         10_000
+    }
+    pub const fn removal_grace_ms() -> u64 {
+        30_000
     }
     pub const fn compare_and_set_timeout_ms() -> u64 {
         5_000

@@ -52,6 +52,28 @@ impl Doomed {
         self.note(&pending);
     }
 
+    /// What is to be removed now.
+    pub fn pending(&self) -> Arc<Pending> {
+        self.pending.read().clone()
+    }
+
+    /// Takes over what was read from where removals are noted: begins what is new, and ends what was pending before the
+    /// reading and is not in it. Says whether anything is new.
+    pub fn replace(&self, before: &Pending, read: &Pending) -> bool {
+        let mut pending = self.pending.write();
+        let changed = Arc::make_mut(&mut pending);
+        changed.retain(|purge, through| read.contains_key(purge) || before.get(purge) != Some(through));
+        let mut is_news = false;
+        for (purge, through) in read {
+            if changed.get(purge).is_none_or(|pending| pending < through) {
+                changed.insert(*purge, *through);
+                is_news = true;
+            }
+        }
+        self.note(&pending);
+        is_news
+    }
+
     /// Whether there is anything to remove.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
@@ -87,11 +109,6 @@ impl Doomed {
     /// What a read that begins now is not to see.
     pub fn hidden(&self) -> Hidden<'_> {
         Hidden { before: self.any().then(|| self.pending.read().clone()), doomed: self }
-    }
-
-    /// Whether a purge is under way, up to a message at least.
-    pub fn goes(&self, purge: Purge, through: MessageId) -> bool {
-        self.through(purge).is_some_and(|pending| pending >= through)
     }
 
     fn through(&self, purge: Purge) -> Option<MessageId> {
@@ -156,6 +173,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_others_end_is_seen_again_and_what_began_meanwhile_stays_hidden() {
+        let doomed = Doomed::new(Pending::new());
+        let (one, other, third) =
+            (Purge::User(UserId::new(1)), Purge::User(UserId::new(2)), Purge::User(UserId::new(3)));
+        let to = MessageId::new;
+        doomed.apply([(one, Some(to(10))), (other, Some(to(10)))].into_iter());
+        let before = doomed.pending();
+        // Begun while the list is read, and so not in it.
+        doomed.apply([(third, Some(to(5))), (other, Some(to(20)))].into_iter());
+        assert!(!doomed.replace(&before, &Pending::new()));
+        let hides = |user, message| doomed.message_of(UserId::new(user), to(message));
+        assert_eq!((hides(1, 10), hides(2, 20), hides(3, 5)), (false, true, true));
+        assert!(doomed.replace(&doomed.pending(), &Pending::from([(one, to(7)), (other, to(5))])));
+        assert_eq!((hides(1, 7), hides(1, 8), hides(2, 20), hides(3, 5)), (true, false, true, false));
+        assert!(!doomed.replace(&doomed.pending(), &Pending::from([(one, to(7)), (other, to(5))])));
+    }
+
+    #[test]
     fn a_removal_that_ends_during_a_read_leaves_nothing_to_see() {
         let doomed = Doomed::new(Pending::new());
         let (channel, guild, user) = (ChannelId::new(5), GuildId::new(6), UserId::new(7));
@@ -181,7 +216,7 @@ mod tests {
         doomed.apply(through(10));
         doomed.end(Purge::User(user), MessageId::new(10));
         assert!(doomed.message_of(user, MessageId::new(20)) && !doomed.message_of(user, MessageId::new(21)));
-        assert!(doomed.goes(Purge::User(user), MessageId::new(15)));
+        assert!(doomed.message_of(user, MessageId::new(15)));
         doomed.end(Purge::User(user), MessageId::new(20));
         assert_eq!((doomed.any(), doomed.any_user(), doomed.len()), (false, false, 0));
     }

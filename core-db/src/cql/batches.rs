@@ -202,7 +202,7 @@ pub fn joined(outcomes: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
 }
 
 /// Puts mutations of one partition together; the order among them is their timestamps'.
-fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
+pub fn groups(mutations: Vec<Mutation>) -> Vec<SmallVec<[Mutation; 1]>> {
     let mut groups: Vec<(SmallVec<[Mutation; 1]>, usize)> = Vec::with_capacity(mutations.len().min(16));
     let mut open: HashMap<(Table, Partition), usize> = HashMap::new();
     for mutation in mutations {

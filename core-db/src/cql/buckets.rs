@@ -72,8 +72,11 @@ impl Buckets {
     }
 
     /// Whether a bucket's index row is stored already.
+    ///
+    /// Asked of the present only: an older bucket leaves the index when it is empty, by whichever process sees that first,
+    /// so who writes into one (an edit, an import) stores its row again.
     pub fn is_stored(&self, channel_id: ChannelId, bucket: u32) -> bool {
-        self.stored.lock().contains(&(channel_id, bucket))
+        bucket >= Present::at(now_ms()).older && self.stored.lock().contains(&(channel_id, bucket))
     }
 
     /// Index rows are stored now.

@@ -39,7 +39,7 @@ pub async fn look_up(shared: &Shared, lookup: &Lookup, at: i64) -> Result<Found,
         Lookup::Guild(id) => delete_guild(shared, *id, at).await,
         Lookup::Channel { guild_id, channel_id } => delete_channel(shared, *guild_id, *channel_id, at).await,
         Lookup::Dm(id) => delete_dm(shared, *id, at).await,
-        Lookup::EraseUser { user_id, through } => erase_user(shared, *user_id, *through, at).await,
+        Lookup::EraseUser { user_id, through } => Ok(erase_user(shared, *user_id, *through, at)),
         Lookup::Message { channel_id, message_id } => delete_message(shared, *channel_id, *message_id, at).await,
     }
 }
@@ -55,14 +55,13 @@ impl Found {
     }
 }
 
-async fn erase_user(shared: &Shared, id: UserId, through: MessageId, at: i64) -> Result<Found, StoreError> {
-    // A late retry of an earlier erasure must not shorten one that goes further.
-    let pending = shared.tables.purges.through(&shared.calls, id).await?;
+fn erase_user(shared: &Shared, id: UserId, through: MessageId, at: i64) -> Found {
+    // Each is noted on its own, so a late retry of an earlier erasure does not shorten one that goes further.
     // As it is stored, so that what is read back is equal.
     let through = MessageId::new(through.get().min(i64::MAX.cast_unsigned()));
     let mut found = Found::default();
-    found.doom_through(shared, Purge::User(id), pending.map_or(through, |pending| pending.max(through)), at);
-    Ok(found)
+    found.doom_through(shared, Purge::User(id), through, at);
+    found
 }
 
 async fn delete_guild(shared: &Shared, id: GuildId, at: i64) -> Result<Found, StoreError> {
@@ -72,9 +71,10 @@ async fn delete_guild(shared: &Shared, id: GuildId, at: i64) -> Result<Found, St
     found.rows.push(tables.retentions.delete(id, at));
     for channel_id in tables.channels_by_guild.ids_of(&shared.calls, id).await? {
         found.indexes.push(tables.channels.delete(channel_id, at));
+        // Row by row: what another data centre has and this one does not see yet is for the background to find.
+        found.rows.push(tables.channels_by_guild.delete(id, channel_id, at));
         found.doom(shared, Purge::Channel(channel_id), at);
     }
-    found.rows.push(tables.channels_by_guild.delete_all(id, at));
     found.doom(shared, Purge::Guild(id), at);
     Ok(found)
 }

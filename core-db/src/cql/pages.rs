@@ -1,5 +1,7 @@
 //! Pages of messages, over the buckets of a channel.
 
+use std::time::{Duration, Instant};
+
 use rookery_model::message::MessageRow;
 use rookery_model::{ChannelId, MessageId};
 
@@ -13,6 +15,8 @@ use crate::engine::MessageRange;
 
 /// Rows of one query at most.
 const ROWS_MAX: usize = 1_000;
+/// How many times the deadline of one query a page may take: somebody waits for it, and what it costs is the cluster's.
+const QUERIES_TIME: u32 = 4;
 
 /// A page of a channel, newest first.
 ///
@@ -28,7 +32,8 @@ pub async fn page(
         return Ok(Vec::new());
     }
     let buckets = shared.buckets.of(shared, channel_id).await?;
-    let mut page = Page { shared, hidden, channel_id, limit, found: Vec::with_capacity(limit.min(ROWS_MAX)) };
+    let found = Vec::with_capacity(limit.min(ROWS_MAX));
+    let mut page = Page { shared, hidden, channel_id, limit, found, begin: Instant::now(), skipped: 0 };
     match range {
         MessageRange::Latest => page.below(&buckets, i64::MAX).await?,
         MessageRange::Before(id) => {
@@ -52,6 +57,9 @@ struct Page<'a> {
     channel_id: ChannelId,
     limit: usize,
     found: Vec<MessageRow>,
+    begin: Instant,
+    /// Rows read that nobody sees.
+    skipped: usize,
 }
 
 impl Page<'_> {
@@ -74,15 +82,33 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// A page that is not full in time is an error: a short one would say that the channel ends here.
+    fn check_time(&self) -> Result<(), StoreError> {
+        let allowed = Duration::from_millis(self.shared.config.read_timeout_ms).saturating_mul(QUERIES_TIME);
+        if self.begin.elapsed() < allowed {
+            return Ok(());
+        }
+        metrics::counter!("rookery_store_pages_given_up_total").increment(1);
+        Err(StoreError::Unavailable(format!(
+            "a page of channel {} was not full after {} ms: {} of {} messages found between {} rows of deleted ones",
+            self.channel_id,
+            allowed.as_millis(),
+            self.found.len(),
+            self.limit,
+            self.skipped,
+        )))
+    }
+
     /// Reads a bucket on from one side; says whether the page is full.
     async fn fill(&mut self, bucket: u32, mut side: Side) -> Result<bool, StoreError> {
         let mut rows_max = self.limit - self.found.len();
         loop {
+            self.check_time()?;
             let asked = rows_max.min(ROWS_MAX);
             let limit = i32::try_from(asked).unwrap_or(i32::MAX);
             let messages = &self.shared.tables.messages;
             let rows = messages.page(&self.shared.calls, self.channel_id, bucket, side, limit).await?;
-            let read = rows.len();
+            let (read, found_before) = (rows.len(), self.found.len());
             for row in rows {
                 let id = match row {
                     PageRow::Message(message) => {
@@ -99,6 +125,7 @@ impl Page<'_> {
                     Side::Above(_) => Side::Above(bound(id)),
                 };
             }
+            self.skipped += read - (self.found.len() - found_before);
             if self.found.len() >= self.limit {
                 self.found.truncate(self.limit);
                 return Ok(true);

@@ -3,25 +3,23 @@
 use std::io::Write as _;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rookery_model::id::EPOCH_MS;
 use rookery_model::message::{MessageFlags, MessageRow, MessageType, Nonce};
 use rookery_model::store::Write;
-use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, Timestamp, UserId};
+use rookery_model::{ChannelId, MessageId, Snowflake, Timestamp, UserId};
+use scylla::value::CqlValue;
 use tokio::sync::OnceCell;
 
 use super::connect::connect;
-use super::tables::purges::Job;
-use super::{CqlEngine, batches, clock, migrate, purge, schema};
-use crate::bucket::BUCKET_SPAN_MS;
+use super::{CqlEngine, batches, clock, migrate, schema};
 use crate::config::CqlConfig;
 use crate::engine::{Engine as _, MessageRange};
-use crate::tables::purges::Purge;
 use crate::{OpenError, Store, StoreError};
 
 /// A configuration with a keyspace name of its own; none where there is no cluster.
-fn config() -> Option<CqlConfig> {
+pub(super) fn config() -> Option<CqlConfig> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     static SKIPPED: Once = Once::new();
     let Ok(points) = std::env::var("ROOKERY_TEST_CQL") else {
@@ -37,13 +35,15 @@ fn config() -> Option<CqlConfig> {
     config.read_timeout_ms = 20_000;
     config.write_attempt_timeout_ms = 20_000;
     config.write_timeout_ms = 60_000;
+    // One process writes here, and removal sees what it has under way.
+    config.removal_grace_ms = 1_000;
     config.compare_and_set_timeout_ms = 20_000;
     config.connect_timeout_ms = 20_000;
     Some(config)
 }
 
 /// A store in a keyspace that all tests of this file share: each uses ids of its own.
-async fn shared_store() -> Option<(CqlEngine, CqlConfig)> {
+pub(super) async fn shared_store() -> Option<(CqlEngine, CqlConfig)> {
     static KEYSPACE: OnceCell<Option<CqlConfig>> = OnceCell::const_new();
     let made = KEYSPACE.get_or_init(|| async {
         let config = config()?;
@@ -57,18 +57,18 @@ async fn shared_store() -> Option<(CqlEngine, CqlConfig)> {
     Some((CqlEngine::open(config.clone()).await.unwrap(), config))
 }
 
-async fn drop_keyspaces(config: &CqlConfig) {
+pub(super) async fn drop_keyspaces(config: &CqlConfig) {
     let cluster = connect(config.clone()).await.unwrap();
     for keyspace in [config.keyspace.clone(), config.lease_keyspace()] {
         cluster.session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {keyspace}"), ()).await.unwrap();
     }
 }
 
-fn id_at(ms: u64) -> MessageId {
+pub(super) fn id_at(ms: u64) -> MessageId {
     MessageId(Snowflake::floor_of_ms(EPOCH_MS + ms))
 }
 
-fn message(channel: u64, id: MessageId, content: &str) -> MessageRow {
+pub(super) fn message(channel: u64, id: MessageId, content: &str) -> MessageRow {
     MessageRow {
         channel_id: ChannelId::new(channel),
         id,
@@ -91,11 +91,11 @@ fn message(channel: u64, id: MessageId, content: &str) -> MessageRow {
     }
 }
 
-async fn write(engine: &CqlEngine, batch: Vec<Write>) {
+pub(super) async fn write(engine: &CqlEngine, batch: Vec<Write>) {
     engine.submit(batch).unwrap().await.unwrap();
 }
 
-async fn page(engine: &CqlEngine, channel: u64) -> Vec<MessageRow> {
+pub(super) async fn page(engine: &CqlEngine, channel: u64) -> Vec<MessageRow> {
     engine.messages(ChannelId::new(channel), MessageRange::Latest, 50).await.unwrap().to_vec()
 }
 
@@ -111,6 +111,14 @@ async fn a_schema_is_made_once_however_many_make_it() {
     let both = [tokio::spawn(migrate(at(0))), tokio::spawn(migrate(at(1)))];
     for one in both {
         assert_eq!(one.await.unwrap().unwrap().to, schema::EXPECTED);
+    }
+    // Whichever node made a table, it is the same one.
+    let cluster = connect(config.clone()).await.unwrap();
+    let ids = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+    for (keyspace, table) in [(config.keyspace.clone(), "messages"), (config.lease_keyspace(), "leases")] {
+        let found = cluster.session.query_unpaged(ids, (&keyspace, table)).await.unwrap().into_rows_result().unwrap();
+        let (id,): (CqlValue,) = found.single_row().unwrap();
+        assert_eq!(id.as_uuid().unwrap().to_string(), schema::table_id(&format!("{keyspace}.{table}")));
     }
     let again = migrate(config.clone()).await.unwrap();
     assert_eq!((again.from, again.to), (schema::EXPECTED, schema::EXPECTED));
@@ -238,58 +246,6 @@ async fn the_newest_page_of_a_busy_channel_is_one_query() {
     let before = engine.shared().calls.counters.queries();
     assert_eq!(page(&engine, 1_003).await.len(), 50);
     assert_eq!(engine.shared().calls.counters.queries() - before, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn marked_messages_are_removed_on_their_day_and_later_ones_stay() {
-    let Some((engine, config)) = shared_store().await else { return };
-    let channel = ChannelId::new(1_004);
-    let id = |n: u64| id_at(BUCKET_SPAN_MS * 3 + n);
-    write(&engine, (0..20).map(|n| Write::PutMessage(message(1_004, id(n), "text"))).collect()).await;
-    let delete = |n| Write::DeleteMessage { channel_id: channel, message_id: id(n) };
-    write(&engine, (0..10).map(delete).collect()).await;
-    // Put anew after its deletion: the purge must leave it alone.
-    write(&engine, vec![Write::PutMessage(message(1_004, id(3), "again"))]).await;
-    let shared = engine.shared();
-    let day = purge::due_day(id(0), clock::now_us());
-    assert!(shared.tables.purges.all(&shared.calls).await.unwrap().contains(&Job::Day(day)));
-    let rows = async || shared.tables.messages.traces(&shared.calls, channel, 3, 1_000).await.unwrap().len();
-    assert_eq!(rows().await, 20);
-    // What another start after a crash would do, once the day is there; twice is as good as once.
-    drop(engine);
-    let engine = CqlEngine::open(config).await.unwrap();
-    let shared = engine.shared();
-    purge::marked::day(shared, day).await.unwrap();
-    purge::marked::day(shared, day).await.unwrap();
-    assert_eq!(shared.tables.messages.traces(&shared.calls, channel, 3, 1_000).await.unwrap().len(), 11);
-    assert_eq!(page(&engine, 1_004).await.len(), 11);
-    assert!(!shared.tables.purges.all(&shared.calls).await.unwrap().contains(&Job::Day(day)));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deletion_that_was_cut_off_is_finished_by_the_next_start() {
-    let Some((engine, config)) = shared_store().await else { return };
-    let (guild, channel) = (GuildId::new(1_005), ChannelId::new(1_006));
-    let mut row = rookery_model::channel::Channel::new(channel, rookery_model::channel::ChannelType::GuildText);
-    row.guild_id = Some(guild);
-    let sent = (0..10).map(|n| Write::PutMessage(message(1_006, id_at(n), "text")));
-    write(&engine, sent.chain([Write::PutChannel(row)]).collect()).await;
-    // As far as a process got that noted the deletion and died.
-    let at = engine.shared().clock.take(1);
-    let job = Job::all_of(Purge::Channel(channel));
-    batches::write_all(engine.shared(), vec![engine.shared().tables.purges.put(job, at)]).await.unwrap();
-    drop(engine);
-    let engine = CqlEngine::open(config).await.unwrap();
-    assert_eq!(page(&engine, 1_006).await, []);
-    let shared = engine.shared();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while shared.tables.purges.all(&shared.calls).await.unwrap().contains(&job) {
-        assert!(Instant::now() < deadline, "the purge does not end");
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(engine.channel(channel).await, Ok(None));
-    assert_eq!(engine.guild_channels(guild).await, Ok(vec![]));
-    assert!(shared.tables.messages.traces(&shared.calls, channel, 0, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

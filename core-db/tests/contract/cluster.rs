@@ -95,6 +95,8 @@ fn config(points: Vec<String>, keyspace: &str) -> CqlConfig {
     config.read_timeout_ms = 20_000;
     config.write_attempt_timeout_ms = 20_000;
     config.write_timeout_ms = 60_000;
+    // One process writes here, and removal sees what it has under way.
+    config.removal_grace_ms = 1_000;
     config.compare_and_set_timeout_ms = 20_000;
     config.connect_timeout_ms = 20_000;
     config

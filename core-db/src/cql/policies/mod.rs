@@ -1,6 +1,7 @@
 //! How calls are made, one execution profile a purpose.
 
 mod compare_and_set;
+pub mod everywhere;
 mod observe;
 mod reads;
 mod retry;

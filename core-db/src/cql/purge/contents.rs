@@ -1,128 +1,210 @@
 //! The contents of deleted channels and guilds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rookery_model::{ChannelId, GuildId, MessageId};
 use smallvec::SmallVec;
 
-use super::STEP_ROWS;
+use super::everywhere::{Everywhere, Reader};
+use super::{BETWEEN_STEPS, PASSES_MAX, SEEN_MAX, STEP_ROWS, do_not_go};
 use crate::StoreError;
-use crate::cql::batches::write_all;
 use crate::cql::cas;
 use crate::cql::counters::Counters;
 use crate::cql::lanes::{self, Lane};
 use crate::cql::lower::invite_release;
-use crate::cql::shared::Shared;
 use crate::cql::statement::Mutation;
+use crate::cql::tables::messages::Trace;
+use crate::cql::tables::purges::Job;
+use crate::cql::value::bound;
+use crate::tables::purges::Purge;
 
-/// Takes one step of a channel; says whether nothing is left.
-pub async fn step_of_channel(shared: &Shared, id: ChannelId) -> Result<bool, StoreError> {
-    lanes::ended(shared.lanes.on(&Lane::Channel(id.get()))).await;
-    channel(shared, id).await
-}
-
-/// Likewise of a guild.
-pub async fn step_of_guild(shared: &Shared, id: GuildId) -> Result<bool, StoreError> {
-    lanes::ended(shared.lanes.on(&Lane::Guild(id.get()))).await;
-    guild(shared, id).await
-}
-
-async fn remove(shared: &Shared, mutations: Vec<Mutation>) -> Result<(), StoreError> {
+async fn remove(everywhere: &Everywhere<'_>, mutations: Vec<Mutation>) -> Result<(), StoreError> {
     let rows = mutations.len() as u64;
-    write_all(shared, mutations).await?;
-    Counters::add(&shared.calls.counters.purged_rows, rows);
+    everywhere.write(mutations).await?;
+    Counters::add(&everywhere.shared.calls.counters.purged_rows, rows);
     Ok(())
 }
 
-/// A step of a channel: the newest rows of its newest bucket, or what is left when there is none.
-async fn channel(shared: &Shared, id: ChannelId) -> Result<bool, StoreError> {
-    shared.buckets.forget(id);
-    // Not the remembered ones: this process may have removed those already.
-    let buckets = shared.tables.message_buckets.of(&shared.calls, id).await?;
-    match buckets.first() {
-        Some(bucket) => messages(shared, id, *bucket).await.map(|()| false),
-        None => leftovers(shared, id).await.map(|()| true),
+/// Removes a channel, bucket by bucket, until nobody has one any more.
+///
+/// A bucket leaves the index only when a walk found nothing in it: while its row stands, what is left can be found.
+pub async fn channel(everywhere: &Everywhere<'_>, id: ChannelId) -> Result<(), StoreError> {
+    let shared = everywhere.shared;
+    for _ in 0..PASSES_MAX {
+        shared.buckets.forget(id);
+        let mut buckets = BTreeSet::new();
+        for reader in everywhere.readers() {
+            buckets.extend(shared.tables.message_buckets.of_at(reader, id).await?);
+        }
+        if buckets.is_empty() {
+            return leftovers(everywhere, id).await;
+        }
+        for bucket in buckets.into_iter().rev() {
+            let at = shared.clock.take(1);
+            lanes::ended(shared.lanes.on(&Lane::Channel(id.get()))).await;
+            if messages(everywhere, (id, bucket)).await? {
+                let tables = &shared.tables;
+                let bucket = vec![
+                    tables.messages.delete_bucket(id, bucket, at),
+                    tables.reaction_counts.delete_bucket(id, bucket, at),
+                ];
+                remove(everywhere, bucket).await?;
+            } else {
+                remove(everywhere, vec![shared.tables.message_buckets.delete(id, bucket, at)]).await?;
+            }
+        }
+        tokio::time::sleep(BETWEEN_STEPS).await;
     }
+    Err(do_not_go(format_args!("channel {id}")))
 }
 
-async fn messages(shared: &Shared, id: ChannelId, bucket: u32) -> Result<(), StoreError> {
-    let (tables, calls) = (&shared.tables, &shared.calls);
-    let traces = tables.messages.traces(calls, id, bucket, STEP_ROWS).await?;
-    let at = shared.clock.take(1);
-    // A range over what was read, so that the next start begins where this one ended; the last one takes the rest.
-    let is_last = traces.len() < STEP_ROWS as usize;
-    let first = match traces.last() {
-        Some(trace) if !is_last => trace.message_id(),
-        _ => MessageId::new(0),
-    };
-    let reacted: BTreeSet<MessageId> =
-        tables.reaction_counts.messages_from(calls, id, bucket, first).await?.into_iter().collect();
-    let mut indexes = Vec::with_capacity(traces.len());
-    for message_id in reacted {
-        indexes.push(tables.reactions.clear(id, message_id, None, at)?);
+/// Walks over a bucket as each data centre has it and removes what hangs on its messages; says whether there are any.
+///
+/// The messages themselves go afterwards, all with one tombstone: taken away step by step they would leave tombstones for
+/// the next step to read over.
+async fn messages(everywhere: &Everywhere<'_>, of: (ChannelId, u32)) -> Result<bool, StoreError> {
+    let mut seen = HashSet::new();
+    let mut is_any = false;
+    for reader in everywhere.readers() {
+        let mut below = i64::MAX;
+        loop {
+            let traces = everywhere.shared.tables.messages.traces(reader, of, below, STEP_ROWS).await?;
+            let Some(last) = traces.last() else { break };
+            below = bound(last.message_id());
+            is_any = true;
+            hanging_on(everywhere, reader, of.0, &traces, &mut seen).await?;
+            if traces.len() < STEP_ROWS as usize {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_STEPS).await;
+        }
     }
-    let authored = traces.iter().filter_map(|trace| Some((trace.author_id()?, trace.message_id())));
-    indexes.extend(authored.map(|(author, message_id)| tables.messages_by_author.delete(author, message_id, id, at)));
-    // The rows themselves last: while they stand, what hangs on them can be found again.
-    remove(shared, indexes).await?;
-    remove(shared, vec![tables.reaction_counts.delete_from(id, bucket, first, at)]).await?;
-    remove(shared, vec![tables.messages.delete_from(id, bucket, first, at)]).await?;
-    if is_last {
-        remove(shared, vec![tables.message_buckets.delete(id, bucket, at)]).await?;
+    Ok(is_any)
+}
+
+/// Removes reactions and index rows of messages that no earlier data centre showed.
+async fn hanging_on(
+    everywhere: &Everywhere<'_>,
+    reader: &Reader<'_>,
+    channel_id: ChannelId,
+    traces: &[Trace],
+    seen: &mut HashSet<MessageId>,
+) -> Result<(), StoreError> {
+    let (Some(newest), Some(oldest)) = (traces.first(), traces.last()) else { return Ok(()) };
+    let tables = &everywhere.shared.tables;
+    let counts = &tables.reaction_counts;
+    let reacted = counts.messages_between(reader, channel_id, oldest.message_id(), newest.message_id()).await?;
+    let at = everywhere.shared.clock.take(1);
+    if seen.len() > SEEN_MAX {
+        seen.clear();
     }
-    Ok(())
+    let mut mutations = Vec::with_capacity(traces.len());
+    for message_id in reacted.into_iter().collect::<BTreeSet<MessageId>>() {
+        mutations.push(tables.reactions.clear(channel_id, message_id, None, at)?);
+    }
+    for trace in traces {
+        let message_id = trace.message_id();
+        if let Some(author_id) = trace.author_id()
+            && seen.insert(message_id)
+        {
+            mutations.push(tables.messages_by_author.delete(author_id, message_id, channel_id, at));
+        }
+    }
+    remove(everywhere, mutations).await
 }
 
 /// Pins, and the channel's own rows where the deletion did not get to them.
-async fn leftovers(shared: &Shared, id: ChannelId) -> Result<(), StoreError> {
+async fn leftovers(everywhere: &Everywhere<'_>, id: ChannelId) -> Result<(), StoreError> {
+    let shared = everywhere.shared;
     let tables = &shared.tables;
     let at = shared.clock.take(1);
     let mut rows = vec![tables.pins.delete_all(id, at)];
     match tables.channels.guild_of(&shared.calls, id).await? {
         Some(Some(guild_id)) => rows.push(tables.channels_by_guild.delete(guild_id, id, at)),
         Some(None) => rows.push(tables.dms.delete(id, at)),
-        None => return remove(shared, rows).await,
+        None => return remove(everywhere, rows).await,
     }
     rows.push(tables.channels.delete(id, at));
-    remove(shared, rows).await
+    remove(everywhere, rows).await
 }
 
-/// A step of a guild: members, then invites, then what one deletion each removes.
-async fn guild(shared: &Shared, id: GuildId) -> Result<bool, StoreError> {
-    let (tables, calls) = (&shared.tables, &shared.calls);
-    let members = tables.members.first(calls, id, STEP_ROWS).await?;
-    if let Some(last) = members.last() {
-        let at = shared.clock.take(1);
-        remove(shared, members.iter().map(|user_id| tables.guilds_by_user.delete(*user_id, id, at)).collect()).await?;
-        remove(shared, vec![tables.members.delete_up_to(id, *last, at)]).await?;
-        return Ok(false);
-    }
-    let codes = tables.invites_by_guild.first(calls, id, STEP_ROWS).await?;
-    if !codes.is_empty() {
-        invites(shared, id, codes).await?;
-        return Ok(false);
-    }
-    let at = shared.clock.take(1);
-    let rest = vec![
-        tables.bans.delete_all(id, at),
-        tables.roles.delete_all(id, at),
-        tables.channels_by_guild.delete_all(id, at),
-        tables.guilds.delete(id, at),
-    ];
-    remove(shared, rest).await?;
-    Ok(true)
-}
-
-async fn invites(shared: &Shared, id: GuildId, codes: Vec<String>) -> Result<(), StoreError> {
+/// Removes a guild: what is many in walks until one finds nothing, then what one deletion each removes.
+pub async fn guild(everywhere: &Everywhere<'_>, id: GuildId) -> Result<(), StoreError> {
+    let shared = everywhere.shared;
     let tables = &shared.tables;
-    let at = shared.clock.take(1);
-    let mut rows = Vec::with_capacity(codes.len());
-    for code in &codes {
-        rows.push(tables.invites.delete(code, at)?);
+    for _ in 0..PASSES_MAX {
+        let at = shared.clock.take(1);
+        lanes::ended(shared.lanes.on(&Lane::Guild(id.get()))).await;
+        let mut is_any = false;
+        for reader in everywhere.readers() {
+            is_any |= members(everywhere, reader, id).await?;
+            is_any |= invites(everywhere, reader, id).await?;
+            is_any |= channels(everywhere, reader, id).await?;
+        }
+        let mut rest = vec![
+            tables.members.delete_all(id, at),
+            tables.invites_by_guild.delete_all(id, at),
+            tables.channels_by_guild.delete_all(id, at),
+        ];
+        if is_any {
+            remove(everywhere, rest).await?;
+            tokio::time::sleep(BETWEEN_STEPS).await;
+            continue;
+        }
+        rest.extend([
+            tables.bans.delete_all(id, at),
+            tables.roles.delete_all(id, at),
+            tables.retentions.delete(id, at),
+            tables.guilds.delete(id, at),
+        ]);
+        return remove(everywhere, rest).await;
     }
-    remove(shared, rows).await?;
-    let releases: SmallVec<_> = codes.iter().map(|code| invite_release(id, code.clone())).collect();
-    cas::release(shared, releases).await?;
-    // The index last: while it stands, the codes can be found again.
-    remove(shared, codes.iter().map(|code| tables.invites_by_guild.delete(id, code, at)).collect()).await
+    Err(do_not_go(format_args!("guild {id}")))
+}
+
+/// Takes a guild's members off their lists of guilds.
+async fn members(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId) -> Result<bool, StoreError> {
+    let tables = &everywhere.shared.tables;
+    let mut after = None;
+    loop {
+        let members = tables.members.ids_above(reader, id, after, STEP_ROWS).await?;
+        let Some(last) = members.last() else { return Ok(after.is_some()) };
+        after = Some(*last);
+        let at = everywhere.shared.clock.take(1);
+        remove(everywhere, members.iter().map(|user_id| tables.guilds_by_user.delete(*user_id, id, at)).collect())
+            .await?;
+        tokio::time::sleep(BETWEEN_STEPS).await;
+    }
+}
+
+/// Removes a guild's invites and gives their codes free.
+async fn invites(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId) -> Result<bool, StoreError> {
+    let tables = &everywhere.shared.tables;
+    let mut after = String::new();
+    loop {
+        let codes = tables.invites_by_guild.codes_above(reader, id, &after, STEP_ROWS).await?;
+        let Some(last) = codes.last() else { return Ok(!after.is_empty()) };
+        after.clone_from(last);
+        let at = everywhere.shared.clock.take(1);
+        let mut rows = Vec::with_capacity(codes.len());
+        for code in &codes {
+            rows.push(tables.invites.delete(code, at)?);
+        }
+        remove(everywhere, rows).await?;
+        let releases: SmallVec<_> = codes.iter().map(|code| invite_release(id, code.clone())).collect();
+        cas::release(everywhere.shared, releases).await?;
+        tokio::time::sleep(BETWEEN_STEPS).await;
+    }
+}
+
+/// Notes the channels that the deletion did not see: another data centre had just made them.
+async fn channels(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId) -> Result<bool, StoreError> {
+    let tables = &everywhere.shared.tables;
+    let ids = tables.channels_by_guild.ids_at(reader, id).await?;
+    let at = everywhere.shared.clock.take(1);
+    let jobs = ids.iter().map(|channel_id| tables.purges.put(Job::all_of(Purge::Channel(*channel_id)), at));
+    everywhere.write(jobs.collect()).await?;
+    let rows = ids.iter().map(|channel_id| tables.channels.delete(*channel_id, at));
+    everywhere.write(rows.collect()).await?;
+    Ok(!ids.is_empty())
 }

@@ -1,72 +1,93 @@
 //! The messages of erased users.
 
-use std::time::Duration;
+use std::collections::{BTreeSet, HashSet};
 
-use rookery_model::{MessageId, UserId};
+use rookery_model::{ChannelId, MessageId, UserId};
 
+use super::everywhere::{Everywhere, Reader};
 use super::messages::{self, Doomed};
-use super::{BETWEEN_STEPS, STEP_ROWS};
+use super::{BETWEEN_STEPS, PASSES_MAX, SEEN_MAX, STEP_ROWS, do_not_go};
 use crate::StoreError;
-use crate::cql::batches::write_all;
+use crate::bucket::bucket_of;
 use crate::cql::lanes;
-use crate::cql::shared::Shared;
-use crate::cql::tables::purges::Job;
-use crate::tables::purges::Purge;
-
-/// How long the erasure of a user goes on looking for messages after it began.
-///
-/// An edit that was decided before the erasure may be written after it, and would bring its message back.
-const USER_GRACE: Duration = Duration::from_secs(2);
+use crate::cql::value::bound;
 
 /// Removes all that a user wrote up to a message, in passes until one finds nothing.
-pub async fn run(shared: &Shared, id: UserId, through: MessageId) -> Result<(), StoreError> {
-    let mut has_rested = false;
-    loop {
-        let at = shared.clock.take(1);
-        let found = pass(shared, id, through).await?;
-        if has_rested && found == 0 {
-            return end(shared, id, through, at).await;
+///
+/// A start after a crash walks again over the buckets that were not done; those that were are behind a tombstone each.
+pub async fn run(everywhere: &Everywhere<'_>, id: UserId, through: MessageId) -> Result<(), StoreError> {
+    for _ in 0..PASSES_MAX {
+        if !pass(everywhere, id, through).await? {
+            return Ok(());
         }
-        tokio::time::sleep(USER_GRACE).await;
-        has_rested = true;
+        tokio::time::sleep(BETWEEN_STEPS).await;
     }
+    Err(do_not_go(format_args!("messages of user {id}")))
 }
 
-/// Ends the erasure as of a moment; one that was asked for since goes on, by its later timestamp.
-async fn end(shared: &Shared, id: UserId, through: MessageId, at: i64) -> Result<(), StoreError> {
-    let purge = Purge::User(id);
-    if shared.tables.purges.through(&shared.calls, id).await?.is_some_and(|stored| stored > through) {
-        shared.wake.notify_one();
-        return Ok(());
-    }
-    write_all(shared, vec![shared.tables.purges.delete(Job::Contents(purge, through), at)]).await?;
-    shared.doomed.end(purge, through);
-    Ok(())
-}
-
-/// Walks over what the user wrote, newest first; says how many messages there were.
-async fn pass(shared: &Shared, id: UserId, through: MessageId) -> Result<usize, StoreError> {
+/// Walks over what the user wrote, as each data centre has it, newest first; says whether there was anything.
+async fn pass(everywhere: &Everywhere<'_>, id: UserId, through: MessageId) -> Result<bool, StoreError> {
+    let shared = everywhere.shared;
     let index = &shared.tables.messages_by_author;
-    let (mut before, mut found) = (MessageId::new(through.get().saturating_add(1)), 0);
-    loop {
+    let mut buckets = BTreeSet::new();
+    for reader in everywhere.readers() {
+        // All that there may be: an erasure does not rely on how ids were made.
+        buckets.extend(index.buckets(reader, id, bucket_of(through)).await?);
+    }
+    let mut is_any = false;
+    for bucket in buckets.into_iter().rev() {
         // The moment first, then the end of everything under way: what lies below it is found, what is put later stays.
         let at = shared.clock.take(1);
         lanes::ended(shared.lanes.all()).await;
-        let rows = index.below(&shared.calls, id, Some(before), STEP_ROWS).await?;
-        let (Some((_, newest)), Some((_, oldest))) = (rows.first(), rows.last()) else { return Ok(found) };
-        let of_row = |(channel_id, message_id)| Doomed { channel_id, message_id, indexed_by: None };
-        let doomed: Vec<Doomed> = rows.iter().copied().map(of_row).collect();
-        messages::remove(shared, &doomed, at).await?;
-        // One tombstone for all of them, so that the next pass does not wade through one each. A message of the oldest
-        // id in yet another channel would be covered unseen: it waits for the next step, which begins with that id.
-        let is_last = (rows.len() as i64) < i64::from(STEP_ROWS);
-        let end = if is_last { *oldest } else { MessageId::new(oldest.get().saturating_add(1)) };
-        write_all(shared, vec![index.delete_between(id, end, *newest, at)]).await?;
-        found += rows.len();
-        if is_last {
-            return Ok(found);
+        let mut walk = Walk { everywhere, id, bucket, seen: HashSet::new(), found: 0 };
+        for reader in everywhere.readers() {
+            walk.over(reader, through).await?;
         }
-        before = end;
-        tokio::time::sleep(BETWEEN_STEPS).await;
+        if walk.found > 0 {
+            is_any = true;
+            // The index last, and only when every data centre was asked for what it has.
+            everywhere.write(vec![index.delete_up_to(id, bucket, through, at)]).await?;
+        }
+    }
+    Ok(is_any)
+}
+
+/// A walk over a bucket of a user.
+struct Walk<'a> {
+    everywhere: &'a Everywhere<'a>,
+    id: UserId,
+    bucket: u32,
+    /// What an earlier step or data centre showed.
+    seen: HashSet<(ChannelId, MessageId)>,
+    found: usize,
+}
+
+impl Walk<'_> {
+    /// Removes the messages that one data centre knows of.
+    async fn over(&mut self, reader: &Reader<'_>, through: MessageId) -> Result<(), StoreError> {
+        let shared = self.everywhere.shared;
+        let index = &shared.tables.messages_by_author;
+        let mut before = bound(through).saturating_add(1);
+        loop {
+            let at = shared.clock.take(1);
+            let rows = index.below_in(reader, (self.id, self.bucket), before, STEP_ROWS).await?;
+            let Some((_, oldest)) = rows.last().copied() else { return Ok(()) };
+            let is_last = rows.len() < STEP_ROWS as usize;
+            if self.seen.len() > SEEN_MAX {
+                self.seen.clear();
+            }
+            let new = rows.into_iter().filter(|row| self.seen.insert(*row));
+            let of_row = |(channel_id, message_id)| Doomed { channel_id, message_id, indexed_by: None };
+            let doomed: Vec<Doomed> = new.map(of_row).collect();
+            messages::remove(self.everywhere, reader, &doomed, at).await?;
+            self.found += doomed.len();
+            // The oldest id may stand in yet another channel: the next step begins with it.
+            let next = bound(oldest).saturating_add(1);
+            if is_last || (doomed.is_empty() && next == before) {
+                return Ok(());
+            }
+            before = next;
+            tokio::time::sleep(BETWEEN_STEPS).await;
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use rookery_model::{ChannelId, MessageId, UserId};
 
+use super::everywhere::{Everywhere, Reader};
 use crate::StoreError;
-use crate::cql::batches::write_all;
+use crate::bucket::bucket_of;
 use crate::cql::counters::Counters;
-use crate::cql::shared::Shared;
 use crate::cql::statement::Mutation;
 use crate::cql::tables::messages_to_purge::Due;
 use crate::cql::tables::purges::Job;
@@ -24,7 +24,13 @@ pub struct Doomed {
 /// Removes messages with what hangs on them, as of a moment: what is put later stays.
 ///
 /// As when they are deleted one by one: a mark each, and a note of when its row goes.
-pub async fn remove(shared: &Shared, messages: &[Doomed], at: i64) -> Result<(), StoreError> {
+pub async fn remove(
+    everywhere: &Everywhere<'_>,
+    reader: &Reader<'_>,
+    messages: &[Doomed],
+    at: i64,
+) -> Result<(), StoreError> {
+    let shared = everywhere.shared;
     let tables = &shared.tables;
     let (mut jobs, mut rows, mut days) = (Vec::new(), Vec::new(), HashSet::new());
     for Doomed { channel_id, message_id, indexed_by: _ } in messages.iter().copied() {
@@ -36,37 +42,43 @@ pub async fn remove(shared: &Shared, messages: &[Doomed], at: i64) -> Result<(),
         rows.push(tables.messages.mark_deleted(channel_id, message_id, at));
         rows.push(tables.reactions.clear(channel_id, message_id, None, at)?);
     }
-    let mut by_channel: BTreeMap<ChannelId, Vec<MessageId>> = BTreeMap::new();
-    for message in messages {
-        by_channel.entry(message.channel_id).or_default().push(message.message_id);
+    let mut by_bucket: BTreeMap<(ChannelId, u32), Vec<MessageId>> = BTreeMap::new();
+    for Doomed { channel_id, message_id, .. } in messages.iter().copied() {
+        by_bucket.entry((channel_id, bucket_of(message_id))).or_default().push(message_id);
     }
-    for (channel_id, message_ids) in by_channel {
-        rows.extend(hanging_on(shared, channel_id, &message_ids, at).await?);
+    for ((channel_id, _), message_ids) in by_bucket {
+        rows.extend(hanging_on(everywhere, reader, channel_id, &message_ids, at).await?);
     }
     let index = messages.iter().filter_map(|message| {
         let author_id = message.indexed_by?;
         Some(tables.messages_by_author.delete(author_id, message.message_id, message.channel_id, at))
     });
     // The notes first and the index last: a process that dies in between leaves enough for the next one to go on.
-    write_all(shared, jobs).await?;
+    everywhere.write(jobs).await?;
     days.into_iter().for_each(|day| shared.known_days.note(day));
-    write_all(shared, rows).await?;
-    write_all(shared, index.collect()).await?;
+    everywhere.write(rows).await?;
+    everywhere.write(index.collect()).await?;
     Counters::add(&shared.calls.counters.purged_rows, messages.len() as u64);
     Ok(())
 }
 
-/// Counts and pins of messages of a channel: no tombstone where there is nothing.
+/// Counts and pins of messages of a bucket: no tombstone where there is nothing.
 async fn hanging_on(
-    shared: &Shared,
+    everywhere: &Everywhere<'_>,
+    reader: &Reader<'_>,
     channel_id: ChannelId,
     message_ids: &[MessageId],
     at: i64,
 ) -> Result<Vec<Mutation>, StoreError> {
-    let (tables, calls) = (&shared.tables, &shared.calls);
-    let (counts, pins) =
-        tokio::try_join!(tables.reaction_counts.of(calls, channel_id, message_ids), tables.pins.of(calls, channel_id))?;
-    let counted: HashSet<MessageId> = counts.into_iter().map(|count| count.message_id).collect();
+    let tables = &everywhere.shared.tables;
+    let (Some(oldest), Some(newest)) = (message_ids.iter().min(), message_ids.iter().max()) else {
+        return Ok(Vec::new());
+    };
+    let (counted, pins) = tokio::try_join!(
+        tables.reaction_counts.messages_between(reader, channel_id, *oldest, *newest),
+        tables.pins.of_at(reader, channel_id)
+    )?;
+    let counted: HashSet<MessageId> = counted.into_iter().collect();
     let pinned: HashSet<MessageId> = pins.into_iter().map(|pin| pin.message_id).collect();
     let counts = message_ids.iter().filter(|id| counted.contains(id));
     let counts = counts.map(|id| tables.reaction_counts.delete_of_message(channel_id, *id, at));

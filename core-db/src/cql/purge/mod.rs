@@ -2,12 +2,18 @@
 //! the deletion, and so resumed by whoever comes next.
 //!
 //! Every process may take every step: what is removed does not come back, so a step taken twice is a step taken once.
+//! A job is struck off only when no data centre has anything left of it (`everywhere`).
 
+mod board;
 mod contents;
 mod erasure;
-pub(super) mod marked;
+mod everywhere;
+mod marked;
 mod messages;
 pub(super) mod retention;
+#[cfg(test)]
+mod tests;
+mod work;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,14 +22,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rookery_model::MessageId;
 use rookery_model::id::EPOCH_MS;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::now_us;
+pub use self::everywhere::Reader;
 use super::shared::Shared;
-use super::tables::purges::Job;
 use crate::StoreError;
 use crate::bucket::{BUCKET_SPAN_MS, bucket_of};
-use crate::tables::purges::Purge;
+use crate::config::CqlConfig;
 
 /// Rows looked at in one step.
 pub const STEP_ROWS: i32 = 1_000;
@@ -31,8 +37,12 @@ pub const STEP_ROWS: i32 = 1_000;
 const POLL: Duration = Duration::from_secs(5);
 /// The pause between two steps, so that removal never takes more than a part of the cluster.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
-/// The pause after a step that failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How often a job walks over the same rows before it rests: rows that stay were written with timestamps ahead of this
+/// process's clock, and go when it has caught up.
+const PASSES_MAX: usize = 10;
+/// Messages that a walk over several data centres remembers, so that each is removed once. One that is forgotten is
+/// removed once more.
+const SEEN_MAX: usize = 1_000_000;
 /// Days are remembered up to this many.
 const DAYS_MAX: usize = 1_024;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
@@ -73,86 +83,34 @@ fn is_due(day: i32, now_ms: u64) -> bool {
 
 /// Removes until told to stop.
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let work = async {
-        loop {
-            let pause = match pass(&shared).await {
-                Ok(()) => POLL,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot remove what was deleted; trying again");
-                    AFTER_FAILURE
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = shared.wake.notified() => {}
-            }
-        }
-    };
+    let (jobs, changes) = watch::channel(Vec::new());
+    let both = async { tokio::join!(board::keep(&shared, &jobs), work::run(&shared, changes)) };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = work => {}
+        _ = both => {}
     }
 }
 
-/// Reads what is to be removed, and removes it.
-async fn pass(shared: &Shared) -> Result<(), StoreError> {
-    let jobs = load(shared).await?;
-    let now_ms = now_us().max(0).cast_unsigned() / 1_000;
-    let mut failed = None;
-    for job in jobs {
-        let outcome = match job {
-            Job::Contents(purge, through) => remove_contents(shared, purge, through).await,
-            Job::Day(day) if is_due(day, now_ms) => marked::day(shared, day).await,
-            Job::Day(_) => Ok(()),
-        };
-        // One that cannot be taken further does not hold up those behind it.
-        if let Err(error) = outcome {
-            tracing::warn!(?job, %error, "cannot go on with the removal of what was deleted");
-            failed = Some(error);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+/// Reads what is to be removed and hides it from readers, before the first of them.
+pub async fn load(shared: &Shared) -> Result<(), StoreError> {
+    board::Board::read(shared).await.map(drop)
 }
 
-/// Reads what is to be removed and hides it from readers.
-pub async fn load(shared: &Shared) -> Result<Vec<Job>, StoreError> {
-    let jobs = shared.tables.purges.all(&shared.calls).await?;
-    let mut purges = Vec::new();
-    for job in &jobs {
-        if let Job::Contents(purge, through) = *job {
-            purges.push((purge, Some(through)));
-        }
-    }
-    // Another process may have begun some: their messages were seen here until now.
-    let is_news = purges.iter().any(|(purge, through)| through.is_some_and(|to| !shared.doomed.goes(*purge, to)));
-    shared.doomed.apply(purges.into_iter());
-    if is_news {
-        shared.removed();
-    }
-    Ok(jobs)
+/// Why a job rests whose rows do not go.
+fn do_not_go(what: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("{what}: rows stay after {PASSES_MAX} removals; is another process's clock ahead?"))
 }
 
-/// Removes the contents of a channel or guild, or what a user wrote, step by step.
-async fn remove_contents(shared: &Shared, purge: Purge, through: MessageId) -> Result<(), StoreError> {
-    loop {
-        let is_done = match purge {
-            Purge::Channel(id) => contents::step_of_channel(shared, id).await?,
-            Purge::Guild(id) => contents::step_of_guild(shared, id).await?,
-            Purge::User(id) => return erasure::run(shared, id, through).await,
-        };
-        if is_done {
-            break;
-        }
-        tokio::time::sleep(BETWEEN_STEPS).await;
-    }
-    let at = shared.clock.take(1);
-    super::batches::write_all(shared, vec![shared.tables.purges.delete(Job::Contents(purge, through), at)]).await?;
-    shared.doomed.end(purge, through);
-    Ok(())
+/// How long what is hidden is left alone before it is removed.
+///
+/// A write that another process decided on before it heard of the job may still be on its way: it hears within [`POLL`],
+/// and tries for as long as writes are tried. What is read after that is all there will ever be.
+fn grace(config: &CqlConfig) -> Duration {
+    Duration::from_millis(config.removal_grace_ms)
 }
 
 #[cfg(test)]
-mod tests {
+mod unit {
     use super::*;
     use rookery_model::Snowflake;
 

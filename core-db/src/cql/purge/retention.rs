@@ -10,11 +10,11 @@ use std::time::Duration;
 use rookery_model::store::RetentionRow;
 use rookery_model::{ChannelId, MessageId, Snowflake};
 
+use super::everywhere::Everywhere;
 use super::messages::{self, Doomed};
 use super::{BETWEEN_STEPS, DAY_MS, STEP_ROWS};
 use crate::StoreError;
 use crate::bucket::bucket_of;
-use crate::cql::batches::write_all;
 use crate::cql::clock::now_ms;
 use crate::cql::lanes::{self, Lane};
 use crate::cql::shared::Shared;
@@ -37,7 +37,7 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn pass(shared: &Shared) -> Result<(), StoreError> {
+pub(super) async fn pass(shared: &Shared) -> Result<(), StoreError> {
     let (mut removed, mut failed) = (0, None);
     for retention in shared.tables.retentions.all(&shared.calls).await? {
         match guild(shared, retention).await {
@@ -58,23 +58,35 @@ async fn pass(shared: &Shared) -> Result<(), StoreError> {
 async fn guild(shared: &Shared, retention: RetentionRow) -> Result<usize, StoreError> {
     let RetentionRow { guild_id, max_age_days } = retention;
     let (tables, calls) = (&shared.tables, &shared.calls);
-    let at = shared.clock.take(1);
     lanes::ended(shared.lanes.on(&Lane::Guild(guild_id.get()))).await;
+    // A guild that is not seen may be one that another data centre just made: its setting goes with it, never here.
     if tables.guilds.get(calls, guild_id).await?.is_none() {
-        // It was set while the guild was deleted.
-        write_all(shared, vec![tables.retentions.delete(guild_id, at)]).await?;
         return Ok(0);
     }
     let before_ms = now_ms().saturating_sub(u64::from(max_age_days) * DAY_MS);
     let before = MessageId(Snowflake::floor_of_ms(before_ms));
-    let mut removed = 0;
+    let (mut removed, mut failed) = (0, None);
     for channel_id in tables.channels_by_guild.ids_of(calls, guild_id).await? {
-        let buckets = tables.message_buckets.of(calls, channel_id).await?;
-        for bucket in buckets.into_iter().filter(|bucket| *bucket <= bucket_of(before)) {
-            removed += remove_old(shared, channel_id, bucket, before).await?;
+        // Nor must one channel keep those of the guild's others.
+        if let Err(error) = channel(shared, channel_id, before, &mut removed).await {
+            tracing::warn!(%guild_id, %channel_id, %error, "cannot remove the old messages of a channel");
+            failed = Some(error);
         }
     }
-    Ok(removed)
+    failed.map_or(Ok(removed), Err)
+}
+
+async fn channel(
+    shared: &Shared,
+    channel_id: ChannelId,
+    before: MessageId,
+    removed: &mut usize,
+) -> Result<(), StoreError> {
+    let buckets = shared.tables.message_buckets.of(&shared.calls, channel_id).await?;
+    for bucket in buckets.into_iter().filter(|bucket| *bucket <= bucket_of(before)) {
+        *removed += remove_old(shared, channel_id, bucket, before).await?;
+    }
+    Ok(())
 }
 
 /// Removes messages of a bucket with ids below one, step by step.
@@ -108,7 +120,11 @@ async fn remove_old(
             below = bound(message_id);
         }
         if !doomed.is_empty() {
-            messages::remove(shared, &doomed, at).await?;
+            // At home alone: an hour later the next pass sees what another data centre had.
+            let here = Everywhere::here(shared);
+            for reader in here.readers() {
+                messages::remove(&here, reader, &doomed, at).await?;
+            }
             shared.removed();
             removed += doomed.len();
         }

@@ -8,8 +8,10 @@ use crate::cql::calls::Values;
 use crate::cql::cas::Applied;
 use crate::cql::connect::Cluster;
 
-/// How long the row outlives its holder, seconds. A change of the schema takes less, and renews it before.
+/// How long the row outlives its holder, seconds.
 const EXPIRES_AFTER_S: u32 = 120;
+/// How often the holder makes it last again. Three times may fail before it expires.
+const RENEWED_EVERY: Duration = Duration::from_secs(EXPIRES_AFTER_S as u64 / 4);
 /// How long to wait for another holder: as long as it takes to expire, and a migration more.
 const WAIT: Duration = Duration::from_secs(180);
 /// How often to look.
@@ -57,6 +59,22 @@ impl Lock {
         }
     }
 
+    /// Makes the row last for as long as this is polled; ends only when somebody else has it, or nobody can tell any more.
+    pub async fn keep(&self, cluster: &Cluster) -> OpenError {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RENEWED_EVERY).await;
+            let begin = Instant::now();
+            match self.renew(cluster).await {
+                Ok(()) => renewed = begin,
+                Err(error) if is_lost(&error) || renewed.elapsed().as_secs() >= EXPIRES_AFTER_S.into() => {
+                    return error;
+                }
+                Err(error) => tracing::warn!(%error, "cannot renew the schema's lock; trying again"),
+            }
+        }
+    }
+
     /// Makes the row last again; fails when somebody else took it.
     pub async fn renew(&self, cluster: &Cluster) -> Result<(), OpenError> {
         let keyspace = &cluster.config.keyspace;
@@ -92,5 +110,37 @@ impl Lock {
                 reason: format!("{failure:?}; statement: {text}"),
             }),
         }
+    }
+}
+
+/// Whether somebody else holds it, as opposed to that it cannot be told.
+const fn is_lost(error: &OpenError) -> bool {
+    matches!(error, OpenError::SchemaLocked { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cql::connect::connect;
+    use crate::cql::tests::{config, drop_keyspaces};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_lost_the_lock_hears_of_it_and_takes_nothing_from_the_next_holder() {
+        let Some(config) = config() else { return };
+        let cluster = connect(config.clone()).await.unwrap();
+        super::super::bootstrap(&cluster).await.unwrap();
+        let lock = Lock::acquire(&cluster).await.unwrap();
+        lock.renew(&cluster).await.unwrap();
+        // It expired meanwhile, and another process took it.
+        let table = format!("{}.schema_lock", config.keyspace);
+        let taken = format!("UPDATE {table} SET holder = 'next' WHERE scope = '{SCOPE}' IF holder = ?");
+        assert!(lock.applied(&cluster, &taken, &(lock.holder.as_str(),)).await.unwrap());
+        let lost = lock.renew(&cluster).await.unwrap_err();
+        assert!(is_lost(&lost) && lost.to_string().contains("took the lock over"), "{lost}");
+        lock.release(&cluster).await;
+        let select = format!("SELECT holder FROM {table} WHERE scope = '{SCOPE}'");
+        let holders: Vec<(String,)> = super::super::rows(&cluster, &select, &()).await.unwrap();
+        assert_eq!(holders, [("next".to_owned(),)]);
+        drop_keyspaces(&config).await;
     }
 }

@@ -61,7 +61,11 @@ pub async fn migrate(config: CqlConfig) -> Result<Migrated, OpenError> {
     }
     bootstrap(&cluster).await?;
     let lock = Lock::acquire(&cluster).await?;
-    let outcome = run(&cluster, &lock).await;
+    // In one task: when the lock is lost, the statement under way is not followed by another.
+    let outcome = tokio::select! {
+        outcome = run(&cluster, &lock) => outcome,
+        lost = lock.keep(&cluster) => Err(lost),
+    };
     lock.release(&cluster).await;
     outcome.map(|()| Migrated { from, to: EXPECTED })
 }
@@ -74,8 +78,10 @@ async fn run(cluster: &Cluster, lock: &Lock) -> Result<(), OpenError> {
         return Err(other_version(&cluster.config, found));
     }
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
-        lock.renew(cluster).await?;
         apply(cluster, migration).await?;
+        // Who lost the lock does not say that it is done: the new holder does it again, and that may take it further.
+        lock.renew(cluster).await?;
+        record(cluster, migration).await?;
         tracing::info!(migration = migration.name, keyspace = cluster.config.keyspace, "migrated");
     }
     Ok(())
@@ -90,14 +96,29 @@ async fn apply(cluster: &Cluster, migration: &Migration) -> Result<(), OpenError
     })?;
     for statement in migration.statements() {
         // Answers only when all reachable nodes agree on the schema.
-        execute(cluster, &statement, &()).await?;
+        execute(cluster, &with_id(&statement, &keyspace), &()).await?;
     }
+    Ok(())
+}
+
+async fn record(cluster: &Cluster, migration: &Migration) -> Result<(), OpenError> {
     let record = format!(
         "INSERT INTO {}.schema_migrations (scope, version, name, applied_at) \
          VALUES ('{SCOPE}', ?, ?, toTimestamp(now())) IF NOT EXISTS",
-        config.keyspace
+        cluster.config.keyspace
     );
     execute(cluster, &record, &(migration.version.cast_signed(), migration.name)).await.map(drop)
+}
+
+/// A statement of a migration; a table that it makes gets the id that follows from its name (`bootstrap` says why).
+///
+/// The lock keeps two processes from making a table at once, but not a node that is asked again after it did not answer.
+fn with_id(statement: &str, keyspace: &str) -> String {
+    let Some(rest) = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ") else { return statement.to_owned() };
+    let name: String = rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+    let has_options = rest.rsplit_once(") WITH ").is_some_and(|(columns, _)| columns.contains("PRIMARY KEY"));
+    let joint = if has_options { "AND" } else { "WITH" };
+    format!("{statement} {joint} ID = '{}'", table_id(&format!("{keyspace}.{name}")))
 }
 
 /// The version of a keyspace: the last of the migrations recorded without a gap; 0 where there is none.
@@ -127,7 +148,7 @@ fn version_of(recorded: impl Iterator<Item = u32>) -> u32 {
 /// Makes the keyspaces and the two tables that migrations themselves need, wherever they are missing.
 ///
 /// Two processes may do this at once, before there is a lock. A keyspace is its name, but a table is its id: two nodes
-/// that each make one would disagree about the table for good. So these two get ids that follow from their names.
+/// that each make one would disagree about the table for good. So tables get ids that follow from their names.
 pub(super) async fn bootstrap(cluster: &Cluster) -> Result<(), OpenError> {
     let config = &cluster.config;
     let replication = replication(cluster)?;
@@ -150,7 +171,7 @@ pub(super) async fn bootstrap(cluster: &Cluster) -> Result<(), OpenError> {
 }
 
 /// A UUID (version 8) that follows from a table's full name.
-fn table_id(name: &str) -> String {
+pub(super) fn table_id(name: &str) -> String {
     let hash = xxhash_rust::xxh3::xxh3_128(name.as_bytes());
     let hash = (hash & !(0xf << 76)) | (0x8 << 76);
     let hash = (hash & !(0x3 << 62)) | (0x2 << 62);
@@ -223,6 +244,26 @@ mod tests {
         assert_eq!(version_of([1, 2, 5].into_iter()), 2);
         assert_eq!(version_of([1, 2, EXPECTED + 4].into_iter()), EXPECTED + 4);
         assert_eq!(version_of(1..=EXPECTED), EXPECTED);
+    }
+
+    #[test]
+    fn every_table_is_made_with_the_id_of_its_name() {
+        for statement in MIGRATIONS.iter().flat_map(Migration::statements) {
+            let made = with_id(&statement, "one");
+            let Some(columns) = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ") else {
+                assert_eq!(made, statement);
+                continue;
+            };
+            let name = columns.split_whitespace().next().unwrap();
+            let id = table_id(&format!("one.{name}"));
+            assert!(made.ends_with(&format!(" ID = '{id}'")), "{made}");
+            assert_eq!(made.matches(") WITH ").count(), 1, "{made}");
+            assert_ne!(made, with_id(&statement, "two"));
+        }
+        let bare = with_id("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY)", "one");
+        assert!(bare.starts_with("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY) WITH ID = '"), "{bare}");
+        let options = with_id("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY) WITH gc_grace_seconds = 9", "one");
+        assert!(options.contains("gc_grace_seconds = 9 AND ID = '"), "{options}");
     }
 
     #[test]

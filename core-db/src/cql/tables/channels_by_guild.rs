@@ -4,6 +4,7 @@ use rookery_model::channel::Channel;
 use rookery_model::{ChannelId, GuildId};
 
 use super::prelude::*;
+use crate::cql::purge::Reader;
 
 channel_row! { guild_id: i64 }
 
@@ -62,7 +63,12 @@ impl ChannelsByGuild {
 
     /// Their ids.
     pub async fn ids_of(&self, calls: &Calls, guild_id: GuildId) -> Result<Vec<ChannelId>, StoreError> {
-        let rows: Vec<(i64,)> = calls.all_rows(&self.ids_of, (big(guild_id),)).await?;
+        self.ids_at(&Reader::here(calls), guild_id).await
+    }
+
+    /// Likewise, as somebody sees them.
+    pub async fn ids_at(&self, reader: &Reader<'_>, guild_id: GuildId) -> Result<Vec<ChannelId>, StoreError> {
+        let rows: Vec<(i64,)> = reader.rows(&self.ids_of, (big(guild_id),)).await?;
         Ok(rows.into_iter().map(|(channel_id,)| id(channel_id)).collect())
     }
 }

@@ -4,6 +4,7 @@ use rookery_model::member::MemberRow;
 use rookery_model::{GuildId, UserId};
 
 use super::prelude::*;
+use crate::cql::purge::Reader;
 
 row! {
     guild_id: i64,
@@ -23,7 +24,7 @@ row! {
 pub struct Members {
     put: Statement,
     delete: Statement,
-    delete_up_to: Statement,
+    delete_all: Statement,
     get: Statement,
     page: Statement,
     ids: Statement,
@@ -32,15 +33,15 @@ pub struct Members {
 impl Members {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Members);
-        let (put, delete, delete_up_to, get, page, ids) = tokio::try_join!(
+        let (put, delete, delete_all, get, page, ids) = tokio::try_join!(
             table.insert(Row::COLUMNS),
             table.delete("guild_id = ? AND user_id = ?"),
-            table.delete("guild_id = ? AND user_id <= ?"),
+            table.delete("guild_id = ?"),
             table.select(Row::COLUMNS, "guild_id = ? AND user_id = ?"),
             table.select(Row::COLUMNS, "guild_id = ? AND user_id > ? LIMIT ?"),
-            table.select(&["user_id"], "guild_id = ? LIMIT ?"),
+            table.select(&["user_id"], "guild_id = ? AND user_id > ? LIMIT ?"),
         )?;
-        Ok(Self { put, delete, delete_up_to, get, page, ids })
+        Ok(Self { put, delete, delete_all, get, page, ids })
     }
 
     pub fn put(&self, member: &MemberRow, at: i64) -> Mutation {
@@ -77,9 +78,9 @@ impl Members {
         self.delete.with(Partition::Of(guild_id.get(), 0), (at, big(guild_id), big(user_id)))
     }
 
-    /// Deletes all members up to one.
-    pub fn delete_up_to(&self, guild_id: GuildId, last: UserId, at: i64) -> Mutation {
-        self.delete_up_to.with(Partition::Of(guild_id.get(), 0), (at, big(guild_id), bound(last)))
+    /// Deletes all members.
+    pub fn delete_all(&self, guild_id: GuildId, at: i64) -> Mutation {
+        self.delete_all.with(Partition::Of(guild_id.get(), 0), (at, big(guild_id)))
     }
 
     pub async fn get(
@@ -104,9 +105,16 @@ impl Members {
         Ok(rows.into_iter().map(member).collect())
     }
 
-    /// The first members that are left.
-    pub async fn first(&self, calls: &Calls, guild_id: GuildId, limit: i32) -> Result<Vec<UserId>, StoreError> {
-        let rows: Vec<(i64,)> = calls.rows(&self.ids, (big(guild_id), limit)).await?;
+    /// Who is a member, above a user.
+    pub async fn ids_above(
+        &self,
+        reader: &Reader<'_>,
+        guild_id: GuildId,
+        after: Option<UserId>,
+        limit: i32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let values = (big(guild_id), after.map_or(i64::MIN, bound), limit);
+        let rows: Vec<(i64,)> = reader.rows(&self.ids, values).await?;
         Ok(rows.into_iter().map(|(user_id,)| id(user_id)).collect())
     }
 }

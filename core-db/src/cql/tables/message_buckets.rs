@@ -3,6 +3,7 @@
 use rookery_model::ChannelId;
 
 use super::prelude::*;
+use crate::cql::purge::Reader;
 
 row! { channel_id: i64, bucket: i32 }
 
@@ -35,7 +36,12 @@ impl MessageBuckets {
 
     /// The buckets of a channel, newest first; thirty-six a year.
     pub async fn of(&self, calls: &Calls, channel_id: ChannelId) -> Result<Vec<u32>, StoreError> {
-        let rows: Vec<(i32,)> = calls.all_rows(&self.of, (big(channel_id),)).await?;
+        self.of_at(&Reader::here(calls), channel_id).await
+    }
+
+    /// Likewise, as somebody sees them.
+    pub async fn of_at(&self, reader: &Reader<'_>, channel_id: ChannelId) -> Result<Vec<u32>, StoreError> {
+        let rows: Vec<(i32,)> = reader.rows(&self.of, (big(channel_id),)).await?;
         Ok(rows.into_iter().map(|(bucket,)| bucket.cast_unsigned()).collect())
     }
 }

@@ -5,6 +5,7 @@ use rookery_model::{ChannelId, MessageId, UserId};
 
 use super::prelude::*;
 use crate::bucket::bucket_of;
+use crate::cql::purge::Reader;
 
 row! {
     channel_id: i64,
@@ -56,6 +57,10 @@ pub struct Trace {
 }
 
 impl Trace {
+    #[cfg(test)]
+    pub fn new(message_id: MessageId, author_id: Option<UserId>) -> Self {
+        Self { message_id: big(message_id), author_id: blank_id(author_id) }
+    }
     pub fn message_id(&self) -> MessageId {
         id(self.message_id)
     }
@@ -69,7 +74,8 @@ impl Trace {
 pub struct Messages {
     put: Statement,
     delete: Statement,
-    delete_from: Statement,
+    delete_bucket: Statement,
+    delete_between: Statement,
     get: Statement,
     author: Statement,
     below: Statement,
@@ -80,11 +86,11 @@ pub struct Messages {
 impl Messages {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Messages);
-        let of = "channel_id = ? AND bucket = ?";
-        let (put, delete, delete_from, get, author, below, above, traces) = tokio::try_join!(
+        let (put, delete, delete_bucket, delete_between, get, author, below, above, traces) = tokio::try_join!(
             table.insert(Row::COLUMNS),
             table.delete("channel_id = ? AND bucket = ? AND message_id = ?"),
-            table.delete("channel_id = ? AND bucket = ? AND message_id >= ?"),
+            table.delete("channel_id = ? AND bucket = ?"),
+            table.delete("channel_id = ? AND bucket = ? AND message_id >= ? AND message_id <= ?"),
             table.select(Row::COLUMNS, "channel_id = ? AND bucket = ? AND message_id = ?"),
             table.select(&["author_id"], "channel_id = ? AND bucket = ? AND message_id = ?"),
             table.select(Row::COLUMNS, "channel_id = ? AND bucket = ? AND message_id < ? LIMIT ?"),
@@ -92,9 +98,9 @@ impl Messages {
                 Row::COLUMNS,
                 "channel_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id ASC LIMIT ?"
             ),
-            async { table.select(&["message_id", "author_id"], &format!("{of} LIMIT ?")).await },
+            table.select(&["message_id", "author_id"], "channel_id = ? AND bucket = ? AND message_id < ? LIMIT ?"),
         )?;
-        Ok(Self { put, delete, delete_from, get, author, below, above, traces })
+        Ok(Self { put, delete, delete_bucket, delete_between, get, author, below, above, traces })
     }
 
     pub fn put(&self, message: &MessageRow, at: i64) -> Result<Mutation, StoreError> {
@@ -140,10 +146,17 @@ impl Messages {
         self.delete.with(partition(channel_id, message_id), (at, big(channel_id), bucket, big(message_id)))
     }
 
-    /// Removes the newest rows of a bucket down to one.
-    pub fn delete_from(&self, channel_id: ChannelId, bucket: u32, first: MessageId, at: i64) -> Mutation {
-        let values = (at, big(channel_id), bucket.cast_signed(), bound(first));
-        self.delete_from.with(Partition::Of(channel_id.get(), bucket.into()), values)
+    /// Removes a bucket whole.
+    pub fn delete_bucket(&self, channel_id: ChannelId, bucket: u32, at: i64) -> Mutation {
+        let partition = Partition::Of(channel_id.get(), bucket.into());
+        self.delete_bucket.with(partition, (at, big(channel_id), bucket.cast_signed()))
+    }
+
+    /// Removes the rows of one bucket between two, both included: one tombstone, however many there are.
+    pub fn delete_between(&self, channel_id: ChannelId, oldest: MessageId, newest: MessageId, at: i64) -> Mutation {
+        let bucket = bucket_of(oldest).cast_signed();
+        let values = (at, big(channel_id), bucket, big(oldest), big(newest));
+        self.delete_between.with(partition(channel_id, oldest), values)
     }
 
     pub async fn get(
@@ -189,15 +202,15 @@ impl Messages {
         rows.into_iter().map(page_row).collect()
     }
 
-    /// The newest rows of a bucket that are left, marked ones too.
+    /// The newest rows of a bucket below one, marked ones too.
     pub async fn traces(
         &self,
-        calls: &Calls,
-        channel_id: ChannelId,
-        bucket: u32,
+        reader: &Reader<'_>,
+        (channel_id, bucket): (ChannelId, u32),
+        below: i64,
         limit: i32,
     ) -> Result<Vec<Trace>, StoreError> {
-        calls.rows(&self.traces, (big(channel_id), bucket.cast_signed(), limit)).await
+        reader.rows(&self.traces, (big(channel_id), bucket.cast_signed(), below, limit)).await
     }
 }
 

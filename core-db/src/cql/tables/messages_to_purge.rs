@@ -3,6 +3,7 @@
 use rookery_model::{ChannelId, MessageId};
 
 use super::prelude::*;
+use crate::cql::purge::Reader;
 
 row! { day: i32, slot: i8, channel_id: i64, message_id: i64, deleted_at_us: i64 }
 
@@ -57,7 +58,7 @@ impl MessagesToPurge {
     /// The messages of a day's slot behind one.
     pub async fn after(
         &self,
-        calls: &Calls,
+        reader: &Reader<'_>,
         (day, slot): (i32, u8),
         after: Option<&Due>,
         limit: i32,
@@ -65,7 +66,7 @@ impl MessagesToPurge {
         let (channel_id, message_id) =
             after.map_or((i64::MIN, i64::MIN), |due| (big(due.channel_id), big(due.message_id)));
         let values = (day, slot.cast_signed(), channel_id, message_id, limit);
-        let rows: Vec<(i64, i64, i64)> = calls.rows(&self.after, values).await?;
+        let rows: Vec<(i64, i64, i64)> = reader.rows(&self.after, values).await?;
         let due = |(channel_id, message_id, deleted_at_us)| Due {
             channel_id: id(channel_id),
             message_id: id(message_id),

@@ -3,6 +3,7 @@
 use rookery_model::{ChannelId, MessageId};
 
 use super::prelude::*;
+use crate::cql::purge::Reader;
 use crate::engine::PinRow;
 
 row! { channel_id: i64, message_id: i64, pinned_at_us: i64 }
@@ -55,7 +56,12 @@ impl Pins {
 
     /// The pins of a channel, newest pin first.
     pub async fn of(&self, calls: &Calls, channel_id: ChannelId) -> Result<Vec<PinRow>, StoreError> {
-        let rows: Vec<Row> = calls.all_rows(&self.of, (big(channel_id),)).await?;
+        self.of_at(&Reader::here(calls), channel_id).await
+    }
+
+    /// Likewise, as somebody sees them.
+    pub async fn of_at(&self, reader: &Reader<'_>, channel_id: ChannelId) -> Result<Vec<PinRow>, StoreError> {
+        let rows: Vec<Row> = reader.rows(&self.of, (big(channel_id),)).await?;
         let pin = |row: Row| PinRow { message_id: id(row.message_id), pinned_at: Timestamp(row.pinned_at_us) };
         let mut pins: Vec<PinRow> = rows.into_iter().map(pin).collect();
         pins.sort_by_key(|pin| std::cmp::Reverse((pin.pinned_at, pin.message_id)));

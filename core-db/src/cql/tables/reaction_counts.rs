@@ -9,6 +9,7 @@ use rookery_model::{ChannelId, EmojiId, MessageId};
 
 use super::prelude::*;
 use crate::bucket::bucket_of;
+use crate::cql::purge::Reader;
 use crate::key::check_text;
 
 row! {
@@ -32,23 +33,23 @@ pub struct ReactionCounts {
     put: Statement,
     delete: Statement,
     delete_of_message: Statement,
-    delete_from: Statement,
+    delete_bucket: Statement,
     of: Statement,
-    from: Statement,
+    between: Statement,
 }
 
 impl ReactionCounts {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::ReactionCounts);
-        let (put, delete, delete_of_message, delete_from, of, from) = tokio::try_join!(
+        let (put, delete, delete_of_message, delete_bucket, of, between) = tokio::try_join!(
             table.insert(Row::COLUMNS),
             table.delete("channel_id = ? AND bucket = ? AND message_id = ? AND emoji = ?"),
             table.delete("channel_id = ? AND bucket = ? AND message_id = ?"),
-            table.delete("channel_id = ? AND bucket = ? AND message_id >= ?"),
+            table.delete("channel_id = ? AND bucket = ?"),
             table.select(Row::COLUMNS, "channel_id = ? AND bucket = ? AND message_id IN ?"),
-            table.select(&["message_id"], "channel_id = ? AND bucket = ? AND message_id >= ?"),
+            table.select(&["message_id"], "channel_id = ? AND bucket = ? AND message_id >= ? AND message_id <= ?"),
         )?;
-        Ok(Self { put, delete, delete_of_message, delete_from, of, from })
+        Ok(Self { put, delete, delete_of_message, delete_bucket, of, between })
     }
 
     pub fn put(&self, count: &ReactionCountRow, at: i64) -> Result<Mutation, StoreError> {
@@ -85,22 +86,22 @@ impl ReactionCounts {
         self.delete_of_message.with(Partition::Of(channel_id.get(), bucket.into()), values)
     }
 
-    /// Removes the counts of a bucket down to a message.
-    pub fn delete_from(&self, channel_id: ChannelId, bucket: u32, first: MessageId, at: i64) -> Mutation {
-        let values = (at, big(channel_id), bucket.cast_signed(), bound(first));
-        self.delete_from.with(Partition::Of(channel_id.get(), bucket.into()), values)
+    /// Removes the counts of a bucket.
+    pub fn delete_bucket(&self, channel_id: ChannelId, bucket: u32, at: i64) -> Mutation {
+        let partition = Partition::Of(channel_id.get(), bucket.into());
+        self.delete_bucket.with(partition, (at, big(channel_id), bucket.cast_signed()))
     }
 
-    /// Which messages of a bucket have counts, down to one.
-    pub async fn messages_from(
+    /// Which messages of one bucket have counts, between two, both included.
+    pub async fn messages_between(
         &self,
-        calls: &Calls,
+        reader: &Reader<'_>,
         channel_id: ChannelId,
-        bucket: u32,
-        first: MessageId,
+        oldest: MessageId,
+        newest: MessageId,
     ) -> Result<Vec<MessageId>, StoreError> {
-        let values = (big(channel_id), bucket.cast_signed(), bound(first));
-        let rows: Vec<(i64,)> = calls.all_rows(&self.from, values).await?;
+        let values = (big(channel_id), bucket_of(oldest).cast_signed(), big(oldest), big(newest));
+        let rows: Vec<(i64,)> = reader.rows(&self.between, values).await?;
         Ok(rows.into_iter().map(|(message_id,)| id(message_id)).collect())
     }
 
