@@ -14,8 +14,10 @@ use super::clock::now_us;
 use super::failure::Failure;
 use super::lanes::{self, Lane, Passes};
 use super::shared::Shared;
+use super::tables::leases::Lease;
 use super::tables::unique_keys::Key;
 use crate::StoreError;
+use crate::engine::LeaseRow;
 
 /// The pause before another try; others may be claiming the same key.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -138,6 +140,39 @@ pub async fn id_ceiling(shared: &Shared) -> Result<u64, StoreError> {
     Ok(lease.unwrap_or_default().id_ceiling_ms.max(0).cast_unsigned())
 }
 
+/// What each node has used; of this one only what another process with its id did.
+pub async fn leases(shared: &Shared) -> Result<Vec<LeaseRow>, StoreError> {
+    // Before and after: it may be raised while the rows are read.
+    let before = own_ceilings(shared);
+    let leases = shared.tables.leases.all(&shared.calls).await?;
+    let known = [before, own_ceilings(shared)].concat();
+    let row = |(node_id, lease): (i64, Lease)| {
+        let mut ceiling_us = lease.write_timestamp_ceiling_us;
+        if node_id == shared.node_id() {
+            note_foreign(shared, &known, ceiling_us);
+            ceiling_us = shared.foreign_ceiling_us.load(Ordering::Acquire);
+        }
+        LeaseRow {
+            node_id: node_id.cast_unsigned(),
+            id_ceiling_ms: lease.id_ceiling_ms.max(0).cast_unsigned(),
+            write_timestamp_ceiling_us: ceiling_us,
+        }
+    };
+    Ok(leases.into_iter().map(row).collect())
+}
+
+/// What may stand in this node's row by what this process did.
+fn own_ceilings(shared: &Shared) -> [i64; 2] {
+    [&shared.timestamp_ceiling_us, &shared.timestamp_ceiling_tried_us].map(|us| us.load(Ordering::Acquire))
+}
+
+/// Remembers a ceiling that this process did not store.
+fn note_foreign(shared: &Shared, known: &[i64], stored_us: i64) {
+    if !known.contains(&stored_us) {
+        shared.foreign_ceiling_us.fetch_max(stored_us, Ordering::AcqRel);
+    }
+}
+
 /// Raises the ceiling of ids.
 pub async fn raise_id_ceiling(shared: &Shared, ceiling_ms: u64) -> Result<(), StoreError> {
     let ceiling = i64::try_from(ceiling_ms).unwrap_or(i64::MAX);
@@ -152,7 +187,15 @@ pub async fn keep_timestamp_ceiling(shared: &Shared) -> Result<(), StoreError> {
     if used + ahead / 2 <= shared.timestamp_ceiling_us.load(Ordering::Acquire) {
         return Ok(());
     }
+    if shared.timestamp_ceiling_us.load(Ordering::Acquire) > 0 {
+        // Another process with this node's id may have raised it: who copies the store must hear of it.
+        let known = own_ceilings(shared);
+        if let Some(lease) = shared.tables.leases.get(&shared.calls, shared.node_id()).await? {
+            note_foreign(shared, &known, lease.write_timestamp_ceiling_us);
+        }
+    }
     let ceiling = used + ahead;
+    shared.timestamp_ceiling_tried_us.store(ceiling, Ordering::Release);
     raise(shared, || shared.tables.leases.raise_timestamps(&shared.calls, shared.node_id(), ceiling)).await?;
     shared.timestamp_ceiling_us.store(ceiling, Ordering::Release);
     Ok(())

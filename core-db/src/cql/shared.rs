@@ -27,6 +27,10 @@ pub struct Shared {
     pub clock: WriteClock,
     /// What is stored as the ceiling of write timestamps.
     pub timestamp_ceiling_us: AtomicI64,
+    /// What may be stored by now: an attempt to raise it that nobody answered yet.
+    pub timestamp_ceiling_tried_us: AtomicI64,
+    /// A ceiling in this node's row that another process with this node's id has stored; 0 for none.
+    pub foreign_ceiling_us: AtomicI64,
     pub lanes: Arc<Lanes>,
     pub buckets: Buckets,
     pub doomed: Doomed,
@@ -49,6 +53,8 @@ impl Shared {
             dumps,
             clock,
             timestamp_ceiling_us: AtomicI64::new(0),
+            timestamp_ceiling_tried_us: AtomicI64::new(0),
+            foreign_ceiling_us: AtomicI64::new(0),
             lanes: Arc::default(),
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),

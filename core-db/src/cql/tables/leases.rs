@@ -16,6 +16,7 @@ pub struct Lease {
 /// The table's statements.
 pub struct Leases {
     get: Statement,
+    nodes: Statement,
     begin: Statement,
     raise_ids: Statement,
     raise_timestamps: Statement,
@@ -25,8 +26,9 @@ pub struct Leases {
 impl Leases {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Leases);
-        let (get, begin, raise_ids, raise_timestamps, settle_timestamps) = tokio::try_join!(
+        let (get, nodes, begin, raise_ids, raise_timestamps, settle_timestamps) = tokio::try_join!(
             table.select_serial(&["id_ceiling_ms", "write_timestamp_ceiling_us"], "node_id = ?"),
+            table.select_all(&["node_id"]),
             table.compare_and_set(
                 "INSERT INTO",
                 "(node_id, id_ceiling_ms, write_timestamp_ceiling_us) VALUES (?, 0, 0) IF NOT EXISTS"
@@ -41,12 +43,21 @@ impl Leases {
                 "SET write_timestamp_ceiling_us = ? WHERE node_id = ? IF write_timestamp_ceiling_us = ?"
             ),
         )?;
-        Ok(Self { get, begin, raise_ids, raise_timestamps, settle_timestamps })
+        Ok(Self { get, nodes, begin, raise_ids, raise_timestamps, settle_timestamps })
     }
 
     /// A node's row, after everything that was written to it.
     pub async fn get(&self, calls: &Calls, node_id: i64) -> Result<Option<Lease>, StoreError> {
         calls.row(&self.get, (node_id,)).await
+    }
+
+    /// All nodes' rows, each after everything that was written to it.
+    pub async fn all(&self, calls: &Calls) -> Result<Vec<(i64, Lease)>, StoreError> {
+        let nodes: Vec<(i64,)> = calls.all_rows(&self.nodes, ()).await?;
+        let rows = nodes.into_iter().map(|(node_id,)| async move {
+            Ok::<_, StoreError>((node_id, self.get(calls, node_id).await?.unwrap_or_default()))
+        });
+        futures_util::future::try_join_all(rows).await
     }
 
     /// Makes a node's row.
