@@ -35,6 +35,10 @@ pub struct EmbeddedConfig {
     /// Whether messages are removed that are older than their guild keeps them; not while a store is copied.
     #[serde(default = "defaults::message_retention")]
     pub message_retention: bool,
+    /// Opens a store although its list of removals is damaged: what is read may show what was deleted. For whoever
+    /// saves what is left of it, and names the damage.
+    #[serde(skip)]
+    pub salvage: bool,
 }
 
 impl EmbeddedConfig {
@@ -52,6 +56,7 @@ impl EmbeddedConfig {
             recovery_free_bytes: defaults::recovery_free_bytes(),
             coalesce: CoalesceConfig::default(),
             message_retention: defaults::message_retention(),
+            salvage: false,
         }
     }
 }

@@ -29,8 +29,7 @@ impl Doomed {
     }
 
     fn note(&self, pending: &Pending) {
-        let any_user = pending.keys().any(|purge| matches!(purge, Purge::User(_)));
-        self.any_user.store(any_user, Ordering::Release);
+        self.any_user.store(has_user(pending), Ordering::Release);
         self.any.store(!pending.is_empty(), Ordering::Release);
         metrics::gauge!("rookery_store_purges_pending").set(pending.len() as f64);
     }
@@ -129,6 +128,11 @@ impl Doomed {
     }
 }
 
+/// Whether a user is among them, who come last.
+fn has_user(pending: &Pending) -> bool {
+    pending.last_key_value().is_some_and(|(purge, _)| matches!(purge, Purge::User(_)))
+}
+
 /// What a read is not to see: what was being removed when it began, or is when it looks at a row.
 ///
 /// Both, because a removal that ends in between was not over when the rows were read, and is not to be seen any more
@@ -149,6 +153,12 @@ impl Hidden<'_> {
 
     pub fn guild(&self, id: GuildId) -> bool {
         self.before(Purge::Guild(id)).is_some() || self.doomed.guild(id)
+    }
+
+    /// Whether messages of some users are being erased.
+    pub fn any_user(&self) -> bool {
+        let before = self.before.as_ref().is_some_and(|pending| has_user(pending));
+        before || self.doomed.any_user()
     }
 
     /// What a guild answers.

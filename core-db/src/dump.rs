@@ -114,6 +114,23 @@ pub enum DumpRow {
     },
 }
 
+impl DumpRow {
+    /// When its own id was issued, Unix milliseconds; 0 for rows that have none.
+    pub(crate) fn issued_ms(&self) -> u64 {
+        let Self::Write(write) = self else { return 0 };
+        match write {
+            Write::PutAccount(account) => account.user.id.0.unix_ms(),
+            Write::PutApplication(application) => application.id.0.unix_ms(),
+            Write::PutGuild(guild) => guild.id.0.unix_ms(),
+            Write::PutChannel(channel) => channel.id.0.unix_ms(),
+            Write::PutRole { role, .. } => role.id.0.unix_ms(),
+            Write::PutDm(dm) => dm.channel.id.0.unix_ms(),
+            Write::PutMessage(message) => message.id.0.unix_ms(),
+            _ => 0,
+        }
+    }
+}
+
 /// Where a page of a dump ends. Only the engine that made it can read it: a key here, a place on the token ring there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpCursor(pub Vec<u8>);

@@ -21,7 +21,7 @@ use rookery_model::user::{Account, Application};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 use tokio::sync::oneshot;
 
-use crate::dump::{DumpCursor, DumpPage, Section};
+use crate::dump::{DamagedRow, DumpCursor, DumpPage, Section};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// The future of an engine's answer.
@@ -43,6 +43,16 @@ pub enum MessageRange {
 pub struct PinRow {
     pub message_id: MessageId,
     pub pinned_at: Timestamp,
+}
+
+/// What a node has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LeaseRow {
+    pub node_id: u64,
+    /// No id of its was issued above this moment, Unix milliseconds.
+    pub id_ceiling_ms: u64,
+    /// No write of its has a higher timestamp, Unix microseconds; 0 of the node that asks, and where there are none.
+    pub write_timestamp_ceiling_us: i64,
 }
 
 /// One user's own emoji on a message.
@@ -168,4 +178,16 @@ pub trait Engine: Send + Sync + 'static {
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>>;
     fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage>;
     fn dump_estimate(&self) -> Answer<'_, u64>;
+    /// Damaged rows of tables that no section of a dump shows.
+    fn damaged_beside(&self) -> Answer<'_, Vec<DamagedRow>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    /// What each node has used; an engine that one process uses has one row.
+    fn leases(&self) -> Answer<'_, Vec<LeaseRow>> {
+        Box::pin(async { Ok(vec![LeaseRow { id_ceiling_ms: self.id_ceiling().await?, ..LeaseRow::default() }]) })
+    }
+    /// What tells a store from others of any engine.
+    fn identity(&self) -> String {
+        String::new()
+    }
 }

@@ -74,6 +74,17 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// The list of what was deleted and is still being removed is damaged: serving the store could show it again.
+    #[error(
+        "the store at {} cannot tell what is deleted: {reason}; restore a backup, or save the rest with `rookery admin export --skip-damaged`",
+        path.display()
+    )]
+    Removals {
+        /// The store's folder.
+        path: PathBuf,
+        /// The damaged row.
+        reason: String,
+    },
     /// The engine refused the folder.
     #[error("the engine cannot open the store at {}: {reason}", path.display())]
     Engine {

@@ -8,7 +8,7 @@ use rookery_model::ChannelId;
 use rookery_model::store::Write;
 
 use crate::StoreError;
-use crate::embedded::db::{Db, Direction};
+use crate::embedded::db::Db;
 use crate::key::Key;
 use crate::lower::{Step, lower};
 use crate::tables::{Change, Table, messages};
@@ -65,13 +65,11 @@ impl BareEngine {
     /// Bytes of the newest rows of a channel's newest bucket, undecoded.
     pub fn newest_messages(&self, channel_id: ChannelId, limit: usize) -> Result<usize, StoreError> {
         let prefix = messages::prefix(channel_id);
-        let rows = self.db.page(
-            Table::Messages,
-            Bound::Included(prefix.as_bytes()),
-            Bound::Excluded(&prefix.end()),
-            Direction::Forward,
-            limit,
-        )?;
+        let end = prefix.end();
+        let range = (Bound::Included(prefix.as_bytes()), Bound::Excluded(&end[..]));
+        let rows = self.db.tree(Table::Messages).range::<&[u8], _>(range).take(limit);
+        let rows: fjall::Result<Vec<_>> = rows.map(fjall::Guard::into_inner).collect();
+        let rows = rows.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(rows.iter().map(|(key, row)| key.len() + row.len()).sum())
     }
 }

@@ -23,11 +23,12 @@ mod row;
 mod stats;
 mod store;
 mod tables;
+mod users;
 
 pub use coalesce::CoalesceConfig;
 pub use config::{CqlConfig, Durability, EmbeddedConfig};
 pub use cql::Migrated;
-pub use engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
+pub use engine::{Commit, Engine, LeaseRow, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
 pub use page::MessagePage;
 pub use rookery_model::store::{

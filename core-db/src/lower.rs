@@ -192,7 +192,8 @@ fn delete_guild_channel(
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
     channels_by_guild::delete(changes, guild_id, channel_id);
-    for invite in invites_by_guild::of(view, guild_id)? {
+    // A damaged one leads nowhere without its channel.
+    for invite in invites_by_guild::of(view, guild_id, &mut Vec::new())? {
         if invite.channel_id == channel_id {
             invites::delete(changes, guild_id, &invite.code)?;
             release_invite_code(view, guild_id, invite.code, changes)?;

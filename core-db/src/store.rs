@@ -1,5 +1,7 @@
 //! The handle that the rest of the program holds.
 
+mod copying;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +11,12 @@ use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
-use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
-};
+use rookery_model::store::{DmRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write};
 use rookery_model::user::{Account, Application, User};
 use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
 
 use crate::coalesce::CoalescingEngine;
 use crate::cql::{self, CqlEngine, Migrated};
-use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::{CoalesceConfig, CqlConfig, EmbeddedConfig, MessagePage, OpenError, StoreError, StoreHealth, StoreStats};
 
@@ -150,9 +149,9 @@ impl Store {
         Ok(self.engine.accounts(&[id]).await?.pop())
     }
 
-    /// Users in the order asked for; those that do not exist are left out.
+    /// Users in the order asked for; those that do not exist are left out, and those whose account is damaged.
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-        Ok(self.engine.accounts(ids).await?.into_iter().map(|account| account.user).collect())
+        crate::users::sound(&*self.engine, ids).await
     }
 
     /// The account with an e-mail address, in any case of letters.
@@ -364,28 +363,6 @@ impl Store {
     /// How long a guild keeps messages; none for ever.
     pub async fn retention(&self, guild_id: GuildId) -> Result<Option<RetentionRow>, StoreError> {
         self.engine.retention(guild_id).await
-    }
-
-    /// The import that was begun into this store and not finished; until then it holds a part of an archive only.
-    pub async fn import_under_way(&self) -> Result<Option<ImportRow>, StoreError> {
-        self.engine.import_under_way().await
-    }
-
-    /// Rows of a section behind a cursor, about `limit` of them, in the engine's own order.
-    ///
-    /// What is being removed is left out. Damaged rows are named instead of served; the caller decides whether to go on.
-    pub async fn dump(
-        &self,
-        section: Section,
-        after: Option<DumpCursor>,
-        limit: usize,
-    ) -> Result<DumpPage, StoreError> {
-        self.engine.dump(section, after, limit).await
-    }
-
-    /// About how many rows a dump has, for progress; 0 when the engine cannot tell.
-    pub async fn dump_estimate(&self) -> Result<u64, StoreError> {
-        self.engine.dump_estimate().await
     }
 
     /// How many messages of a channel are pinned.

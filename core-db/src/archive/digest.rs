@@ -88,7 +88,8 @@ impl StoreDigest {
 /// Counts and digests a store; damaged rows are named beside, and not in it.
 pub async fn digest(store: &Store, report: &Report) -> Result<(StoreDigest, Vec<DamagedRow>), ArchiveError> {
     let rows_total = store.dump_estimate().await?;
-    let (mut found, mut damaged, mut rows) = (StoreDigest::default(), Vec::new(), 0);
+    let (mut found, mut damaged, mut rows) = (StoreDigest::default(), store.damaged_beside().await?, 0);
+    report(Event::Rows { doing: "digested", section: Section::ALL[0].name(), rows, rows_total });
     for section in Section::ALL {
         let mut cursor: Option<DumpCursor> = None;
         found.merge(section, SectionDigest::default());

@@ -29,16 +29,34 @@ pub enum ArchiveError {
     MissingSegment { path: PathBuf },
     #[error("another process works on the archive {}", path.display())]
     Locked { path: PathBuf },
+    /// An archive holds what everybody wrote, and whoever writes to its folder decides what an import brings in.
+    #[error("others may write to the folder {} (mode {mode:o}): make it private with chmod 700", path.display())]
+    OpenToOthers { path: PathBuf, mode: u32 },
     #[error("{} holds a finished archive; export into another folder", path.display())]
     Finished { path: PathBuf },
     #[error("{} holds an unfinished export; --resume goes on with it", path.display())]
     Unfinished { path: PathBuf },
     #[error("the archive {} is unfinished: end the export with --resume first", path.display())]
     Incomplete { path: PathBuf },
+    #[error("the store was used after the export began ({what}): begin anew in an empty folder")]
+    SourceChanged { what: String },
+    #[error("{} holds an export of another store ({then}; this is {now}): use the store that it was begun from", path.display())]
+    OtherSource { path: PathBuf, then: String, now: String },
+    /// What is copied while somebody writes is of no moment.
+    #[error("node {node_id} writes to the store meanwhile: stop every process that uses it, then begin anew")]
+    StoreInUse { node_id: u64 },
     #[error(
-        "the store was used after the export began (its id ceiling is {now}, it was {then}): begin anew in an empty folder"
+        "the store holds a part of archive {archive_id} only ({segments_done} segments): end that with import --resume first"
     )]
-    SourceChanged { then: u64, now: u64 },
+    HalfImported { archive_id: String, segments_done: u32 },
+    /// A later version has tables that this one does not.
+    #[error("{} has a section {section:?}, which this version does not know: use {written_by} or a later one", path.display())]
+    UnknownSection { path: PathBuf, section: String, written_by: String },
+    #[error("{} has rows of encoding {found}, and this version writes {expected}: begin anew in an empty folder", path.display())]
+    RowEncoding { path: PathBuf, found: u32, expected: u32 },
+    /// Fields that this version does not know would be lost without a word.
+    #[error("{} has rows of encoding {found}, this version knows {expected}: use {written_by} or a later one", path.display())]
+    LaterRows { path: PathBuf, found: u32, expected: u32, written_by: String },
     #[error(
         "a damaged row in table {}, key {}: {}; --skip-damaged leaves such rows out and lists them",
         .0.table, .0.key, .0.reason

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::digest::digest;
 use super::error::ArchiveError;
-use super::manifest::Manifest;
+use super::manifest::{Depth, Manifest};
+use super::moment::Moment;
 use super::progress::{Event, Report};
 use super::row::ROW_ENCODING;
 use super::segment::SegmentReader;
@@ -52,16 +53,22 @@ pub async fn import(
     let path = folder.to_path_buf();
     let reading = path.clone();
     let manifest = blocking(move || Manifest::read(&reading)).await?;
+    if manifest.row_encoding > ROW_ENCODING {
+        let (found, written_by) = (manifest.row_encoding, manifest.written_by);
+        return Err(ArchiveError::LaterRows { path, found, expected: ROW_ENCODING, written_by });
+    }
+    let moment = Moment::begin(store).await?;
     let done = begun(store, &manifest, options).await?;
     // Before a row is written: a damaged archive must not leave half a store.
     let (checking, checked, telling) = (path.clone(), manifest.clone(), report.clone());
-    blocking(move || checked.check_segments(&checking, done, &telling)).await?;
+    blocking(move || checked.check_segments(&checking, done, Depth::Bytes, &telling)).await?;
     if done == 0 {
         store.write(vec![Write::PutImport(mark(&manifest, 0))]).await?;
     }
     store.raise_id_ceiling(manifest.id_ceiling_ms).await?;
     load(store, path, &manifest, done, &report).await?;
     verify(store, &manifest, &report).await?;
+    moment.end(store).await?;
     store.write(vec![Write::DeleteImport]).await?;
     Ok(manifest)
 }
@@ -119,6 +126,8 @@ async fn load(
     let reading = tokio::task::spawn_blocking(move || read(&folder, &segments, done, &parts));
     let rows_total = manifest.digest.total().rows;
     let mut rows: u64 = manifest.segments.iter().take(done).map(|segment| segment.rows.rows).sum();
+    let section = manifest.segments.get(done).map_or(Section::ALL[0], |segment| segment.section());
+    report(Event::Rows { doing: "imported", section: section.name(), rows, rows_total });
     let mut loader = Loader { store, under_way: VecDeque::new() };
     while let Some(part) = receiver.recv().await {
         match part {

@@ -13,6 +13,7 @@ use super::error::ArchiveError;
 use super::folder::Folder;
 use super::progress::{Event, Report};
 use crate::dump::{DamagedRow, Section};
+use crate::engine::LeaseRow;
 
 /// The format that this version writes and reads.
 pub const FORMAT: u64 = 1;
@@ -28,8 +29,20 @@ pub struct Manifest {
     pub archive_id: String,
     /// The program and version that wrote it.
     pub written_by: String,
+    /// The store that it is of; empty where an earlier version began it.
+    #[serde(default)]
+    pub source: String,
     /// No id was issued above this moment, Unix milliseconds, when the export began.
     pub id_ceiling_ms: u64,
+    /// The store's own ceiling could not be read: the moment is that of the newest row so far, and of the end.
+    #[serde(default)]
+    pub ceiling_of_rows: bool,
+    /// What every node of the store had used when the export began.
+    #[serde(default)]
+    pub leases: Vec<LeaseRow>,
+    /// The store was in use meanwhile: the archive is not of one moment.
+    #[serde(default)]
+    pub live: bool,
     /// Whether the export ended.
     pub complete: bool,
     /// Counts and digests so far.
@@ -52,6 +65,15 @@ pub struct SegmentEntry {
     pub rows: SectionDigest,
     /// Where the section goes on, in hexadecimal; none when this is its last segment.
     pub next: Option<String>,
+}
+
+/// How closely segments are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Their bytes are those that were written.
+    Bytes,
+    /// What was written is rows, as many as it says.
+    Rows,
 }
 
 #[derive(Serialize)]
@@ -95,7 +117,56 @@ impl Manifest {
         if format != FORMAT {
             return Err(ArchiveError::Format { path: folder.to_path_buf(), found: format, expected: FORMAT });
         }
-        serde_json::from_str(text).map(Some).map_err(|error| damaged(error.to_string()))
+        let manifest: Self = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        manifest.check_contents(&path)?;
+        Ok(Some(manifest))
+    }
+
+    /// Checks that all of it is known here, and that its segments are a whole.
+    fn check_contents(&self, path: &Path) -> Result<(), ArchiveError> {
+        let names = self.segments.iter().map(|segment| &segment.section).chain(self.digest.sections.keys());
+        if let Some(section) = names.into_iter().find(|name| Section::of_name(name).is_none()) {
+            let (path, written_by) = (path.to_path_buf(), self.written_by.clone());
+            return Err(ArchiveError::UnknownSection { path, section: section.clone(), written_by });
+        }
+        let damaged = |reason: String| ArchiveError::Damaged { path: path.to_path_buf(), offset: 0, reason };
+        self.check_chain().map_err(damaged)?;
+        let mut total = StoreDigest::default();
+        for segment in &self.segments {
+            total.sections.entry(segment.section.clone()).or_default().merge(segment.rows);
+        }
+        match total == self.digest {
+            true => Ok(()),
+            false => Err(damaged("its counts and digests are not the sum of its segments'".into())),
+        }
+    }
+
+    /// Every section is whole, from its first segment to its last, and none comes before one that it depends on.
+    fn check_chain(&self) -> Result<(), String> {
+        let mut last: Option<(Section, u32, bool)> = None;
+        for segment in &self.segments {
+            let section = Section::of_name(&segment.section).ok_or_else(|| "a section that is not known".to_owned())?;
+            let number = match last {
+                Some((of, number, goes_on)) if of == section && goes_on => number + 1,
+                Some((of, _, goes_on)) if goes_on || of >= section => {
+                    return Err(format!("{} does not belong behind the segments of {}", segment.file, of.name()));
+                }
+                _ => 1,
+            };
+            if segment.file != super::segment::file_name(section, number) {
+                return Err(format!(
+                    "{} stands in the place of {}",
+                    segment.file,
+                    super::segment::file_name(section, number)
+                ));
+            }
+            last = Some((section, number, segment.next.is_some()));
+        }
+        match last {
+            Some((section, _, true)) if self.complete => Err(format!("the end of {} is missing", section.name())),
+            None if self.complete => Err("it has no segments".into()),
+            _ => Ok(()),
+        }
     }
 
     /// Writes it, durably.
@@ -122,13 +193,22 @@ impl Manifest {
     }
 
     /// Checks that segments are there, all of their bytes as they were written.
-    pub(super) fn check_segments(&self, folder: &Path, from: usize, report: &Report) -> Result<(), ArchiveError> {
+    pub(super) fn check_segments(
+        &self,
+        folder: &Path,
+        from: usize,
+        depth: Depth,
+        report: &Report,
+    ) -> Result<(), ArchiveError> {
         if !self.complete {
             return Err(ArchiveError::Incomplete { path: folder.to_path_buf() });
         }
         let segments_total = self.segments.len() as u32;
         for (index, segment) in self.segments.iter().enumerate().skip(from) {
             segment.check(folder)?;
+            if depth == Depth::Rows {
+                super::segment::check(&folder.join(&segment.file), segment)?;
+            }
             report(Event::Checked { segments: index as u32 + 1, segments_total });
         }
         Ok(())
@@ -136,6 +216,11 @@ impl Manifest {
 }
 
 impl SegmentEntry {
+    /// The section, which was looked at when the manifest was read.
+    pub(super) fn section(&self) -> Section {
+        Section::of_name(&self.section).unwrap_or(Section::ALL[0])
+    }
+
     fn check(&self, folder: &Path) -> Result<(), ArchiveError> {
         let path = folder.join(&self.file);
         let mut file = match File::open(&path) {

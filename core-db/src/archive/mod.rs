@@ -11,6 +11,7 @@ mod export;
 mod folder;
 mod import;
 mod manifest;
+mod moment;
 mod progress;
 mod row;
 mod segment;
@@ -24,9 +25,11 @@ pub use progress::{Event, Report};
 
 use std::path::Path;
 
-/// Reads a whole archive and checks everything that can be checked without a store; blocks.
+use manifest::Depth;
+
+/// Reads a whole archive, every row of it, and checks everything that can be checked without a store; blocks.
 pub fn check(folder: &Path, report: &Report) -> Result<Manifest, ArchiveError> {
     let manifest = Manifest::read(folder)?;
-    manifest.check_segments(folder, 0, report)?;
+    manifest.check_segments(folder, 0, Depth::Rows, report)?;
     Ok(manifest)
 }

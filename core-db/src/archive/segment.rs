@@ -43,7 +43,7 @@ pub struct SegmentWriter {
 
 impl SegmentWriter {
     pub fn create(folder: &Folder, section: Section, number: u32) -> Result<Self, ArchiveError> {
-        let name = format!("{}-{number:04}.rkx", section.name());
+        let name = file_name(section, number);
         let (file, path) = folder.create(&name)?;
         let mut writer = Self {
             name,
@@ -119,6 +119,11 @@ impl SegmentWriter {
         self.file_bytes += bytes.len() as u64;
         self.file.write_all(bytes).map_err(ArchiveError::io("cannot write", &self.path))
     }
+}
+
+/// The name of a section's segment.
+pub fn file_name(section: Section, number: u32) -> String {
+    format!("{}-{number:04}.rkx", section.name())
 }
 
 fn head(section: Section, number: u32) -> Vec<u8> {

@@ -18,8 +18,8 @@ use super::acknowledgement::{Acknowledgement, EpochEnd};
 use super::epochs::Part;
 use super::query::Query;
 use super::{Call, CoalescingEngine};
-use crate::dump::{DumpCursor, DumpPage, Section};
-use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
+use crate::dump::{DamagedRow, DumpCursor, DumpPage, Section};
+use crate::engine::{Answer, Commit, Engine, LeaseRow, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// A call of the engine with arguments of its own.
@@ -243,6 +243,18 @@ impl Engine for CoalescingEngine {
     // What follows is asked by operators and jobs, not by herds.
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
         self.inner.retention(guild_id)
+    }
+
+    fn damaged_beside(&self) -> Answer<'_, Vec<DamagedRow>> {
+        self.inner.damaged_beside()
+    }
+
+    fn leases(&self) -> Answer<'_, Vec<LeaseRow>> {
+        self.inner.leases()
+    }
+
+    fn identity(&self) -> String {
+        self.inner.identity()
     }
 
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {

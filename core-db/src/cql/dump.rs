@@ -3,8 +3,10 @@
 //! The ring is cut into [`RANGES`]; each is read page by page, so that no query reads more than [`ROWS_MAX`] rows. A cursor
 //! is the number of the range and the driver's place in it.
 
-use rookery_model::UserId;
+use std::collections::HashSet;
+
 use rookery_model::store::{UniqueKey, Write};
+use rookery_model::{ChannelId, MessageId, UserId};
 use scylla::deserialize::row::DeserializeRow;
 use scylla::response::PagingState;
 
@@ -89,6 +91,9 @@ pub async fn page(
         };
     }
     let mut page = reader.page;
+    if hidden.any_user() {
+        drop_of_erased(shared, &hidden, &mut page.rows).await?;
+    }
     page.next = (place.range < RANGES).then(|| place.cursor());
     Ok(page)
 }
@@ -175,14 +180,19 @@ async fn query(
     use tables::*;
     match section {
         Section::Accounts => each!(accounts::Row, |row| put(Write::PutAccount(accounts::account(row)))),
-        Section::UniqueKeys => each!((i8, String, Option<i64>), claim),
+        Section::UniqueKeys => each!((i8, String, Option<i64>), |row| claim(hidden, row)),
         Section::Applications => {
             each!(applications::Row, |row| put(Write::PutApplication(applications::application(row))))
         }
-        Section::Guilds => each!(guilds::Row, |row| put(Write::PutGuild(guilds::guild(row)))),
-        Section::Channels => {
-            each!(channels_by_guild::Row, |row| put(Write::PutChannel(channels_by_guild::channel(row)?)))
-        }
+        Section::Guilds => each!(guilds::Row, |row| {
+            let guild = guilds::guild(row);
+            unless(hidden.guild(guild.id), Write::PutGuild(guild))
+        }),
+        Section::Channels => each!(channels_by_guild::Row, |row| {
+            let channel = channels_by_guild::channel(row)?;
+            let is_hidden = hidden.channel(channel.id) || channel.guild_id.is_some_and(|id| hidden.guild(id));
+            unless(is_hidden, Write::PutChannel(channel))
+        }),
         Section::Roles => each!(roles::Row, |row: roles::Row| {
             let guild_id = id(row.guild_id);
             unless(hidden.guild(guild_id), Write::PutRole { guild_id, role: roles::role(row) })
@@ -199,7 +209,10 @@ async fn query(
             let invite = invites::invite(row);
             unless(hidden.guild(invite.guild_id), Write::PutInvite(invite))
         }),
-        Section::Retentions => each!(retentions::Row, |row| put(Write::PutRetention(retentions::retention(row)))),
+        Section::Retentions => each!(retentions::Row, |row| {
+            let retention = retentions::retention(row);
+            unless(hidden.guild(retention.guild_id), Write::PutRetention(retention))
+        }),
         Section::Dms => each!(dms::Row, |row| put(Write::PutDm(dms::dm(row)?))),
         Section::DmListings => each!(dms_by_user::Row, |row: dms_by_user::Row| {
             put(Write::PutDmListing { user_id: id(row.user_id), channel_id: id(row.channel_id) })
@@ -246,8 +259,32 @@ fn message(hidden: &Hidden<'_>, row: tables::messages::Row) -> Result<Option<Dum
     }
 }
 
-/// A unique key; a row without an owner is what a release leaves behind.
-fn claim((kind, name, owner): (i8, String, Option<i64>)) -> Result<Option<DumpRow>, StoreError> {
+/// Takes away what hangs on messages that are being erased, or went since the rows were read.
+async fn drop_of_erased(shared: &Shared, hidden: &Hidden<'_>, rows: &mut Vec<DumpRow>) -> Result<(), StoreError> {
+    let messages: HashSet<(ChannelId, MessageId)> = rows.iter().filter_map(hangs_on).collect();
+    let seen = messages.into_iter().map(|(channel_id, id)| async move {
+        let author = shared.tables.messages.author(&shared.calls, channel_id, id).await?;
+        let is_seen = author.flatten().is_some_and(|author_id| !hidden.message_of(author_id, id));
+        Ok::<_, StoreError>(is_seen.then_some((channel_id, id)))
+    });
+    let seen: HashSet<_> = futures_util::future::try_join_all(seen).await?.into_iter().flatten().collect();
+    rows.retain(|row| hangs_on(row).is_none_or(|message| seen.contains(&message)));
+    Ok(())
+}
+
+/// The message that a row belongs to and goes with.
+fn hangs_on(row: &DumpRow) -> Option<(ChannelId, MessageId)> {
+    match row {
+        DumpRow::Write(Write::PutPin { channel_id, message_id, .. }) => Some((*channel_id, *message_id)),
+        DumpRow::Write(Write::PutReaction(reaction)) => Some((reaction.channel_id, reaction.message_id)),
+        DumpRow::Write(Write::PutReactionCount(count)) => Some((count.channel_id, count.message_id)),
+        _ => None,
+    }
+}
+
+/// A unique key; a row without an owner is what a release leaves behind, and the code of an invite to a guild that is
+/// being removed goes with it.
+fn claim(hidden: &Hidden<'_>, (kind, name, owner): (i8, String, Option<i64>)) -> Result<Option<DumpRow>, StoreError> {
     let Some(owner) = owner else { return Ok(None) };
     let pair = |name: &str| {
         let (one, other) = name.split_once(':')?;
@@ -261,7 +298,8 @@ fn claim((kind, name, owner): (i8, String, Option<i64>)) -> Result<Option<DumpRo
         _ => None,
     };
     let key = key.ok_or_else(|| corrupt(Table::UniqueKeys, &[kind.into()], "not a unique key"))?;
-    Ok(Some(DumpRow::Claim { key, owner: owner.cast_unsigned() }))
+    let is_hidden = matches!(key, UniqueKey::InviteCode(_)) && hidden.guild(id(owner));
+    Ok((!is_hidden).then_some(DumpRow::Claim { key, owner: owner.cast_unsigned() }))
 }
 
 #[cfg(test)]

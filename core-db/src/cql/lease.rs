@@ -16,6 +16,7 @@ use super::clock::now_us;
 use super::policies::Purpose;
 use super::shared::Shared;
 use super::tables::leases::Lease;
+use crate::engine::LeaseRow;
 use crate::{OpenError, StoreError};
 
 /// How long a lease lasts from its last renewal.
@@ -195,6 +196,17 @@ pub async fn give_back(shared: &Shared) -> Result<(), StoreError> {
 pub async fn id_ceiling(shared: &Shared) -> Result<u64, StoreError> {
     let lease = shared.tables.leases.get(&shared.calls, shared.node_id()).await?;
     Ok(lease.unwrap_or_default().id_ceiling_ms.max(0).cast_unsigned())
+}
+
+/// What each node has used; nothing of this one, whose lease keeps everybody else from writing as it.
+pub async fn all(shared: &Shared) -> Result<Vec<LeaseRow>, StoreError> {
+    let leases = shared.tables.leases.all(&shared.calls).await?;
+    let row = |(node_id, lease): (i64, Lease)| LeaseRow {
+        node_id: node_id.cast_unsigned(),
+        id_ceiling_ms: lease.id_ceiling_ms.max(0).cast_unsigned(),
+        write_timestamp_ceiling_us: if node_id == shared.node_id() { 0 } else { lease.write_timestamp_ceiling_us },
+    };
+    Ok(leases.into_iter().map(row).collect())
 }
 
 /// Raises the ceiling of ids.

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::tables::unique_keys::Key;
 use super::{CqlEngine, Place, cas, dump, lease, pages};
 use crate::dump::{DumpCursor, DumpPage, Section};
-use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
+use crate::engine::{Answer, Commit, Engine, LeaseRow, MessageRange, OwnReaction, PinRow};
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 
 /// A page's limit in CQL's type.
@@ -93,6 +93,14 @@ impl Engine for CqlEngine {
 
     fn id_ceiling(&self) -> Answer<'_, u64> {
         self.read(lease::id_ceiling)
+    }
+
+    fn leases(&self) -> Answer<'_, Vec<LeaseRow>> {
+        self.read(lease::all)
+    }
+
+    fn identity(&self) -> String {
+        format!("cql:{}", self.shared().config.keyspace)
     }
 
     fn operation<'a>(&'a self, id: &'a [u8]) -> Answer<'a, Option<OperationRow>> {

@@ -126,6 +126,11 @@ impl TablePreparer<'_> {
         self.prepare(Purpose::Read, self.select_text(columns, of)).await
     }
 
+    /// A query of a table of few rows.
+    pub async fn select_all(&self, columns: &[&str]) -> Result<Statement, OpenError> {
+        self.prepare(Purpose::Read, format!("SELECT {} FROM {}", columns.join(", "), self.name)).await
+    }
+
     /// A query for what is written by compare-and-set.
     pub async fn select_serial(&self, columns: &[&str], of: &str) -> Result<Statement, OpenError> {
         let purpose = if self.table == Table::Leases { Purpose::LeaseRead } else { Purpose::SerialRead };

@@ -4,8 +4,8 @@ use tracing::error;
 
 use super::group::Layers;
 use super::message_retention::MessageRetention;
+use super::operation_retention::OperationRetention;
 use super::purge::Purger;
-use super::retention::Retention;
 use crate::EmbeddedConfig;
 use crate::doomed::Doomed;
 use crate::tables::{Change, Sink as _, Table};
@@ -21,7 +21,7 @@ pub struct Step {
 /// The jobs of a store.
 pub struct Background {
     purger: Purger,
-    operations: Retention,
+    operations: OperationRetention,
     /// None where messages are kept as they are.
     messages: Option<MessageRetention>,
 }
@@ -30,7 +30,7 @@ impl Background {
     pub fn new(config: &EmbeddedConfig) -> Self {
         Self {
             purger: Purger::default(),
-            operations: Retention::new(config.operation_retention_ms),
+            operations: OperationRetention::new(config.operation_retention_ms),
             messages: config.message_retention.then(MessageRetention::new),
         }
     }
@@ -47,7 +47,8 @@ impl Background {
         match self.purger.step(layers, doomed) {
             Ok(step) => changes.extend(step),
             Err(error) => {
-                error!(%error, "cannot remove what was deleted; it stays hidden, the next try is in a minute")
+                layers.db.damage().note(&error);
+                error!(%error, "cannot remove what was deleted; it stays hidden, the next try is in a minute");
             }
         }
         match self.messages.as_mut().map(|messages| messages.step(layers)).transpose() {
@@ -56,7 +57,10 @@ impl Background {
                 is_seen = !step.is_empty();
                 changes.extend(step);
             }
-            Err(error) => error!(%error, "cannot remove messages that are older than their guild keeps them"),
+            Err(error) => {
+                layers.db.damage().note(&error);
+                error!(%error, "cannot remove messages that are older than their guild keeps them");
+            }
         }
         match self.operations.step(layers.db) {
             Ok(keys) => keys.into_iter().for_each(|key| changes.delete(Table::Operations, key)),

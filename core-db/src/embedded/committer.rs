@@ -6,15 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::background::{Background, Step};
 use super::db::Db;
 use super::group::{Group, KnownBuckets, Layers};
 use super::open::Folder;
+use super::queue::{Job, Waiter};
 use super::shared::{Counters, Phase, Shared};
-use crate::key::Key;
 use crate::lower::{self, look_up};
 use crate::tables::{Table, leases, unique_keys};
 use crate::{EmbeddedConfig, StoreError, StoreHealth};
@@ -23,43 +22,6 @@ use crate::{EmbeddedConfig, StoreError, StoreHealth};
 const TICK: Duration = Duration::from_secs(1);
 /// Under load, how often a step of background work joins a group.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Answers a submitted batch.
-pub type Done = oneshot::Sender<Result<(), StoreError>>;
-/// Answers a claim.
-pub type ClaimDone = oneshot::Sender<Result<Result<(), u64>, StoreError>>;
-
-/// What waits in the queue.
-pub enum Job {
-    Batch { steps: Vec<lower::Step>, done: Done },
-    Claim { key: Key, owner: u64, done: ClaimDone },
-    RaiseCeiling { ceiling_ms: u64, done: Done },
-}
-
-impl Job {
-    fn refuse(self, error: StoreError) {
-        match self {
-            Self::Batch { done, .. } | Self::RaiseCeiling { done, .. } => drop(done.send(Err(error))),
-            Self::Claim { done, .. } => drop(done.send(Err(error))),
-        }
-    }
-}
-
-/// Somebody who hears when the group is durable.
-enum Waiter {
-    Batch(Done),
-    Claim(ClaimDone, Result<(), u64>),
-}
-
-impl Waiter {
-    fn answer(self, outcome: Result<(), StoreError>) {
-        // Nobody may be listening any more; the write stands.
-        match self {
-            Self::Batch(done) => drop(done.send(outcome)),
-            Self::Claim(done, claim) => drop(done.send(outcome.map(|()| claim))),
-        }
-    }
-}
 
 /// The committer's state.
 pub struct Committer {
@@ -188,6 +150,7 @@ impl Committer {
                             Ok(found) => changes.extend(found),
                             // Only this batch is refused, as a whole.
                             Err(error) => {
+                                db.damage().note(&error);
                                 Counters::add(&self.shared.counters.failures, 1);
                                 return Waiter::Batch(done).answer(Err(error));
                             }
@@ -207,7 +170,10 @@ impl Committer {
                     }
                     Ok(Some(holder)) if holder == owner => Ok(()),
                     Ok(Some(holder)) => Err(holder),
-                    Err(error) => return drop(done.send(Err(error))),
+                    Err(error) => {
+                        db.damage().note(&error);
+                        return drop(done.send(Err(error)));
+                    }
                 };
                 // Even a refusal waits: the claim it lost against may be in this very group.
                 waiters.push(Waiter::Claim(done, claim));
@@ -220,7 +186,10 @@ impl Committer {
                         leases::put_id_ceiling(&mut changes, ceiling_ms);
                         changes.into_iter().for_each(|change| group.add(change, &self.known_buckets));
                     }
-                    Err(error) => return drop(done.send(Err(error))),
+                    Err(error) => {
+                        db.damage().note(&error);
+                        return drop(done.send(Err(error)));
+                    }
                 }
                 waiters.push(Waiter::Batch(done));
             }

@@ -12,16 +12,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fjall::Slice;
 use parking_lot::Mutex;
 use tracing::error;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::db::{Db, Direction, read_error};
+use super::db::{Db, Direction, is_lost_block, read_error};
 use crate::StoreError;
 use crate::row::hex;
 use crate::tables::{Pair, Table};
 
 /// Keys are searched as numbers of so many bytes; what tells longer ones apart behind these is one place.
 const PLACE_BYTES: usize = 48;
-/// Damaged places remembered, so that each is logged and counted once.
-const KNOWN_MAX: usize = 4_096;
+/// Damaged places remembered, so that each is logged and counted once. Beyond these the memory starts anew, and what is
+/// met again is logged and counted again: nothing goes unseen.
+const KNOWN_MAX: usize = 65_536;
+
+/// Which faults a walk goes around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// Files that are not as they were written.
+    OfFiles,
+    /// Blocks as well that the medium does not give back just now: for those who save what can be saved.
+    OfMedia,
+}
 
 /// What a walk meets.
 pub enum Found {
@@ -43,26 +54,36 @@ impl Stretch {
     pub fn keys(&self) -> String {
         format!("{}..{}", hex(&self.from), hex(&self.to))
     }
+
+    /// What a read answers that needs them.
+    pub fn error(self) -> StoreError {
+        StoreError::Corrupt { table: self.table.name(), key: self.keys(), reason: self.reason }
+    }
 }
 
 /// Damage that was met since the database was opened.
 #[derive(Debug, Default)]
 pub struct KnownDamage {
-    places: Mutex<HashSet<(Table, String)>>,
+    /// Hashes of tables and keys.
+    places: Mutex<HashSet<u64>>,
     count: AtomicU64,
 }
 
 impl KnownDamage {
-    /// Logs and counts a damaged row or stretch, once.
-    pub fn note(&self, table: Table, key: String, reason: &str) {
+    /// Logs and counts a damaged row or stretch, once; other errors are not of damage.
+    pub fn note(&self, error: &StoreError) {
+        let StoreError::Corrupt { table, key, reason } = error else { return };
         let mut places = self.places.lock();
-        if places.len() >= KNOWN_MAX || places.contains(&(table, key.clone())) {
+        if places.len() >= KNOWN_MAX {
+            places.clear();
+        }
+        if !places.insert(xxh3_64(format!("{table} {key}").as_bytes())) {
             return;
         }
-        error!(table = table.name(), key, reason, "a damaged row is left out of pages");
-        places.insert((table, key));
+        drop(places);
+        error!(table, key, reason, "a damaged row");
         self.count.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("rookery_store_corrupt_rows_total", "table" => table.name()).increment(1);
+        metrics::counter!("rookery_store_corrupt_rows_total", "table" => *table).increment(1);
     }
 
     /// Rows and stretches so far.
@@ -81,22 +102,24 @@ impl Db {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
         limit: usize,
+        faults: Faults,
         mut visit: impl FnMut(Found) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
         let (mut from, mut to) = (owned(range.0), owned(range.1));
         loop {
             let mut last = None;
-            let Err(error) = self.read_range(table, (borrowed(&from), borrowed(&to)), direction, &mut |key, row| {
-                last = Some(key.clone());
-                visit(Found::Row(key, row))
-            })?
+            let Err(error) =
+                self.read_range((table, faults), (borrowed(&from), borrowed(&to)), direction, &mut |key, row| {
+                    last = Some(key.clone());
+                    visit(Found::Row(key, row))
+                })?
             else {
                 return Ok(());
             };
             if let Some(last) = last {
                 *near_end(&mut from, &mut to, direction) = Bound::Excluded(last.to_vec());
             }
-            let (rows, stretch) = self.isolate(table, (&from, &to), direction, limit, &error)?;
+            let (rows, stretch) = self.isolate((table, faults), (&from, &to), direction, limit, &error)?;
             for (key, row) in rows {
                 *near_end(&mut from, &mut to, direction) = Bound::Excluded(key.to_vec());
                 if visit(Found::Row(key, row))?.is_break() {
@@ -116,7 +139,7 @@ impl Db {
     /// Reads a range until the visitor has enough; the inner error is damage, the outer one anything else.
     fn read_range(
         &self,
-        table: Table,
+        (table, faults): (Table, Faults),
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
         visit: &mut dyn FnMut(Slice, Slice) -> Result<ControlFlow<()>, StoreError>,
@@ -124,6 +147,7 @@ impl Db {
         let rows = self.tree(table).range::<&[u8], _>(range);
         let mut read = |guard: fjall::Guard| match guard.into_inner() {
             Ok((key, row)) => Ok(Ok(visit(key, row)?)),
+            Err(error) if faults == Faults::OfMedia && is_lost_block(&error) => Ok(Err(error.to_string())),
             Err(error) => match read_error(table, &[], &error) {
                 StoreError::Corrupt { reason, .. } => Ok(Err(reason)),
                 other => Err(other),
@@ -146,13 +170,13 @@ impl Db {
     /// Rows of a range that can be read up to some place; none if damage is met on the way.
     fn readable(
         &self,
-        table: Table,
+        of: (Table, Faults),
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
         limit: usize,
     ) -> Result<Option<Vec<Pair>>, StoreError> {
         let mut rows = Vec::new();
-        let outcome = self.read_range(table, range, direction, &mut |key, row| {
+        let outcome = self.read_range(of, range, direction, &mut |key, row| {
             rows.push((key, row));
             Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
@@ -163,7 +187,7 @@ impl Db {
     #[allow(clippy::type_complexity, reason = "used once")]
     fn isolate(
         &self,
-        table: Table,
+        of: (Table, Faults),
         (from, to): (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
         direction: Direction,
         limit: usize,
@@ -181,7 +205,7 @@ impl Db {
                 Direction::Forward => (borrowed(from), Bound::Included(&key[..])),
                 Direction::Backward => (Bound::Included(&key[..]), borrowed(to)),
             };
-            if is_empty(range) { Ok(Some(Vec::new())) } else { self.readable(table, range, direction, limit) }
+            if is_empty(range) { Ok(Some(Vec::new())) } else { self.readable(of, range, direction, limit) }
         };
         // What can be read in front of the damage ends at the last place up to which reading succeeds.
         let (mut good, mut bad) = match direction {
@@ -202,7 +226,7 @@ impl Db {
             }
         }
         let begin = good.key(shortest);
-        let next = self.behind(table, bad, direction, (&low, &high))?;
+        let next = self.behind(of, bad, direction, (&low, &high))?;
         let end = next.clone().unwrap_or_else(|| match direction {
             Direction::Forward => high.key(shortest),
             Direction::Backward => low.key(shortest),
@@ -211,13 +235,13 @@ impl Db {
             Direction::Forward => (begin, end),
             Direction::Backward => (end, begin),
         };
-        Ok((rows, Some((Stretch { table, from, to, reason: reason.to_owned() }, next))))
+        Ok((rows, Some((Stretch { table: of.0, from, to, reason: reason.to_owned() }, next))))
     }
 
     /// The first place behind damage; none if the range ends before.
     fn behind(
         &self,
-        table: Table,
+        of: (Table, Faults),
         begin: Place,
         direction: Direction,
         (low, high): (&Place, &Place),
@@ -225,7 +249,7 @@ impl Db {
         let is_good = |place: &Place| {
             let key = place.key(1);
             let range = (Bound::Included(&key[..]), Bound::Included(&key[..]));
-            Ok::<_, StoreError>(self.readable(table, range, Direction::Forward, 1)?.is_some())
+            Ok::<_, StoreError>(self.readable(of, range, Direction::Forward, 1)?.is_some())
         };
         // In growing steps, so that other damage farther away does not count as this one.
         let mut bad = begin;

@@ -1,11 +1,12 @@
 //! The open trees of the embedded engine.
 
+use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::damage::{Found, KnownDamage};
+use super::damage::{Faults, Found, KnownDamage};
 use crate::StoreError;
 use crate::key::Key;
 use crate::row;
@@ -74,48 +75,29 @@ impl Db {
             .any(|tree| tree.sealed_memtable_count() >= SEALED_MEMTABLES_MAX || tree.tree.l0_run_count() >= L0_RUNS_MAX)
     }
 
-    /// Rows of a range in order, or from its end backwards.
-    pub fn page(
-        &self,
-        table: Table,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<Pair>, StoreError> {
-        let range = self.tree(table).range::<&[u8], _>((from, to));
-        let read = |guard: fjall::Guard| guard.into_inner().map_err(|error| read_error(table, &[], &error));
-        match direction {
-            Direction::Forward => range.take(limit).map(read).collect(),
-            Direction::Backward => range.rev().take(limit).map(read).collect(),
-        }
-    }
-
     /// Up to `limit` rows of a range as `read` understands them; it answers none for what is not to be seen.
-    ///
-    /// Damaged rows are left out, logged and counted: one of them must not take the others away. Only for lists where a
-    /// missing row grants nothing.
     pub fn page_of<T>(
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
         limit: usize,
+        on_damage: OnDamage,
         mut read: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut page = Vec::with_capacity(limit.min(128));
         if limit == 0 {
             return Ok(page);
         }
-        self.walk(table, range, direction, limit, |found| {
-            match found {
-                Found::Row(key, row) => match read(&key, &row) {
-                    Ok(Some(row)) => page.push(row),
-                    Ok(None) => {}
-                    Err(StoreError::Corrupt { key, reason, .. }) => self.damage.note(table, key, &reason),
-                    Err(other) => return Err(other),
-                },
-                Found::Stretch(stretch) => self.damage.note(table, stretch.keys(), &stretch.reason),
+        self.walk(table, range, direction, limit, Faults::OfFiles, |found| {
+            let row = match found {
+                Found::Row(key, row) => read(&key, &row),
+                Found::Stretch(stretch) => Err(stretch.error()),
+            };
+            match (row, on_damage) {
+                (Ok(row), _) => page.extend(row),
+                (Err(error @ StoreError::Corrupt { .. }), OnDamage::LeaveOut) => self.damage.note(&error),
+                (Err(error), _) => return Err(error),
             }
             Ok(if page.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
@@ -129,22 +111,47 @@ impl Db {
         prefix: &Key,
         after: Option<&Key>,
         limit: usize,
+        on_damage: OnDamage,
         read: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let end = prefix.end();
-        self.page_of(table, (begin(prefix, after), Bound::Excluded(&end)), Direction::Forward, limit, read)
+        let range = (begin(prefix, after), Bound::Excluded(&end[..]));
+        self.page_of(table, range, Direction::Forward, limit, on_damage, read)
     }
 
-    /// Rows that begin with a prefix and come after a key.
-    pub fn page_after(
+    fn rows_after(
         &self,
         table: Table,
         prefix: &Key,
         after: Option<&Key>,
         limit: usize,
+        mut on_damage: impl FnMut(StoreError) -> Result<(), StoreError>,
     ) -> Result<Vec<Pair>, StoreError> {
-        self.page(table, begin(prefix, after), Bound::Excluded(&prefix.end()), Direction::Forward, limit)
+        let mut rows = Vec::new();
+        if limit == 0 {
+            return Ok(rows);
+        }
+        let end = prefix.end();
+        let range = (begin(prefix, after), Bound::Excluded(&end[..]));
+        self.walk(table, range, Direction::Forward, limit, Faults::OfFiles, |found| {
+            match found {
+                Found::Row(key, row) => rows.push((key, row)),
+                Found::Stretch(stretch) => on_damage(stretch.error())?,
+            }
+            Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(rows)
     }
+}
+
+/// What becomes of a page in which a row cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// The row is left out, logged and counted: it must not take the others away. Only for lists where a missing row
+    /// grants nothing.
+    LeaveOut,
+    /// There is no page, and the error names the row.
+    Refuse,
 }
 
 /// Which way a range is read.
@@ -167,7 +174,22 @@ impl View for Db {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        self.page_after(table, prefix, after, limit)
+        self.rows_after(table, prefix, after, limit, |damage| Err(damage))
+    }
+
+    fn scan_around(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+        damaged: &mut Vec<StoreError>,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.rows_after(table, prefix, after, limit, |damage| {
+            self.damage.note(&damage);
+            damaged.push(damage);
+            Ok(())
+        })
     }
 }
 
@@ -184,12 +206,49 @@ fn options(tree: Tree) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)
 }
 
-/// A failed read: the file system's fault is temporary, anything else is damage.
+/// A failed read: a file that ends too early or holds what it should not is damage, as is what the engine finds wrong;
+/// any other fault of the file system may pass.
 pub fn read_error(table: Table, key: &[u8], error: &fjall::Error) -> StoreError {
-    match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+    match io_error(error) {
+        Some(error) if !matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {
             StoreError::Unavailable(format!("table {}: {error}", table.name()))
         }
-        other => row::corrupt(table, key, other.to_string()),
+        _ => row::corrupt(table, key, error.to_string()),
+    }
+}
+
+/// Whether a medium does not give a block back: another read may succeed, so readers are told to come again; whoever
+/// saves what can be saved goes around it.
+pub fn is_lost_block(error: &fjall::Error) -> bool {
+    /// As all Unixes number it.
+    const EIO: i32 = 5;
+    io_error(error).is_some_and(|error| error.raw_os_error() == Some(EIO))
+}
+
+fn io_error(error: &fjall::Error) -> Option<&std::io::Error> {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn faults_that_pass_are_told_from_damage() {
+        let of = |error: io::Error| fjall::Error::Storage(fjall::LsmError::Io(error));
+        let name = |error: &fjall::Error| match read_error(Table::Bans, &[0xab], error) {
+            StoreError::Corrupt { table: "bans", key, .. } if key == "ab" => "damage",
+            StoreError::Unavailable(reason) if reason.contains("bans") => "passes",
+            other => panic!("{other:?}"),
+        };
+        let (lost, too_many) = (of(io::Error::from_raw_os_error(5)), of(io::Error::from_raw_os_error(24)));
+        assert_eq!((name(&lost), is_lost_block(&lost)), ("passes", true));
+        assert_eq!((name(&too_many), is_lost_block(&too_many)), ("passes", false));
+        let short = of(ErrorKind::UnexpectedEof.into());
+        assert_eq!((name(&short), is_lost_block(&short)), ("damage", false));
     }
 }

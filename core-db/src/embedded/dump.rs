@@ -7,14 +7,14 @@ use rookery_model::store::{ReactionCountRow, ReactionRow, UniqueKey, Write};
 use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use serde::de::DeserializeOwned;
 
-use super::damage::Found;
+use super::damage::{Faults, Found};
 use super::db::{Db, Direction};
 use crate::StoreError;
 use crate::doomed::Hidden;
 use crate::dump::{DamagedRow, DumpCursor, DumpPage, DumpRow, Section};
 use crate::key::{Key, Parts};
 use crate::row;
-use crate::tables::{Table, messages, pins, unique_keys};
+use crate::tables::{Table, imports, leases, messages, pins, purges, unique_keys};
 
 /// Rows of a section behind a cursor, at most `limit` of them looked at.
 pub fn page(
@@ -33,10 +33,10 @@ pub fn page(
     };
     let end = prefix.end();
     let (mut page, mut seen) = (DumpPage::default(), 0);
-    db.walk(table, (begin, Bound::Excluded(&end)), Direction::Forward, limit, |found| {
+    db.walk(table, (begin, Bound::Excluded(&end)), Direction::Forward, limit, Faults::OfMedia, |found| {
         let last = match found {
             Found::Row(key, bytes) => {
-                match read(section, hidden, &key, &bytes) {
+                match read(db, section, hidden, &key, &bytes) {
                     Ok(Some(row)) => page.rows.push(row),
                     Ok(None) => {}
                     Err(StoreError::Corrupt { table, key, reason }) => {
@@ -63,7 +63,13 @@ pub fn page(
 }
 
 /// A stored row; none if it belongs to what is being removed.
-fn read(section: Section, hidden: &Hidden<'_>, key: &[u8], bytes: &[u8]) -> Result<Option<DumpRow>, StoreError> {
+fn read(
+    db: &Db,
+    section: Section,
+    hidden: &Hidden<'_>,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<Option<DumpRow>, StoreError> {
     let table = section.table();
     let parts = || Parts::of(key, table).ok_or_else(|| row::corrupt(table, key, "key of another table"));
     let id = |part: Option<u64>| part.ok_or_else(|| row::corrupt(table, key, "key without its ids"));
@@ -71,7 +77,7 @@ fn read(section: Section, hidden: &Hidden<'_>, key: &[u8], bytes: &[u8]) -> Resu
     let in_channel = || Ok::<_, StoreError>(ChannelId::new(id(parts()?.id())?));
     let write = match section {
         Section::Accounts => Write::PutAccount(cbor(table, key, bytes)?),
-        Section::UniqueKeys => return claim(key, bytes).map(Some),
+        Section::UniqueKeys => return claim(hidden, key, bytes),
         Section::Applications => Write::PutApplication(cbor(table, key, bytes)?),
         Section::Guilds => Write::PutGuild(cbor(table, key, bytes)?),
         Section::Channels => Write::PutChannel(cbor(table, key, bytes)?),
@@ -109,10 +115,25 @@ fn read(section: Section, hidden: &Hidden<'_>, key: &[u8], bytes: &[u8]) -> Resu
         Section::Pins => {
             let channel_id = in_channel()?;
             let pin = pins::decode(channel_id, key, bytes)?;
+            if is_of_erased(db, hidden, channel_id, pin.message_id)? {
+                return Ok(None);
+            }
             Write::PutPin { channel_id, message_id: pin.message_id, pinned_at: pin.pinned_at }
         }
-        Section::Reactions => Write::PutReaction(reaction(key, bytes)?),
-        Section::ReactionCounts => Write::PutReactionCount(cbor::<ReactionCountRow>(table, key, bytes)?),
+        Section::Reactions => {
+            let reaction = reaction(key, bytes)?;
+            if is_of_erased(db, hidden, reaction.channel_id, reaction.message_id)? {
+                return Ok(None);
+            }
+            Write::PutReaction(reaction)
+        }
+        Section::ReactionCounts => {
+            let count: ReactionCountRow = cbor(table, key, bytes)?;
+            if is_of_erased(db, hidden, count.channel_id, count.message_id)? {
+                return Ok(None);
+            }
+            Write::PutReactionCount(count)
+        }
     };
     Ok(Some(DumpRow::Write(write)))
 }
@@ -121,10 +142,33 @@ fn cbor<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]) -> Result<T
     row::decode(table, key, bytes)
 }
 
-fn claim(key: &[u8], bytes: &[u8]) -> Result<DumpRow, StoreError> {
+/// Whether what hangs on a message belongs to one that is being erased.
+///
+/// A message goes in one batch with what hangs on it: where it is missing, it went since the row was read.
+fn is_of_erased(
+    db: &Db,
+    hidden: &Hidden<'_>,
+    channel_id: ChannelId,
+    message_id: MessageId,
+) -> Result<bool, StoreError> {
+    if !hidden.any_user() {
+        return Ok(false);
+    }
+    match messages::get(db, channel_id, message_id) {
+        Ok(message) => Ok(message.is_none_or(|message| hidden.message_of(message.author_id, message_id))),
+        // Whose it is cannot be known, and it is named in its own section.
+        Err(StoreError::Corrupt { .. } | StoreError::Unavailable(_)) => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
+/// A unique key; none if it is the code of an invite to a guild that is being removed.
+fn claim(hidden: &Hidden<'_>, key: &[u8], bytes: &[u8]) -> Result<Option<DumpRow>, StoreError> {
     let unique: Option<UniqueKey> = unique_keys::parse(key);
     let unique = unique.ok_or_else(|| row::corrupt(Table::UniqueKeys, key, "not a unique key"))?;
-    Ok(DumpRow::Claim { key: unique, owner: unique_keys::owner(key, bytes)? })
+    let owner = unique_keys::owner(key, bytes)?;
+    let is_hidden = matches!(unique, UniqueKey::InviteCode(_)) && hidden.guild(GuildId::new(owner));
+    Ok((!is_hidden).then_some(DumpRow::Claim { key: unique, owner }))
 }
 
 fn reaction(key: &[u8], bytes: &[u8]) -> Result<ReactionRow, StoreError> {
@@ -138,4 +182,24 @@ fn reaction(key: &[u8], bytes: &[u8]) -> Result<ReactionRow, StoreError> {
     };
     let ids = ids().ok_or_else(|| row::corrupt(Table::Reactions, key, "key without its ids"))?;
     Ok(ReactionRow { channel_id: ids.0, message_id: ids.1, emoji, user_id: ids.2 })
+}
+
+/// Damage in tables that no section shows: what is deleted, who may do what, whether an import is under way.
+pub fn damaged_beside(db: &Db) -> Vec<DamagedRow> {
+    let mut damaged = Vec::new();
+    if let Err(error) = purges::all(db, &mut damaged) {
+        damaged.push(error);
+    }
+    damaged.extend(leases::id_ceiling(db).err());
+    damaged.extend(imports::get(db).err());
+    damaged.iter().for_each(|error| db.damage().note(error));
+    damaged.into_iter().map(named).collect()
+}
+
+fn named(error: StoreError) -> DamagedRow {
+    match error {
+        StoreError::Corrupt { table, key, reason } => DamagedRow { table: table.into(), key, reason },
+        // The error names the table; of the key nothing is known.
+        other => DamagedRow { table: "rows".into(), key: String::new(), reason: other.to_string() },
+    }
 }

@@ -135,6 +135,40 @@ impl Layers<'_> {
             _ => None,
         })
     }
+
+    /// What is stored of a range, as the layers change it.
+    fn over(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+        stored: impl FnOnce(usize) -> Result<Vec<Pair>, StoreError>,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let in_group = self.group.of_table(table).map(|(key, row)| (key, row.clone()));
+        let in_batch = self.batch.iter().filter_map(|change| match change {
+            Change::Put(in_table, key, row) if *in_table == table => Some((key, Some(row.clone()))),
+            Change::Delete(in_table, key) if *in_table == table => Some((key, None)),
+            _ => None,
+        });
+        let over = in_group
+            .chain(in_batch)
+            .map(|(key, row)| (key.as_bytes(), row))
+            .filter(|(key, _)| key.starts_with(prefix.as_bytes()) && after.is_none_or(|after| *key > after.as_bytes()));
+        let over: BTreeMap<&[u8], Option<Slice>> = over.collect();
+        if over.is_empty() {
+            return stored(limit);
+        }
+        // Rows that the layers delete must not count against the limit.
+        let mut rows: BTreeMap<Slice, Slice> = stored(limit.saturating_add(over.len()))?.into_iter().collect();
+        for (key, row) in over {
+            match row {
+                Some(row) => rows.insert(Slice::from(key), row),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows.into_iter().take(limit).collect())
+    }
 }
 
 impl View for Layers<'_> {
@@ -155,29 +189,17 @@ impl View for Layers<'_> {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let in_group = self.group.of_table(table).map(|(key, row)| (key, row.clone()));
-        let in_batch = self.batch.iter().filter_map(|change| match change {
-            Change::Put(in_table, key, row) if *in_table == table => Some((key, Some(row.clone()))),
-            Change::Delete(in_table, key) if *in_table == table => Some((key, None)),
-            _ => None,
-        });
-        let over = in_group
-            .chain(in_batch)
-            .map(|(key, row)| (key.as_bytes(), row))
-            .filter(|(key, _)| key.starts_with(prefix.as_bytes()) && after.is_none_or(|after| *key > after.as_bytes()));
-        let over: BTreeMap<&[u8], Option<Slice>> = over.collect();
-        if over.is_empty() {
-            return self.db.scan_after(table, prefix, after, limit);
-        }
-        // Rows that the layers delete must not count against the limit.
-        let stored = self.db.scan_after(table, prefix, after, limit.saturating_add(over.len()))?;
-        let mut rows: BTreeMap<Slice, Slice> = stored.into_iter().collect();
-        for (key, row) in over {
-            match row {
-                Some(row) => rows.insert(Slice::from(key), row),
-                None => rows.remove(key),
-            };
-        }
-        Ok(rows.into_iter().take(limit).collect())
+        self.over(table, prefix, after, limit, |limit| self.db.scan_after(table, prefix, after, limit))
+    }
+
+    fn scan_around(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+        damaged: &mut Vec<StoreError>,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.over(table, prefix, after, limit, |limit| self.db.scan_around(table, prefix, after, limit, damaged))
     }
 }

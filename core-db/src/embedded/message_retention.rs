@@ -72,7 +72,14 @@ impl MessageRetention {
     fn advance(&mut self, view: &impl View) -> Result<Vec<Change>, StoreError> {
         let pass = match &mut self.pass {
             Some(pass) => pass,
-            None => self.pass.insert(Pass { guilds: retentions::all(view)?.into(), ..Pass::default() }),
+            None => {
+                let mut damaged = Vec::new();
+                let guilds = retentions::all(view, &mut damaged)?.into();
+                for error in damaged {
+                    error!(%error, "cannot tell how long a guild keeps messages: it keeps all of them");
+                }
+                self.pass.insert(Pass { guilds, ..Pass::default() })
+            }
         };
         let (mut left, mut changes) = (STEP_ROWS, Vec::new());
         for _ in 0..STEP_PLACES {
@@ -111,14 +118,22 @@ impl Pass {
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
         let RetentionRow { guild_id, max_age_days } = retention;
-        if guilds::get(view, guild_id)?.is_none() {
+        match guilds::get(view, guild_id) {
             // It was set while the guild was deleted.
-            retentions::delete(changes, guild_id);
-            return Ok(());
+            Ok(None) => {
+                retentions::delete(changes, guild_id);
+                return Ok(());
+            }
+            // What the guild says of itself does not matter here.
+            Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+            Err(other) => return Err(other),
         }
-        let before = oldest_kept(max_age_days);
-        self.channels =
-            channels_by_guild::ids_of(view, guild_id)?.into_iter().map(|channel_id| (channel_id, before)).collect();
+        let (before, mut damaged) = (oldest_kept(max_age_days), Vec::new());
+        let channels = channels_by_guild::ids_around(view, guild_id, &mut damaged)?;
+        for error in damaged {
+            error!(%guild_id, %error, "cannot remove the old messages of a channel");
+        }
+        self.channels = channels.into_iter().map(|channel_id| (channel_id, before)).collect();
         Ok(())
     }
 
@@ -133,26 +148,52 @@ impl Pass {
     ) -> Result<bool, StoreError> {
         let begin = self.cursor.take().unwrap_or_else(|| messages::key(channel_id, before));
         let pinned: HashSet<MessageId> = pins::of(view, channel_id)?.into_iter().map(|pin| pin.message_id).collect();
-        let rows = view.scan_after(Table::Messages, &messages::prefix(channel_id), Some(&begin), *left)?;
+        let mut damaged = Vec::new();
+        let prefix = messages::prefix(channel_id);
+        let rows = view.scan_around(Table::Messages, &prefix, Some(&begin), *left, &mut damaged)?;
         let all = rows.len() < *left;
         self.cursor = Some(begin);
         for (key, bytes) in rows {
-            let (channel_id, message_id) = messages::ids(&key)?;
-            if pinned.contains(&message_id) {
-                *left = left.saturating_sub(1);
-            } else {
-                if !remove_message(view, channel_id, message_id, left, changes)? {
-                    return Ok(false);
+            match self.remove_unless_pinned(view, (&key, &bytes), &pinned, left, changes) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    damaged.push(error);
+                    *left = left.saturating_sub(1);
                 }
-                // A damaged row goes as well; only its index row stays.
-                if let Ok(message) = messages::decode(&key, &bytes) {
-                    messages_by_author::delete(changes, message.author_id, message_id, channel_id);
-                }
-                self.removed += 1;
+                Err(other) => return Err(other),
             }
             self.cursor = Some(Key::stored(&key));
         }
+        for error in damaged {
+            error!(%channel_id, %error, "an old message stays: what belongs to it is damaged");
+        }
         Ok(all && *left > 0)
+    }
+
+    /// Takes a step past one message; says whether there was room for it.
+    fn remove_unless_pinned(
+        &mut self,
+        view: &impl View,
+        (key, bytes): (&[u8], &[u8]),
+        pinned: &HashSet<MessageId>,
+        left: &mut usize,
+        changes: &mut Vec<Change>,
+    ) -> Result<bool, StoreError> {
+        let (channel_id, message_id) = messages::ids(key)?;
+        if pinned.contains(&message_id) {
+            *left = left.saturating_sub(1);
+            return Ok(true);
+        }
+        if !remove_message(view, channel_id, message_id, left, changes)? {
+            return Ok(false);
+        }
+        // A damaged row goes as well; only its index row stays.
+        if let Ok(message) = messages::decode(key, bytes) {
+            messages_by_author::delete(changes, message.author_id, message_id, channel_id);
+        }
+        self.removed += 1;
+        Ok(true)
     }
 }
 

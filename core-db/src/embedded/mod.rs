@@ -15,13 +15,15 @@ pub(crate) mod db;
 mod dump;
 mod group;
 mod journal;
+mod message_page;
 mod message_retention;
 mod open;
+mod operation_retention;
 mod purge;
+mod queue;
 mod reads;
 mod refusal;
 mod repair;
-mod retention;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -34,9 +36,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use self::committer::{Committer, Job};
+use self::committer::Committer;
 use self::db::Db;
 use self::open::Folder;
+use self::queue::Job;
 use self::shared::{Counters, Shared};
 use crate::doomed::Pending;
 use crate::tables::purges;
@@ -54,13 +57,10 @@ impl EmbeddedEngine {
     pub fn open(config: EmbeddedConfig) -> Result<Self, OpenError> {
         let folder = Folder::lock(&config)?;
         let db = folder.open()?;
-        let pending = purges::all(&db);
-        let pending: Pending = pending
-            .map_err(|error| OpenError::Engine { path: config.path.clone(), reason: error.to_string() })?
-            .into_iter()
-            .collect();
+        let identity = format!("embedded:{}", folder.store_id()?);
+        let pending = pending(&db, &config)?;
         info!(path = %config.path.display(), purges = pending.len(), "opened the store");
-        let shared = Arc::new(Shared::new(db, pending));
+        let shared = Arc::new(Shared::new(db, pending, identity));
         let (sender, receiver) = sync_channel(config.queue_batches.max(1));
         let path = config.path.clone();
         let committer = Committer::new(shared.clone(), receiver, folder, config);
@@ -123,6 +123,23 @@ impl EmbeddedEngine {
 
     async fn answer<T>(receiver: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
         receiver.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store stopped".into())))
+    }
+}
+
+/// What was being removed when the store was closed.
+///
+/// A store is not served that cannot say what must stay hidden; who copies what is left of it takes that into account.
+fn pending(db: &Db, config: &EmbeddedConfig) -> Result<Pending, OpenError> {
+    let mut damaged = Vec::new();
+    let pending = purges::all(db, &mut damaged).or_else(|error| {
+        damaged.push(error);
+        Ok(Vec::new())
+    })?;
+    match damaged.into_iter().next() {
+        Some(error) if !config.salvage => {
+            Err(OpenError::Removals { path: config.path.clone(), reason: error.to_string() })
+        }
+        _ => Ok(pending.into_iter().collect()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! From a folder to an open database.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +86,27 @@ impl Folder {
         sync_folder(&self.path)?;
         info!(path = %self.path.display(), "made a new store");
         Ok(())
+    }
+
+    /// What tells this store from others: drawn once, and copied with the store.
+    pub fn store_id(&self) -> Result<String, OpenError> {
+        let path = self.path.join("embedded").join("id");
+        match fs::read_to_string(&path) {
+            Ok(id) => return Ok(id.trim().to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error("cannot read", &path)(error)),
+        }
+        // Random enough to tell stores apart: each state is seeded by the system.
+        let random = || std::hash::RandomState::new().build_hasher().finish();
+        let (id, new) = (format!("{:016x}{:016x}", random(), random()), path.with_extension("new"));
+        let write = || {
+            fs::write(&new, format!("{id}\n"))?;
+            File::open(&new)?.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(io_error("cannot write", &path))?;
+        sync_folder(&self.path.join("embedded"))?;
+        Ok(id)
     }
 
     fn check_layout(&self, database: &Path) -> Result<(), OpenError> {

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rookery_model::{ChannelId, GuildId, MessageId, UserId};
+use tracing::error;
 
 use crate::StoreError;
 use crate::doomed::Doomed;
 use crate::key::{Key, Parts};
 use crate::lower::release_invite_code;
-use crate::row;
 use crate::tables::purges::{self, Purge};
 use crate::tables::{
     Change, Pair, Sink, Table, View, bans, invites, invites_by_guild, members, message_buckets, messages,
@@ -26,8 +26,10 @@ pub const STEP_ROWS: usize = 1_000;
 ///
 /// An edit that was decided before the erasure may be written after it, and would bring its message back.
 const USER_GRACE: Duration = Duration::from_secs(2);
-/// How long a purge rests that met a row that cannot be read.
+/// How long a purge rests that could not be taken further.
 const ERROR_REST: Duration = Duration::from_secs(60);
+/// How long one rests that went around damage: what stayed is hidden, and nothing but a repair changes it.
+const DAMAGE_REST: Duration = Duration::from_secs(3_600);
 
 /// Where the removal stands.
 #[derive(Debug, Default)]
@@ -77,15 +79,21 @@ impl Purger {
         let Some(through) = purges::through(view, purge)? else { return Ok(Vec::new()) };
         let resume = self.cursor.take().filter(|cursor| cursor.purge == purge);
         let from_beginning = resume.is_none();
-        let mut step = Step { view, purge, resume, left: STEP_ROWS, last: None, changes: Vec::new() };
+        let (changes, damaged) = (Vec::new(), Vec::new());
+        let mut step = Step { view, purge, resume, left: STEP_ROWS, last: None, changes, damaged };
         match purge {
             Purge::Channel(id) => step.channel(id)?,
             Purge::Guild(id) => step.guild(id)?,
             Purge::User(id) => step.user(id, through)?,
         }
-        let Step { left, last, mut changes, .. } = step;
+        let Step { left, last, mut changes, damaged, .. } = step;
         if left == 0 {
             self.cursor = last;
+        } else if !damaged.is_empty() {
+            for error in &damaged {
+                error!(?purge, %error, "a part of what was deleted cannot be removed: it is damaged, and stays hidden");
+            }
+            self.rests.insert(purge, Instant::now() + DAMAGE_REST);
         } else if from_beginning && self.may_end(purge, changes.is_empty()) {
             purges::delete(&mut changes, purge);
         }
@@ -117,6 +125,8 @@ struct Step<'a, V> {
     left: usize,
     last: Option<Cursor>,
     changes: Vec<Change>,
+    /// What cannot be read, and stays.
+    damaged: Vec<StoreError>,
 }
 
 impl<V: View> Step<'_, V> {
@@ -128,7 +138,7 @@ impl<V: View> Step<'_, V> {
             None => None,
         };
         let limit = self.left.min(limit);
-        let rows = self.view.scan_after(table, prefix, after.as_ref(), limit)?;
+        let rows = self.view.scan_around(table, prefix, after.as_ref(), limit, &mut self.damaged)?;
         self.left -= rows.len();
         if let Some((key, _)) = rows.last() {
             self.last = Some(Cursor { purge: self.purge, table, key: Key::stored(key) });
@@ -147,10 +157,9 @@ impl<V: View> Step<'_, V> {
     /// Removes contents of a channel.
     fn channel(&mut self, id: ChannelId) -> Result<(), StoreError> {
         for (key, bytes) in self.rows(Table::Messages, &messages::prefix(id), STEP_ROWS)? {
-            let (channel_id, message_id) = messages::ids(&key)?;
-            // A damaged row goes as well; only its index row stays.
+            // A row that cannot be understood goes as well; only its index row stays.
             if let Ok(message) = messages::decode(&key, &bytes) {
-                messages_by_author::delete(&mut self.changes, message.author_id, message_id, channel_id);
+                messages_by_author::delete(&mut self.changes, message.author_id, message.id, message.channel_id);
             }
             self.changes.delete(Table::Messages, Key::stored(&key));
         }
@@ -163,17 +172,27 @@ impl<V: View> Step<'_, V> {
     /// Removes what belongs to a guild.
     fn guild(&mut self, id: GuildId) -> Result<(), StoreError> {
         for (key, _) in self.rows(Table::Members, &members::prefix(id), STEP_ROWS)? {
-            let user_id = Parts::after(&key, &members::prefix(id)).and_then(|mut parts| parts.id());
-            let user_id = user_id.ok_or_else(|| row::corrupt(Table::Members, &key, "key without a user"))?;
-            members::delete(&mut self.changes, id, UserId::new(user_id));
+            match Parts::after(&key, &members::prefix(id)).and_then(|mut parts| parts.id()) {
+                Some(user_id) => members::delete(&mut self.changes, id, UserId::new(user_id)),
+                None => self.changes.delete(Table::Members, Key::stored(&key)),
+            }
         }
         for (key, _) in self.rows(Table::InvitesByGuild, &invites_by_guild::prefix(id), STEP_ROWS)? {
-            let code = invites_by_guild::code(id, &key)?;
-            invites::delete(&mut self.changes, id, code)?;
-            release_invite_code(self.view, id, code.to_owned(), &mut self.changes)?;
+            match self.invite(id, &key) {
+                // The index row stays: it alone leads back here.
+                Err(error @ StoreError::Corrupt { .. }) => self.damaged.push(error),
+                outcome => outcome?,
+            }
         }
         self.remove(Table::Bans, &bans::prefix(id))?;
         self.remove(Table::Roles, &roles::prefix(id))
+    }
+
+    /// Removes an invite with its code and its index row.
+    fn invite(&mut self, id: GuildId, key: &[u8]) -> Result<(), StoreError> {
+        let code = invites_by_guild::code(id, key)?;
+        release_invite_code(self.view, id, code.to_owned(), &mut self.changes)?;
+        invites::delete(&mut self.changes, id, code)
     }
 
     /// Removes messages of a user, up to an id.
@@ -181,16 +200,31 @@ impl<V: View> Step<'_, V> {
         let newest = messages_by_author::page_start(id, Some(MessageId::new(through.get().saturating_add(1))));
         let after = self.resume.take().map(|cursor| cursor.key).or(newest);
         let prefix = messages_by_author::prefix(id);
-        let rows = self.view.scan_after(Table::MessagesByAuthor, &prefix, after.as_ref(), self.left)?;
+        let table = Table::MessagesByAuthor;
+        let rows = self.view.scan_around(table, &prefix, after.as_ref(), self.left, &mut self.damaged)?;
         for (key, _) in rows {
-            let (channel_id, message_id) = messages_by_author::ids(&key)?;
-            if !remove_message(self.view, channel_id, message_id, &mut self.left, &mut self.changes)? {
-                return Ok(());
+            match self.message_of_user(&key) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    self.damaged.push(error);
+                    self.left = self.left.saturating_sub(1);
+                }
+                Err(other) => return Err(other),
             }
-            self.changes.delete(Table::MessagesByAuthor, Key::stored(&key));
-            self.last = Some(Cursor { purge: self.purge, table: Table::MessagesByAuthor, key: Key::stored(&key) });
+            self.last = Some(Cursor { purge: self.purge, table, key: Key::stored(&key) });
         }
         Ok(())
+    }
+
+    /// Removes a message that a row of the index leads to; says whether all of it went.
+    fn message_of_user(&mut self, key: &[u8]) -> Result<bool, StoreError> {
+        let (channel_id, message_id) = messages_by_author::ids(key)?;
+        let is_gone = remove_message(self.view, channel_id, message_id, &mut self.left, &mut self.changes)?;
+        if is_gone {
+            self.changes.delete(Table::MessagesByAuthor, Key::stored(key));
+        }
+        Ok(is_gone)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The engine's interface: what each call reads from which table.
 
-use std::ops::Bound;
-
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
@@ -16,11 +14,12 @@ use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
 use tokio::sync::oneshot;
 
 use super::EmbeddedEngine;
-use super::committer::Job;
-use super::db::{Db, Direction};
+use super::db::{Db, OnDamage};
+use super::message_page::messages_page;
+use super::queue::Job;
 use super::shared::Phase;
-use crate::doomed::{Doomed, Hidden};
-use crate::dump::{DumpCursor, DumpPage, Section};
+use crate::doomed::Hidden;
+use crate::dump::{DamagedRow, DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
 use crate::lower::lower;
 use crate::tables::{
@@ -49,7 +48,7 @@ impl EmbeddedEngine {
     }
 
     /// A read of what may be being removed: then it is not there, looked at before the read as well as after it.
-    async fn unless_removed<T: Default>(
+    pub(super) async fn unless_removed<T: Default>(
         &self,
         removed: impl Fn(&Hidden<'_>) -> bool,
         read: impl Future<Output = Result<T, StoreError>>,
@@ -175,9 +174,9 @@ impl Engine for EmbeddedEngine {
     fn guild_members_page(&self, id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<MemberRow>> {
         self.of_guild(id, limit, move |db| {
             let after = members::page_start(id, after);
-            db.page_of_prefix(Table::Members, &members::prefix(id), after.as_ref(), limit, |key, bytes| {
-                row::decode(Table::Members, key, bytes).map(Some)
-            })
+            // A member who is missing here would have lost roles and time-outs.
+            let read = |key: &[u8], bytes: &[u8]| row::decode(Table::Members, key, bytes).map(Some);
+            db.page_of_prefix(Table::Members, &members::prefix(id), after.as_ref(), limit, OnDamage::Refuse, read)
         })
     }
 
@@ -201,9 +200,9 @@ impl Engine for EmbeddedEngine {
     fn bans_page(&self, guild_id: GuildId, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<BanRow>> {
         self.of_guild(guild_id, limit, move |db| {
             let after = bans::page_start(guild_id, after);
-            db.page_of_prefix(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit, |key, bytes| {
-                row::decode(Table::Bans, key, bytes).map(Some)
-            })
+            // A ban that is missing here would be lifted.
+            let read = |key: &[u8], bytes: &[u8]| row::decode(Table::Bans, key, bytes).map(Some);
+            db.page_of_prefix(Table::Bans, &bans::prefix(guild_id), after.as_ref(), limit, OnDamage::Refuse, read)
         })
     }
 
@@ -216,7 +215,12 @@ impl Engine for EmbeddedEngine {
     }
 
     fn guild_invites(&self, guild_id: GuildId) -> Answer<'_, Vec<InviteRow>> {
-        self.of_guild(guild_id, usize::MAX, move |db| invites_by_guild::of(db, guild_id))
+        self.of_guild(guild_id, usize::MAX, move |db| {
+            let mut damaged = Vec::new();
+            let invites = invites_by_guild::of(db, guild_id, &mut damaged)?;
+            damaged.iter().for_each(|error| db.damage().note(error));
+            Ok(invites)
+        })
     }
 
     fn channel(&self, id: ChannelId) -> Answer<'_, Option<Channel>> {
@@ -233,9 +237,9 @@ impl Engine for EmbeddedEngine {
 
     fn read_states(&self, user_id: UserId) -> Answer<'_, Vec<ReadState>> {
         self.rows(usize::MAX, move |db| {
-            db.page_of_prefix(Table::ReadStates, &read_states::prefix(user_id), None, usize::MAX, |key, bytes| {
-                row::decode(Table::ReadStates, key, bytes).map(Some)
-            })
+            let read = |key: &[u8], bytes: &[u8]| row::decode(Table::ReadStates, key, bytes).map(Some);
+            let prefix = read_states::prefix(user_id);
+            db.page_of_prefix(Table::ReadStates, &prefix, None, usize::MAX, OnDamage::LeaveOut, read)
         })
     }
 
@@ -271,7 +275,8 @@ impl Engine for EmbeddedEngine {
         }
         self.of_channel(channel_id, move |db| {
             let read = |key: &[u8], _: &[u8]| messages::ids(key).map(|(_, id)| Some(id));
-            Ok(db.page_of_prefix(Table::Messages, &messages::prefix(channel_id), None, 1, read)?.pop())
+            let prefix = messages::prefix(channel_id);
+            Ok(db.page_of_prefix(Table::Messages, &prefix, None, 1, OnDamage::LeaveOut, read)?.pop())
         })
     }
 
@@ -287,9 +292,8 @@ impl Engine for EmbeddedEngine {
                 .rows(limit, move |db| {
                     let after = messages_by_author::page_start(author_id, before);
                     let prefix = messages_by_author::prefix(author_id);
-                    db.page_of_prefix(Table::MessagesByAuthor, &prefix, after.as_ref(), limit, |key, _| {
-                        messages_by_author::ids(key).map(Some)
-                    })
+                    let read = |key: &[u8], _: &[u8]| messages_by_author::ids(key).map(Some);
+                    db.page_of_prefix(Table::MessagesByAuthor, &prefix, after.as_ref(), limit, OnDamage::LeaveOut, read)
                 })
                 .await?;
             found.retain(|(channel_id, id)| !hidden.channel(*channel_id) && !hidden.message_of(author_id, *id));
@@ -325,9 +329,8 @@ impl Engine for EmbeddedEngine {
         self.of_channel(channel_id, move |db| {
             let Ok(prefix) = reactions::emoji_prefix(channel_id, message_id, emoji) else { return Ok(Vec::new()) };
             let after = reactions::page_start(&prefix, after);
-            db.page_of_prefix(Table::Reactions, &prefix, after.as_ref(), limit, |key, _| {
-                reactions::user(key, &prefix).map(Some)
-            })
+            let read = |key: &[u8], _: &[u8]| reactions::user(key, &prefix).map(Some);
+            db.page_of_prefix(Table::Reactions, &prefix, after.as_ref(), limit, OnDamage::LeaveOut, read)
         })
     }
 
@@ -350,69 +353,17 @@ impl Engine for EmbeddedEngine {
         )
     }
 
+    fn damaged_beside(&self) -> Answer<'_, Vec<DamagedRow>> {
+        Box::pin(self.scan(|db| Ok(super::dump::damaged_beside(db))))
+    }
+
+    fn identity(&self) -> String {
+        self.shared.identity.clone()
+    }
+
     fn dump_estimate(&self) -> Answer<'_, u64> {
         // Rows written more than once count more than once until they are merged.
         let trees = [Table::Messages, Table::Accounts];
         self.few(move |db| Ok(trees.iter().map(|table| db.tree(*table).approximate_len() as u64).sum()))
-    }
-}
-
-/// A page of a channel, newest first.
-fn messages_page(
-    db: &Db,
-    doomed: &Doomed,
-    channel_id: ChannelId,
-    range: MessageRange,
-    limit: usize,
-) -> Result<MessagePage, StoreError> {
-    let hidden = doomed.hidden();
-    let prefix = messages::prefix(channel_id);
-    let read = |key: &[u8], bytes: &[u8]| {
-        let message = messages::decode(key, bytes)?;
-        Ok((!hidden.message_of(message.author_id, message.id)).then_some(message))
-    };
-    let page = match range {
-        MessageRange::Latest => db.page_of_prefix(Table::Messages, &prefix, None, limit, read)?,
-        MessageRange::Before(id) => {
-            db.page_of_prefix(Table::Messages, &prefix, Some(&messages::key(channel_id, id)), limit, read)?
-        }
-        MessageRange::After(id) => {
-            // Newer messages stand before: backwards from the id they come oldest first.
-            let to = messages::key(channel_id, id);
-            let range = (Bound::Included(prefix.as_bytes()), Bound::Excluded(to.as_bytes()));
-            let mut page = db.page_of(Table::Messages, range, Direction::Backward, limit, read)?;
-            page.reverse();
-            page
-        }
-    };
-    Ok(page.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::EmbeddedConfig;
-    use crate::tables::purges::Purge;
-
-    #[tokio::test]
-    async fn a_removal_that_ends_during_a_read_leaves_nothing_to_see() {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = EmbeddedEngine::open(EmbeddedConfig::new(folder.path())).unwrap();
-        let id = ChannelId::new(5);
-        let mark = |begun: bool| {
-            let through = begun.then_some(MessageId::new(u64::MAX));
-            engine.shared.doomed.apply([(Purge::Channel(id), through)].into_iter());
-        };
-        let read = async |during: &[bool]| {
-            let rows = async {
-                during.iter().for_each(|begun| mark(*begun));
-                Ok(vec![1])
-            };
-            engine.unless_removed(|hidden| hidden.channel(id), rows).await
-        };
-        assert_eq!(read(&[]).await, Ok(vec![1]));
-        assert_eq!(read(&[true]).await, Ok(vec![]));
-        assert_eq!(read(&[false]).await, Ok(vec![]));
-        assert_eq!(read(&[]).await, Ok(vec![1]));
     }
 }

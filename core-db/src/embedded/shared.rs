@@ -30,11 +30,13 @@ pub struct Shared {
     /// How often background work took messages away that readers saw until then.
     pub removals: AtomicU64,
     pub counters: Counters,
+    /// What tells this store from others.
+    pub identity: String,
 }
 
 impl Shared {
     /// A store around an open database.
-    pub fn new(db: Db, pending: Pending) -> Self {
+    pub fn new(db: Db, pending: Pending, identity: String) -> Self {
         Self {
             db: RwLock::new(Some(db)),
             phase: watch::Sender::new(Phase::Open),
@@ -42,16 +44,17 @@ impl Shared {
             doomed: Doomed::new(pending),
             removals: AtomicU64::new(0),
             counters: Counters::default(),
+            identity,
         }
     }
 
-    /// Runs a read, or gives it back when the database is not there.
+    /// Runs a read, or gives it back when the database is not there; damage that it meets is noted here.
     pub fn try_read<T, F>(&self, read: F) -> Result<Result<T, StoreError>, F>
     where
         F: FnOnce(&Db) -> Result<T, StoreError>,
     {
         match &*self.db.read() {
-            Some(db) => Ok(read(db)),
+            Some(db) => Ok(read(db).inspect_err(|error| db.damage().note(error))),
             None => Err(read),
         }
     }

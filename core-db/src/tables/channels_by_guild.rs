@@ -41,10 +41,21 @@ pub fn of(view: &impl View, guild_id: GuildId) -> Result<Vec<Channel>, StoreErro
 
 /// Their ids.
 pub fn ids_of(view: &impl View, guild_id: GuildId) -> Result<Vec<ChannelId>, StoreError> {
-    let prefix = prefix(guild_id);
-    let rows = view.scan(Table::ChannelsByGuild, &prefix, usize::MAX)?;
-    let id = |key: &[u8]| Parts::after(key, &prefix).and_then(|mut parts| parts.id()).map(ChannelId::new);
-    rows.iter()
-        .map(|(key, _)| id(key).ok_or_else(|| row::corrupt(Table::ChannelsByGuild, key, "key without an id")))
-        .collect()
+    let rows = view.scan(Table::ChannelsByGuild, &prefix(guild_id), usize::MAX)?;
+    rows.iter().map(|(key, _)| id(guild_id, key)).collect()
+}
+
+/// Likewise, of those that can be read; the others are named in `damaged`.
+pub fn ids_around(
+    view: &impl View,
+    guild_id: GuildId,
+    damaged: &mut Vec<StoreError>,
+) -> Result<Vec<ChannelId>, StoreError> {
+    let rows = view.scan_around(Table::ChannelsByGuild, &prefix(guild_id), None, usize::MAX, damaged)?;
+    Ok(rows.iter().filter_map(|(key, _)| id(guild_id, key).map_err(|error| damaged.push(error)).ok()).collect())
+}
+
+fn id(guild_id: GuildId, key: &[u8]) -> Result<ChannelId, StoreError> {
+    let id = Parts::after(key, &prefix(guild_id)).and_then(|mut parts| parts.id()).map(ChannelId::new);
+    id.ok_or_else(|| row::corrupt(Table::ChannelsByGuild, key, "key without an id"))
 }

@@ -26,11 +26,16 @@ pub fn code(guild_id: GuildId, key: &[u8]) -> Result<&str, StoreError> {
     code.ok_or_else(|| row::corrupt(Table::InvitesByGuild, key, "key without a code"))
 }
 
-/// The invites of a guild, by code.
-pub fn of(view: &impl View, guild_id: GuildId) -> Result<Vec<InviteRow>, StoreError> {
+/// The invites of a guild that can be read, by code; the others are named in `damaged`, for a missing one grants nothing.
+pub fn of(view: &impl View, guild_id: GuildId, damaged: &mut Vec<StoreError>) -> Result<Vec<InviteRow>, StoreError> {
     let mut found = Vec::new();
-    for (key, _) in view.scan(Table::InvitesByGuild, &prefix(guild_id), usize::MAX)? {
-        found.extend(invites::get(view, code(guild_id, &key)?)?.filter(|invite| invite.guild_id == guild_id));
+    for (key, _) in view.scan_around(Table::InvitesByGuild, &prefix(guild_id), None, usize::MAX, damaged)? {
+        match code(guild_id, &key).and_then(|code| invites::get(view, code)) {
+            // The code may have become another guild's.
+            Ok(invite) => found.extend(invite.filter(|invite| invite.guild_id == guild_id)),
+            Err(error @ StoreError::Corrupt { .. }) => damaged.push(error),
+            Err(other) => return Err(other),
+        }
     }
     Ok(found)
 }

@@ -179,6 +179,15 @@ pub(crate) trait View {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError>;
+    /// Likewise, around what cannot be read, which is named in `damaged`.
+    fn scan_around(
+        &self,
+        table: Table,
+        prefix: &Key,
+        after: Option<&Key>,
+        limit: usize,
+        damaged: &mut Vec<StoreError>,
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// Rows whose keys begin with a prefix, in order, at most `limit`.
     fn scan(&self, table: Table, prefix: &Key, limit: usize) -> Result<Vec<Pair>, StoreError> {

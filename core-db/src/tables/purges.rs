@@ -67,8 +67,15 @@ pub fn parse(key: &[u8]) -> Result<Purge, StoreError> {
     read().ok_or_else(|| row::corrupt(Table::Purges, key, "not a channel, guild or user"))
 }
 
-/// What is left from before, each with the message id up to which it goes.
-pub fn all(view: &impl View) -> Result<Vec<(Purge, MessageId)>, StoreError> {
-    let rows = view.scan(Table::Purges, &Key::of(Table::Purges), usize::MAX)?;
-    rows.iter().map(|(key, row)| Ok((parse(key)?, parse_row(key, row)?))).collect()
+/// What is left from before, each with the message id up to which it goes; rows that cannot be read stand in `damaged`.
+pub fn all(view: &impl View, damaged: &mut Vec<StoreError>) -> Result<Vec<(Purge, MessageId)>, StoreError> {
+    let rows = view.scan_around(Table::Purges, &Key::of(Table::Purges), None, usize::MAX, damaged)?;
+    let mut purges = Vec::with_capacity(rows.len());
+    for (key, row) in rows {
+        match parse(&key).and_then(|purge| Ok((purge, parse_row(&key, &row)?))) {
+            Ok(purge) => purges.push(purge),
+            Err(error) => damaged.push(error),
+        }
+    }
+    Ok(purges)
 }

@@ -3,7 +3,7 @@
 use rookery_model::GuildId;
 use rookery_model::store::RetentionRow;
 
-use super::{Sink, Table, View};
+use super::{Pair, Sink, Table, View};
 use crate::key::Key;
 use crate::{StoreError, row};
 
@@ -26,8 +26,10 @@ pub fn get(view: &impl View, guild_id: GuildId) -> Result<Option<RetentionRow>, 
     row.map(|bytes| row::decode(Table::Retentions, key.as_bytes(), &bytes)).transpose()
 }
 
-/// All of them, by guild.
-pub fn all(view: &impl View) -> Result<Vec<RetentionRow>, StoreError> {
-    let rows = view.scan(Table::Retentions, &Key::of(Table::Retentions), usize::MAX)?;
-    rows.iter().map(|(key, bytes)| row::decode(Table::Retentions, key, bytes)).collect()
+/// All of them that can be read, by guild; the others are named in `damaged`.
+pub fn all(view: &impl View, damaged: &mut Vec<StoreError>) -> Result<Vec<RetentionRow>, StoreError> {
+    let rows = view.scan_around(Table::Retentions, &Key::of(Table::Retentions), None, usize::MAX, damaged)?;
+    let read =
+        |(key, bytes): &Pair| row::decode(Table::Retentions, key, bytes).map_err(|error| damaged.push(error)).ok();
+    Ok(rows.iter().filter_map(read).collect())
 }

@@ -67,6 +67,11 @@ impl Cql {
         contact_points()?;
         Some(Self::empty().await)
     }
+
+    /// The same store as another node opens it.
+    pub async fn open_as(&self, node_id: u64) -> Store {
+        Store::open_cql(CqlConfig { node_id, ..self.config.clone() }).await.unwrap()
+    }
 }
 
 impl Factory for Cql {

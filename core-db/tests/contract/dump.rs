@@ -139,3 +139,30 @@ pub async fn a_store_with_anything_in_it_takes_no_import(factory: impl Factory) 
     let again = archive::export(&source, folder.path(), options(), quiet()).await;
     assert!(matches!(again, Err(ArchiveError::Finished { .. })));
 }
+
+/// A cluster lets everybody in: a copy is of one moment only if nobody else writes until it is made.
+pub async fn a_store_that_another_node_uses_is_not_copied_as_of_one_moment(factory: crate::cluster::Cql) {
+    let store = factory.open().await;
+    store.write(vec![Write::PutAccount(account(1, "ada"))]).await.unwrap();
+    let other = factory.open_as(7).await;
+    other.raise_id_ceiling(5_000_000_000_000).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let export = async |name: &str, exclusive: bool| {
+        let options = ExportOptions { exclusive, ..options() };
+        archive::export(&store, &folder.path().join(name), options, quiet()).await
+    };
+    let refused = export("refused", true).await;
+    assert!(matches!(refused, Err(ArchiveError::StoreInUse { node_id: 7 })), "{refused:?}");
+    // Asked for, it is made and says what it is; ids lie above those of every node.
+    let live = export("live", false).await.unwrap();
+    assert_eq!((live.live, live.id_ceiling_ms, live.digest.total().rows), (true, 5_000_000_000_000, 1));
+    other.close().await.unwrap();
+    let whole = export("whole", true).await.unwrap();
+    assert_eq!((whole.live, whole.id_ceiling_ms, whole.complete), (false, 5_000_000_000_000, true));
+
+    // Somebody who uses this process's own id is seen as well.
+    let twin = factory.open().await;
+    let refused = export("twin", true).await;
+    assert!(matches!(refused, Err(ArchiveError::StoreInUse { node_id: 0 })), "{refused:?}");
+    twin.close().await.unwrap();
+}

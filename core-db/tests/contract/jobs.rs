@@ -20,9 +20,7 @@ fn by(user: UserId, number: u64) -> MessageRow {
 
 /// Waits until nothing is being removed.
 async fn settled(store: &Store) {
-    while store.stats().purges_pending > 0 {
-        crate::pause().await;
-    }
+    crate::until("nothing is being removed", async || store.stats().purges_pending == 0).await;
 }
 
 async fn rows(store: &Store, section: Section) -> usize {
@@ -93,9 +91,7 @@ pub async fn a_late_edit_does_not_bring_an_erased_message_back(factory: impl Fac
     let store = factory.open().await;
     store.write(vec![Write::PutMessage(by(USER, 1))]).await.unwrap();
     store.write(vec![Write::EraseUser { user_id: USER, through: id_at(1, 0) }]).await.unwrap();
-    while rows(&store, Section::Messages).await > 0 {
-        crate::pause().await;
-    }
+    crate::until("the message is removed", async || rows(&store, Section::Messages).await == 0).await;
     store.write(vec![Write::PutMessage(MessageRow { content: "edited".into(), ..by(USER, 1) })]).await.unwrap();
     assert_eq!(store.message(CHANNEL, id_at(1, 0)).await, Ok(None));
     settled(&store).await;
@@ -131,9 +127,10 @@ pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Facto
     store.write(vec![Write::PutRetention(retention)]).await.unwrap();
     assert_eq!(store.retention(GuildId::new(1)).await, Ok(Some(retention)));
     assert_eq!(store.retention(GuildId::new(2)).await, Ok(None));
-    while count_of(&store, ChannelId::new(6)).await > 10 || count_of(&store, CHANNEL).await > 11 {
-        crate::pause().await;
-    }
+    crate::until("old messages are removed", async || {
+        count_of(&store, ChannelId::new(6)).await <= 10 && count_of(&store, CHANNEL).await <= 11
+    })
+    .await;
     assert_eq!(count_of(&store, CHANNEL).await, 11);
     assert!(store.message(CHANNEL, pinned).await.unwrap().is_some());
     assert_eq!(rows(&store, Section::Reactions).await, 0);
@@ -143,9 +140,7 @@ pub async fn old_messages_of_a_guild_go_and_pinned_ones_stay(factory: impl Facto
     // Unpinned, it goes with the next pass; a changed retention begins one.
     store.write(vec![Write::DeletePin { channel_id: CHANNEL, message_id: pinned }]).await.unwrap();
     store.write(vec![Write::PutRetention(RetentionRow { max_age_days: 29, ..retention })]).await.unwrap();
-    while count_of(&store, CHANNEL).await > 10 {
-        crate::pause().await;
-    }
+    crate::until("the unpinned message is removed", async || count_of(&store, CHANNEL).await <= 10).await;
     store.write(vec![Write::DeleteRetention(GuildId::new(1))]).await.unwrap();
     assert_eq!(store.retention(GuildId::new(1)).await, Ok(None));
 }

@@ -104,9 +104,7 @@ pub async fn operations_are_found_and_old_ones_purged(factory: impl Factory) {
     store.write(old.iter().cloned().map(Write::PutOperation).collect()).await.unwrap();
     // Expiry is the engine's to time: a restart is when it looks first.
     let store = restart(&factory, store).await;
-    while store.operation(&old[2_499].id).await.unwrap().is_some() {
-        crate::pause().await;
-    }
+    crate::until("old operations are removed", async || store.operation(&old[2_499].id).await.unwrap().is_none()).await;
     assert_eq!(store.operation(&old[0].id).await, Ok(None));
     assert_eq!(store.operation(&fresh.id).await, Ok(Some(fresh)));
 }

@@ -18,6 +18,8 @@ mod messages;
 mod sample;
 mod unique;
 
+use std::time::{Duration, Instant};
+
 use rookery_core_db::{EmbeddedConfig, Store};
 
 /// Makes stores of one engine.
@@ -32,9 +34,16 @@ trait Factory: Sized {
     }
 }
 
-/// Between two looks at what the engine does in the background: a test that spins takes the processor from it.
-async fn pause() {
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+/// How long an engine may take in the background for what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something is so; a test that spins takes the processor from the engine.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// The embedded engine in a folder of its own.
@@ -138,4 +147,16 @@ contract! {
 /// What only the embedded engine promises.
 mod embedded_only {
     embedded! { lifecycle { many_batches_share_an_fsync } }
+}
+
+/// What only an engine promises that many processes use.
+mod cql_only {
+    mod dump {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_store_that_another_node_uses_is_not_copied_as_of_one_moment() {
+            if let Some(factory) = crate::cluster::Cql::if_given().await {
+                crate::dump::a_store_that_another_node_uses_is_not_copied_as_of_one_moment(factory).await;
+            }
+        }
+    }
 }

@@ -246,9 +246,10 @@ pub async fn a_deleted_channel_is_gone_at_once_and_its_contents_soon(factory: im
     drop(store);
     let store = factory.open().await;
     empty(&store).await;
-    while store.messages_of_author(UserId::new(77), None, 10_000).await.unwrap().len() < 2_500 {
-        crate::pause().await;
-    }
+    crate::until("the index fills up", async || {
+        store.messages_of_author(UserId::new(77), None, 10_000).await.unwrap().len() >= 2_500
+    })
+    .await;
     empty(&store).await;
     assert_eq!(store.messages(ChannelId::new(6), Latest, 5_000).await.unwrap().len(), 2_500);
     assert_eq!(store.pin_count(ChannelId::new(6)).await, Ok(1));

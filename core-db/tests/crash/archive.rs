@@ -143,6 +143,17 @@ fn flip(path: &Path, at: u64) {
     file.write_all(&[byte[0] ^ 0x10]).unwrap();
 }
 
+/// Changes a manifest and signs it anew.
+fn rewrite(archive: &Path, from: &str, to: &str) {
+    let path = archive.join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let manifest = &text["{\"manifest\":".len()..text.rfind(",\"checksum\"").unwrap()];
+    assert!(manifest.contains(from), "no {from} in {manifest}");
+    let manifest = manifest.replacen(from, to, 1);
+    let checksum = xxhash_rust::xxh3::xxh3_128(manifest.as_bytes());
+    fs::write(path, format!("{{\"manifest\":{manifest},\"checksum\":\"{checksum:032x}\"}}")).unwrap();
+}
+
 fn segment(manifest: &Manifest, section: &str) -> PathBuf {
     PathBuf::from(&manifest.segments.iter().find(|segment| segment.section == section).unwrap().file)
 }
@@ -208,14 +219,7 @@ async fn a_damaged_or_foreign_manifest_is_refused() {
         import_changed(&archive_folder, |changed| fs::remove_file(changed.join("manifest.json")).unwrap()).await;
     assert!(matches!(error, ArchiveError::NotAnArchive { .. }), "{error}");
     // A later version's archive: its checksum is right, its format is not ours.
-    let error = import_changed(&archive_folder, |changed| {
-        let path = changed.join("manifest.json");
-        let text = fs::read_to_string(&path).unwrap().replacen("\"format\":1", "\"format\":2", 1);
-        let manifest = &text["{\"manifest\":".len()..text.rfind(",\"checksum\"").unwrap()];
-        let checksum = xxhash_rust::xxh3::xxh3_128(manifest.as_bytes());
-        fs::write(path, format!("{{\"manifest\":{manifest},\"checksum\":\"{checksum:032x}\"}}")).unwrap();
-    })
-    .await;
+    let error = import_changed(&archive_folder, |changed| rewrite(changed, "\"format\":1", "\"format\":2")).await;
     assert!(matches!(error, ArchiveError::Format { found: 2, expected: 1, .. }), "{error}");
     assert!(error.to_string().contains("format 2") && error.to_string().contains("format 1"));
 }
@@ -251,4 +255,86 @@ async fn an_import_of_another_archive_is_not_gone_on_with() {
     // Segments that were never written are missed: nothing is taken on trust.
     let error = archive::import(&target, &one.path().join("archive"), resume, quiet()).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Mismatch { section: "accounts", .. }), "{error}");
+}
+
+/// What a later version wrote, or what is not a whole, is refused before a row of it is written.
+#[tokio::test]
+async fn a_manifest_that_is_no_whole_or_not_understood_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = small_archive(folder.path()).await;
+    let archive_folder = folder.path().join("archive");
+    let changed =
+        async |from: &str, to: &str| import_changed(&archive_folder, |changed| rewrite(changed, from, to)).await;
+    // Segments of a section of a later version, or its digest alone.
+    for from in ["\"section\":\"pins\"", "\"pins\":{"] {
+        let error = changed(from, &from.replace("pins", "stickers")).await;
+        assert!(matches!(&error, ArchiveError::UnknownSection { section, .. } if section == "stickers"), "{error}");
+        assert!(error.to_string().contains(&manifest.written_by), "{error}");
+    }
+    let error = changed("\"row_encoding\":1", "\"row_encoding\":2").await;
+    assert!(matches!(error, ArchiveError::LaterRows { found: 2, expected: 1, .. }), "{error}");
+    let pins = manifest.segments.iter().find(|segment| segment.section == "pins").unwrap();
+    let first = &manifest.segments[0];
+    for (from, to) in [
+        (format!("\"rows\":{},", pins.rows.rows), format!("\"rows\":{},", pins.rows.rows + 1)),
+        (first.file.clone(), "../accounts-0001.rkx".into()),
+        (pins.file.clone(), "pins-0002.rkx".into()),
+    ] {
+        let error = changed(&from, &to).await;
+        assert!(
+            matches!(&error, ArchiveError::Damaged { path, .. } if path.ends_with("manifest.json")),
+            "{from}: {error}"
+        );
+    }
+}
+
+/// The hash of a file says that it is the one that was written, not that what was written is rows.
+#[tokio::test]
+async fn a_check_reads_every_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = small_archive(folder.path()).await;
+    let archive_folder = folder.path().join("archive");
+    archive::check(&archive_folder, &quiet()).unwrap();
+    let messages = manifest.segments.iter().find(|segment| segment.section == "messages").unwrap();
+    let path = archive_folder.join(&messages.file);
+    flip(&path, messages.file_bytes / 2);
+    let hash = xxhash_rust::xxh3::xxh3_128(&fs::read(&path).unwrap());
+    rewrite(&archive_folder, &messages.file_hash.to_string(), &format!("{hash:032x}"));
+    let error = archive::check(&archive_folder, &quiet()).unwrap_err();
+    assert!(matches!(&error, ArchiveError::Damaged { path, .. } if path.ends_with(&messages.file)), "{error}");
+}
+
+#[tokio::test]
+async fn an_export_goes_on_with_its_own_store_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let source_folder = folder.path().join("source");
+    let store = open(&source_folder);
+    fill(&store, FillPlan::new(20_000)).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    run_until("archive::child_exports", folder.path(), 14);
+    // The same rows and the same ceiling, and yet another store.
+    let other = open(&folder.path().join("other"));
+    fill(&other, FillPlan::new(20_000)).await.unwrap();
+    let archive_folder = folder.path().join("archive");
+    let error = archive::export(&other, &archive_folder, options(), quiet()).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::OtherSource { .. }), "{error}");
+    let store = open(&source_folder);
+    rewrite(&archive_folder, "\"row_encoding\":1", "\"row_encoding\":7");
+    let error = archive::export(&store, &archive_folder, options(), quiet()).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::RowEncoding { found: 7, .. }), "{error}");
+    rewrite(&archive_folder, "\"row_encoding\":7", "\"row_encoding\":1");
+    // A copy of the folder is the same store; what the progress counts is all rows, with those of earlier runs.
+    let rows = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = rows.clone();
+    let report: Report = Arc::new(move |event: Event| {
+        if let Event::Rows { rows, .. } = event {
+            seen.lock().unwrap().push(rows);
+        }
+    });
+    let before = Manifest::read(&archive_folder).unwrap().digest.total().rows;
+    let manifest = archive::export(&store, &archive_folder, options(), report).await.unwrap();
+    let rows = rows.lock().unwrap();
+    assert!(before > 0 && rows.first() == Some(&before), "{before} rows before, then {:?}", rows.first());
+    assert_eq!(rows.last(), Some(&manifest.digest.total().rows));
 }

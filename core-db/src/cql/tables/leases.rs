@@ -25,6 +25,7 @@ pub struct Lease {
 /// The table's statements.
 pub struct Leases {
     get: Statement,
+    nodes: Statement,
     insert: Statement,
     take: Statement,
     renew: Statement,
@@ -36,8 +37,9 @@ const COLUMNS: [&str; 5] = ["epoch", "holder", "expires_at_ms", "id_ceiling_ms",
 impl Leases {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Leases);
-        let (get, insert, take, renew, raise_ids) = tokio::try_join!(
+        let (get, nodes, insert, take, renew, raise_ids) = tokio::try_join!(
             table.select_serial(&COLUMNS, "node_id = ?"),
+            table.select_all(&["node_id"]),
             table.compare_and_set(
                 "INSERT INTO",
                 "(node_id, epoch, holder, expires_at_ms, id_ceiling_ms, write_timestamp_ceiling_us) \
@@ -57,12 +59,21 @@ impl Leases {
                 "SET id_ceiling_ms = ? WHERE node_id = ? IF epoch = ? AND id_ceiling_ms < ?"
             ),
         )?;
-        Ok(Self { get, insert, take, renew, raise_ids })
+        Ok(Self { get, nodes, insert, take, renew, raise_ids })
     }
 
     /// A node's row, after everything that was written to it.
     pub async fn get(&self, calls: &Calls, node_id: i64) -> Result<Option<Lease>, StoreError> {
         calls.row(&self.get, (node_id,)).await
+    }
+
+    /// All nodes' rows, each after everything that was written to it.
+    pub async fn all(&self, calls: &Calls) -> Result<Vec<(i64, Lease)>, StoreError> {
+        let nodes: Vec<(i64,)> = calls.all_rows(&self.nodes, ()).await?;
+        let rows = nodes.into_iter().map(|(node_id,)| async move {
+            Ok::<_, StoreError>((node_id, self.get(calls, node_id).await?.unwrap_or_default()))
+        });
+        futures_util::future::try_join_all(rows).await
     }
 
     /// Makes a node's row as its first holder.

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::db::{Db, Direction};
+use super::db::{Db, Direction, OnDamage};
 use super::purge::STEP_ROWS;
 use crate::StoreError;
 use crate::key::{Key, Parts};
@@ -16,7 +16,7 @@ const FULL_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Where the removal stands.
 #[derive(Debug)]
-pub struct Retention {
+pub struct OperationRetention {
     keep_ms: u64,
     /// The last key removed: a search from the first key would walk over the marks of all that was removed before.
     cursor: Option<Key>,
@@ -24,7 +24,7 @@ pub struct Retention {
     due: Instant,
 }
 
-impl Retention {
+impl OperationRetention {
     pub fn new(keep_ms: u64) -> Self {
         let now = Instant::now();
         Self { keep_ms, cursor: None, cursor_since: now, due: now }
@@ -52,9 +52,11 @@ impl Retention {
             return Ok(Vec::new());
         }
         let to = Bound::Excluded(end.as_bytes());
-        let rows = db.page(Table::Operations, begin, to, Direction::Forward, STEP_ROWS)?;
         let tail = |key: &[u8]| Parts::of(key, Table::Operations).map(|parts| operations::key(parts.tail()));
-        let keys: Vec<Key> = rows.iter().filter_map(|(key, _)| tail(key)).collect();
+        let keys =
+            db.page_of(Table::Operations, (begin, to), Direction::Forward, STEP_ROWS, OnDamage::LeaveOut, |key, _| {
+                Ok(tail(key))
+            })?;
         if let Some(last) = keys.last() {
             self.cursor = Some(last.clone());
         }

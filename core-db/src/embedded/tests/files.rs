@@ -1,33 +1,21 @@
 //! Damage inside the engine's own files, which only this module can make.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rookery_model::message::MessageRow;
-use rookery_model::store::Write;
-use rookery_model::{ChannelId, MessageId};
+use rookery_model::MessageId;
 
-use super::EmbeddedEngine;
-use super::purge::Purger;
-use crate::dump::{DumpRow, Section};
-use crate::engine::{Engine as _, MessageRange};
-use crate::fill::{self, FillPlan, fill};
-use crate::tables::purges::Purge;
-use crate::tables::{Table, View as _, messages};
+use super::{Rows, dumped, open};
+use crate::embedded::EmbeddedEngine;
+use crate::engine::MessageRange;
+use crate::fill::{FillPlan, fill};
+use crate::tables::Table;
 use crate::{EmbeddedConfig, Store, StoreError};
 
 const MESSAGES: u64 = 6_000;
 /// Places in a file at which a bit is flipped, one after the other.
 const FLIPS: u64 = 30;
-
-type Rows = BTreeMap<(ChannelId, MessageId), MessageRow>;
-
-fn open(folder: &Path) -> (std::sync::Arc<EmbeddedEngine>, Store) {
-    let engine = std::sync::Arc::new(EmbeddedEngine::open(EmbeddedConfig::new(folder)).unwrap());
-    (engine.clone(), Store::new(engine))
-}
 
 /// A closed store whose messages lie in one table file, the file, and the messages.
 async fn made(folder: &Path) -> (PathBuf, Rows) {
@@ -51,23 +39,6 @@ async fn made(folder: &Path) -> (PathBuf, Rows) {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-async fn dumped(store: &Store) -> (Rows, usize) {
-    let (mut rows, mut damaged, mut cursor) = (Rows::new(), 0, None);
-    loop {
-        let page = store.dump(Section::Messages, cursor, 100).await.unwrap();
-        for row in page.rows {
-            let DumpRow::Write(Write::PutMessage(message)) = row else { panic!("{row:?}") };
-            rows.insert((message.channel_id, message.id), message);
-        }
-        damaged += page.damaged.len();
-        assert!(page.damaged.iter().all(|row| row.table == "messages" && !row.key.is_empty()));
-        cursor = page.next;
-        if cursor.is_none() {
-            return (rows, damaged);
-        }
-    }
 }
 
 /// All messages of the channels, in pages from the newest on, or from the oldest.
@@ -134,72 +105,4 @@ async fn check_damaged(store: &Store, wanted: &Rows, at: u64) -> usize {
         }
     }
     lost.len()
-}
-
-/// A purge that cannot be taken further rests; those behind it are not held up, and the committer does not spin.
-#[tokio::test]
-async fn a_purge_that_meets_an_error_rests_and_the_next_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let (engine, store) = open(folder.path());
-    fill(&store, FillPlan::new(2_000)).await.unwrap();
-    let (stuck, next) = (Purge::Channel(ChannelId::new(1)), fill::channel_id(0, 0));
-    {
-        let slot = engine.shared.db.read();
-        let db = slot.as_ref().unwrap();
-        // A row that stands among the messages of the first purge and whose key is none of a message.
-        let mut key = messages::prefix(ChannelId::new(1)).into_slice().to_vec();
-        key.push(7);
-        db.tree(Table::Messages).insert(key, vec![1]).unwrap();
-    }
-    store.write(vec![Write::DeleteChannel { guild_id: None, channel_id: ChannelId::new(1) }]).await.unwrap();
-    let guild_id = Some(fill::guild_id(0));
-    store.write(vec![Write::DeleteChannel { guild_id, channel_id: next }]).await.unwrap();
-    while engine.shared.doomed.channel(next) {
-        tokio::task::yield_now().await;
-    }
-    assert!(engine.shared.doomed.channel(ChannelId::new(1)), "it stays hidden");
-    // Nothing is due until it has rested, so the committer sleeps.
-    let mut purger = Purger::default();
-    let slot = engine.shared.db.read();
-    let db = slot.as_ref().unwrap();
-    assert!(purger.is_due(&engine.shared.doomed));
-    match purger.step(db, &engine.shared.doomed) {
-        Err(StoreError::Corrupt { table: "messages", .. }) => {}
-        other => panic!("{stuck:?}: {other:?}"),
-    }
-    assert!(!purger.is_due(&engine.shared.doomed));
-}
-
-#[tokio::test]
-async fn a_row_that_cannot_be_understood_costs_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let (engine, store) = open(folder.path());
-    fill(&store, FillPlan::new(2_000)).await.unwrap();
-    let channel_id = fill::channel_id(0, 0);
-    let before = store.messages(channel_id, MessageRange::Latest, 101).await.unwrap();
-    let victim = before[10].id;
-    {
-        let slot = engine.shared.db.read();
-        let db = slot.as_ref().unwrap();
-        let key = messages::key(channel_id, victim);
-        let mut row = db.get(Table::Messages, &key).unwrap().unwrap().to_vec();
-        row[0] = 9;
-        db.tree(Table::Messages).insert(key.into_slice(), row).unwrap();
-    }
-    // The page is as long as before: a client takes a short one for the end.
-    let page = engine.messages(channel_id, MessageRange::Latest, 100).await.unwrap();
-    let expected: Vec<_> = before.iter().filter(|message| message.id != victim).cloned().collect();
-    assert_eq!(page[..], expected);
-    let page = engine.messages(channel_id, MessageRange::After(before[100].id), 100).await.unwrap();
-    assert_eq!(page.len(), 99);
-    assert_eq!(engine.stats().corrupt_rows, 1);
-    match engine.message(channel_id, victim).await {
-        Err(StoreError::Corrupt { table: "messages", reason, .. }) => assert!(reason.contains("row format 9")),
-        other => panic!("{other:?}"),
-    }
-    let (rows, damaged) = dumped(&store).await;
-    assert_eq!((rows.len(), damaged), (2_000 + 24 - 1, 1));
-    // It can be deleted like any other.
-    store.write(vec![Write::DeleteMessage { channel_id, message_id: victim }]).await.unwrap();
-    assert_eq!(dumped(&store).await.1, 0);
 }
