@@ -1,6 +1,6 @@
 //! What was acknowledged, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use rookery_core_db::{StoreError, UniqueKey, Write};
 use rookery_model::{ChannelId, MessageId};
 use tokio::sync::watch;
 
-/// How long progress is waited for.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long progress is waited for: the limit is for machines that are busy with other things.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What somebody asked of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ struct Inner {
     /// Each as it was acknowledged; those of one row are in the order of their writer.
     batches: Vec<Vec<Write>>,
     posts: Vec<Post>,
+    deleted: HashSet<MessageId>,
     claims: BTreeMap<UniqueKey, u64>,
     answered: Vec<Answered>,
     troubles: Vec<Trouble>,
@@ -125,9 +126,16 @@ impl Ledger {
         }
     }
 
-    /// New messages of a home so far.
-    pub fn posts(&self, home: usize) -> Vec<Post> {
-        self.lock().posts.iter().filter(|post| post.home == home).copied().collect()
+    /// A message is about to be deleted.
+    pub(crate) fn deletes(&self, message_id: MessageId) {
+        self.lock().deleted.insert(message_id);
+    }
+
+    /// New messages of a home so far, without those whose deletion was begun.
+    pub fn standing_posts(&self, home: usize) -> Vec<Post> {
+        let inner = self.lock();
+        let stands = |post: &&Post| post.home == home && !inner.deleted.contains(&post.message_id);
+        inner.posts.iter().filter(stands).copied().collect()
     }
 
     /// One of the messages of a home, if there is one.

@@ -104,6 +104,7 @@ impl Writer {
     async fn delete(&mut self) {
         let place = self.pick();
         let row = self.own.swap_remove(place).row;
+        self.shared.ledger.deletes(row.id);
         let pending = self.shared.history.delete(self.client, row.channel_id, row.id);
         let batch = vec![Write::DeleteMessage { channel_id: row.channel_id, message_id: row.id }];
         self.write(batch, None, Some(pending)).await;

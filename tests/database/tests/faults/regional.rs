@@ -50,7 +50,7 @@ fn the_others_serve_on_when_a_data_centre_is_killed_and_all_agree_after_repair()
 
     let killed = Instant::now();
     stage.kill_dc("dc1");
-    let posts = ledger.posts(0);
+    let posts = ledger.standing_posts(0);
     for (dc, observer) in &observers {
         let point = stage.block_on(recovery_point(observer, &load.channels(0), &posts, killed));
         say(&format!(
