@@ -35,6 +35,8 @@ pub struct FaultPlan {
     pub lost_unknown: u64,
     /// A write is refused with `Busy`.
     pub busy: u64,
+    /// A write does not apply and is acknowledged: a mistake that no engine may make, for those who look for mistakes.
+    pub forgotten: u64,
     /// A read is answered by the replica.
     pub stale: u64,
     /// How many writes the replica is behind.
@@ -47,6 +49,7 @@ enum Fate {
     Fine,
     Busy,
     Lost,
+    Forgotten,
     AppliedUnknown,
 }
 
@@ -135,12 +138,21 @@ impl FaultEngine {
 
     fn fate(&self) -> Fate {
         let plan = &self.plan;
-        let fate = match self.throw() {
-            n if n < plan.applied_unknown => Fate::AppliedUnknown,
-            n if n < plan.applied_unknown + plan.lost_unknown => Fate::Lost,
-            n if n < plan.applied_unknown + plan.lost_unknown + plan.busy => Fate::Busy,
-            _ => return Fate::Fine,
-        };
+        let fates = [
+            (plan.applied_unknown, Fate::AppliedUnknown),
+            (plan.lost_unknown, Fate::Lost),
+            (plan.busy, Fate::Busy),
+            (plan.forgotten, Fate::Forgotten),
+        ];
+        let mut thrown = self.throw();
+        let fallen = fates.into_iter().find_map(|(share, fate)| match thrown.checked_sub(share) {
+            Some(rest) => {
+                thrown = rest;
+                None
+            }
+            None => Some(fate),
+        });
+        let Some(fate) = fallen else { return Fate::Fine };
         self.injected.fetch_add(1, Ordering::Relaxed);
         fate
     }
@@ -187,6 +199,7 @@ impl Engine for FaultEngine {
         match self.fate() {
             Fate::Busy => Err(StoreError::Busy),
             Fate::Lost => Ok(Commit::from_future(async { unknown() })),
+            Fate::Forgotten => Ok(Commit::from_future(async { Ok(()) })),
             fate => {
                 let commit = self.inner.submit(batch.clone())?;
                 self.note(|| Late::Batch(batch));
@@ -206,6 +219,9 @@ impl Engine for FaultEngine {
             let fate = self.fate();
             if matches!(fate, Fate::Lost | Fate::Busy) {
                 return unknown();
+            }
+            if fate == Fate::Forgotten {
+                return Ok(Ok(()));
             }
             let claim = self.inner.claim(key.clone(), value).await?;
             if claim.is_ok() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rookery_model::store::{ImportRow, UniqueKey, Write};
 use tokio::sync::mpsc;
@@ -26,8 +26,12 @@ const BATCH_ROWS: usize = 500;
 const BATCHES_UNDER_WAY: usize = 16;
 /// Claims of unique keys on their way at once.
 const CLAIMS_UNDER_WAY: usize = 128;
-/// How often a write is tried whose outcome is unknown, or that finds the queue full; every row may be written twice.
-const TRIES: u32 = 10;
+/// How long a write is tried again; every row may be written twice.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The first pause before another try; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How to import.
 #[derive(Clone, Copy, Debug, Default)]
@@ -205,7 +209,7 @@ impl Loader<'_> {
                     return Ok(());
                 }
                 Err(StoreError::Busy) if !self.under_way.is_empty() => self.first().await?,
-                Err(StoreError::Busy) => return Ok(retry(self.store, batch).await?),
+                Err(error) if is_passing(&error) => return Ok(retry(self.store, batch).await?),
                 Err(other) => return Err(other.into()),
             }
         }
@@ -215,7 +219,7 @@ impl Loader<'_> {
     async fn first(&mut self) -> Result<(), ArchiveError> {
         let Some((batch, commit)) = self.under_way.pop_front() else { return Ok(()) };
         match commit.await {
-            Err(StoreError::Unknown(_)) => Ok(retry(self.store, batch).await?),
+            Err(error) if is_passing(&error) => Ok(retry(self.store, batch).await?),
             outcome => Ok(outcome?),
         }
     }
@@ -229,32 +233,54 @@ impl Loader<'_> {
     }
 }
 
+/// What another try may mend: a copy is the same rows with the same ids, however often they are written.
+const fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unknown(_) | StoreError::Busy | StoreError::Unwritable(_))
+}
+
 /// Writes a batch again until its outcome is certain.
 async fn retry(store: &Store, batch: Vec<Write>) -> Result<(), StoreError> {
-    let mut tried = 1;
+    let mut tries = Tries::new();
     loop {
         match store.write(batch.clone()).await {
-            Err(StoreError::Unknown(_) | StoreError::Busy) if tried < TRIES => back_off(&mut tried).await,
+            Err(error) if is_passing(&error) && tries.again().await => {}
             outcome => return outcome,
         }
     }
 }
 
 async fn claim(store: Store, key: UniqueKey, owner: u64) -> Result<(), ArchiveError> {
-    let mut tried = 1;
+    let mut tries = Tries::new();
     loop {
         match store.claim(key.clone(), owner).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(holder)) => return Err(ArchiveError::Conflict { key: format!("{key:?}"), owner, holder }),
-            Err(StoreError::Unknown(_) | StoreError::Busy) if tried < TRIES => back_off(&mut tried).await,
+            Err(error) if is_passing(&error) && tries.again().await => {}
             Err(other) => return Err(other.into()),
         }
     }
 }
 
-async fn back_off(tried: &mut u32) {
-    tokio::time::sleep(Duration::from_millis(10 << *tried)).await;
-    *tried += 1;
+/// Tries of one write, with growing pauses, for as long as a store that is written to its limit may stand still.
+struct Tries {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Tries {
+    fn new() -> Self {
+        Self { deadline: Instant::now() + PATIENCE, pause: PAUSE_MIN }
+    }
+
+    /// Pauses; false when the time is up.
+    async fn again(&mut self) -> bool {
+        if Instant::now() + self.pause >= self.deadline {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
 }
 
 fn joined(outcome: Option<Result<Result<(), ArchiveError>, tokio::task::JoinError>>) -> Result<(), ArchiveError> {

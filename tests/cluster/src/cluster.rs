@@ -157,6 +157,18 @@ impl Cluster {
         running.kill(KILL_LIMIT)
     }
 
+    /// Halts a node (SIGSTOP): it keeps its connections and answers nothing, as a machine that is overwhelmed.
+    pub fn freeze(&self, name: &str) -> Result<()> {
+        let Some(running) = self.find(name)?.running()? else { bail!("{name} does not run") };
+        running.halt(KILL_LIMIT)
+    }
+
+    /// Lets a halted node go on (SIGCONT).
+    pub fn thaw(&self, name: &str) -> Result<()> {
+        let Some(running) = self.find(name)?.running()? else { bail!("{name} does not run") };
+        running.go_on()
+    }
+
     /// Asks every node to end and waits for all; how many there were. What they stored stays.
     pub fn down(&self) -> Result<usize> {
         let _lock = self.lock()?;

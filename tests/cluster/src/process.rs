@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
-use crate::waiting::PACE;
+use crate::waiting::{Deadline, PACE};
 
 /// How often a process without arguments is looked at.
 const EXEC_LOOKS_MAX: u32 = 4;
@@ -123,6 +123,34 @@ impl Running {
         Ok(())
     }
 
+    /// Halts it (SIGSTOP); returns when none of its threads runs any more.
+    pub(crate) fn halt(&self, limit: Duration) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let deadline = Deadline::after(limit);
+        while !self.is_halted()? {
+            anyhow::ensure!(!self.ends_within(PACE)?, "the process {} ended before it halted", self.pid());
+            anyhow::ensure!(
+                !deadline.has_passed(),
+                "the process {} still runs {} s after SIGSTOP",
+                self.pid(),
+                limit.as_secs()
+            );
+        }
+        Ok(())
+    }
+
+    /// Lets it go on after [`Self::halt`] (SIGCONT).
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn is_halted(&self) -> Result<bool> {
+        let file = format!("/proc/{}/stat", self.pid());
+        let text = fs::read_to_string(&file).with_context(|| format!("{file} cannot be read"))?;
+        // The state is the first letter behind the name, which stands in parentheses and may hold any character.
+        Ok(text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         match pidfd_send_signal(&self.fd, signal) {
             // Gone already: what was wanted.
@@ -166,6 +194,22 @@ mod tests {
         assert!(running.ends_within(Duration::ZERO).unwrap());
         assert!(find(&child.id().to_string(), "/some/folder").is_none());
         // Collected already, so that no zombie stays.
+        assert!(child.wait().is_err());
+    }
+
+    #[test]
+    fn a_halted_process_goes_on_and_can_be_ended() {
+        let mut child = marked();
+        let running = find(&child.id().to_string(), "/some/folder").unwrap();
+        running.halt(Duration::from_secs(10)).unwrap();
+        assert!(running.is_halted().unwrap());
+        running.go_on().unwrap();
+        let deadline = Deadline::after(Duration::from_secs(10));
+        while running.is_halted().unwrap() {
+            assert!(!running.ends_within(PACE).unwrap() && !deadline.has_passed());
+        }
+        running.halt(Duration::from_secs(10)).unwrap();
+        running.kill(Duration::from_secs(10)).unwrap();
         assert!(child.wait().is_err());
     }
 

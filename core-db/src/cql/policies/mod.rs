@@ -6,6 +6,7 @@ mod observe;
 mod reads;
 mod retry;
 mod schema;
+mod silence;
 mod writes;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
 use scylla::statement::{Consistency, SerialConsistency};
 
 pub use self::observe::Observer;
+use self::silence::{Silence, SilentLast};
 use crate::config::{CqlConfig, Durability};
 use crate::cql::counters::Counters;
 
@@ -103,13 +105,18 @@ impl Levels {
 impl Profiles {
     /// The profiles that a configuration means.
     pub fn new(config: &CqlConfig, levels: Levels, counters: &Arc<Counters>) -> Self {
-        let nodes = nodes(config);
+        let silence = Arc::new(Silence::default());
+        let order = |tries| -> Arc<dyn LoadBalancingPolicy> {
+            Arc::new(SilentLast::new(nodes(config), silence.clone(), tries))
+        };
+        // A read asks a second node soon, so it may find out whether a silent one is back.
+        let (nodes, trying) = (order(false), order(true));
         let serial = |level| Serial {
             compare_and_set: compare_and_set::profile(config, levels.quorum, level, nodes.clone(), counters),
             read: compare_and_set::read_profile(config, level, nodes.clone(), counters),
         };
         Self {
-            read: reads::profile(config, levels, nodes.clone(), counters),
+            read: reads::profile(config, levels, trying, counters),
             write: writes::profile(config, levels, nodes.clone(), counters),
             unique: serial(levels.unique),
             lease: serial(levels.lease),
