@@ -203,12 +203,7 @@ fn delete_guild_channel(
 }
 
 /// Gives a key free if it is held by whom it is taken from.
-fn release(
-    view: &impl View,
-    key: crate::key::Key,
-    owner: u64,
-    changes: &mut Vec<Change>,
-) -> Result<(), StoreError> {
+fn release(view: &impl View, key: crate::key::Key, owner: u64, changes: &mut Vec<Change>) -> Result<(), StoreError> {
     if unique_keys::get(view, &key)? == Some(owner) {
         changes.delete(Table::UniqueKeys, key);
     }

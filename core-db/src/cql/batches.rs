@@ -98,11 +98,7 @@ async fn run(shared: &Arc<Shared>, plan: Plan, deadline: Instant) -> Result<(), 
     progress.stage(operations.is_empty(), write(operations)).await
 }
 
-async fn look_up_all(
-    shared: &Arc<Shared>,
-    lookups: Vec<(Lookup, i64)>,
-    deadline: Instant,
-) -> Result<(), StoreError> {
+async fn look_up_all(shared: &Arc<Shared>, lookups: Vec<(Lookup, i64)>, deadline: Instant) -> Result<(), StoreError> {
     let outcomes: Vec<Result<(), StoreError>> = futures_util::stream::iter(lookups)
         .map(|(lookup, at)| look_up(shared, lookup, at, deadline))
         .buffer_unordered(LOOKUPS_CONCURRENT)
@@ -158,9 +154,7 @@ pub async fn write_all(shared: &Shared, mutations: Vec<Mutation>) -> Result<(), 
 }
 
 async fn write_until(shared: &Shared, mutations: Vec<Mutation>, deadline: Instant) -> Result<(), StoreError> {
-    let write = async |group: &[Mutation]| {
-        shared.calls.write(group, deadline).await.map_err(Failure::into_write_error)
-    };
+    let write = async |group: &[Mutation]| shared.calls.write(group, deadline).await.map_err(Failure::into_write_error);
     let (rows, bytes) = (mutations.len() as u64, mutations.iter().map(|one| one.bytes as u64).sum::<u64>());
     let number = match &mutations[..] {
         [] => return Ok(()),

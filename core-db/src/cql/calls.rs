@@ -310,7 +310,9 @@ fn note_state(circuit: &'static str, state: State, reason: &str) {
     match state {
         State::Closed => tracing::info!(circuit, "the database answers again"),
         State::HalfOpen => tracing::debug!(circuit, "trying whether the database answers"),
-        State::Open => tracing::error!(circuit, reason, "the database does not answer; calls are refused until it does"),
+        State::Open => {
+            tracing::error!(circuit, reason, "the database does not answer; calls are refused until it does")
+        }
     }
 }
 

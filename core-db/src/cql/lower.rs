@@ -214,10 +214,7 @@ fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(
         }
         Write::DeleteInvite { guild_id, code } => {
             plan.guild(guild_id);
-            plan.delete_indexed(
-                tables.invites.delete(&code, at)?,
-                tables.invites_by_guild.delete(guild_id, &code, at),
-            );
+            plan.delete_indexed(tables.invites.delete(&code, at)?, tables.invites_by_guild.delete(guild_id, &code, at));
         }
         Write::PutRetention(retention) => {
             plan.guild(retention.guild_id);
