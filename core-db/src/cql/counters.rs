@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::policies::Purpose;
 use crate::StoreStats;
+use crate::embedded::damage::KnownDamage;
 
 /// Counters since the engine was opened.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Counters {
     pub groups: AtomicU64,
     pub queued: AtomicU64,
     pub purged_rows: AtomicU64,
+    /// Rows that cannot be understood.
+    pub damage: KnownDamage,
     queries: AtomicU64,
     retries: AtomicU64,
     speculative: AtomicU64,
@@ -74,6 +77,7 @@ impl Counters {
             largest_group: get(&self.largest_group),
             queued: get(&self.queued),
             purged_rows: get(&self.purged_rows),
+            corrupt_rows: self.damage.count(),
             queries: get(&self.queries),
             retries: get(&self.retries),
             speculative_reads: get(&self.speculative),

@@ -13,6 +13,7 @@ mod cas;
 mod clock;
 mod connect;
 mod counters;
+mod damage;
 mod dump;
 mod failure;
 mod lanes;

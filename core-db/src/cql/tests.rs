@@ -1,5 +1,8 @@
 //! Tests of what only the CQL engine has, in a real cluster, where the environment names one (`ROOKERY_TEST_CQL`).
 
+mod damage;
+mod write_path;
+
 use std::io::Write as _;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,7 +10,7 @@
 
 mod background;
 mod committer;
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod db;
 mod dump;
 mod group;

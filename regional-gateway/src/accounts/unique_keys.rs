@@ -170,7 +170,7 @@ mod tests {
             let key = UniqueKey::Username(format!("name{round}"));
             store.claim(key.clone(), UserId::new(1 << 22).get()).await.unwrap().unwrap();
             let claims = (0..8).map(|n| {
-                let (accounts, key, id) = (Arc::clone(&processes[n as usize % 2]), key.clone(), id(n));
+                let (accounts, key, id) = (Arc::clone(&processes[usize::from(n % 2 == 1)]), key.clone(), id(n));
                 tokio::spawn(async move { accounts.claim(&key, id, id.0.unix_ms()).await.unwrap() })
             });
             let won = futures_util::future::join_all(claims).await.into_iter().filter(|won| *won.as_ref().unwrap());

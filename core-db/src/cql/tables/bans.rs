@@ -60,8 +60,8 @@ impl Bans {
         after: Option<UserId>,
         limit: i32,
     ) -> Result<Vec<BanRow>, StoreError> {
-        let rows: Vec<Row> = calls.rows(&self.page, (big(guild_id), after.map_or(i64::MIN, bound), limit)).await?;
-        Ok(rows.into_iter().map(ban).collect())
+        let from = after.map_or(i64::MIN, bound);
+        calls.page_around_damage(&self.page, big(guild_id), from, limit, |row: Row| (row.user_id, ban(row))).await
     }
 }
 

@@ -101,8 +101,8 @@ impl Members {
         after: Option<UserId>,
         limit: i32,
     ) -> Result<Vec<MemberRow>, StoreError> {
-        let rows: Vec<Row> = calls.rows(&self.page, (big(guild_id), after.map_or(i64::MIN, bound), limit)).await?;
-        Ok(rows.into_iter().map(member).collect())
+        let from = after.map_or(i64::MIN, bound);
+        calls.page_around_damage(&self.page, big(guild_id), from, limit, |row: Row| (row.user_id, member(row))).await
     }
 
     /// Who is a member, above a user.

@@ -5,6 +5,7 @@ use rookery_model::{ChannelId, MessageId, UserId};
 
 use super::prelude::*;
 use crate::bucket::bucket_of;
+use crate::cql::damage::{Damage, Decoded};
 use crate::cql::purge::Reader;
 
 row! {
@@ -198,8 +199,21 @@ impl Messages {
             Side::Below(from) => (&self.below, from),
             Side::Above(from) => (&self.above, from),
         };
-        let rows: Vec<Row> = calls.rows(statement, (big(channel_id), bucket.cast_signed(), from, limit)).await?;
-        rows.into_iter().map(page_row).collect()
+        let values = (big(channel_id), bucket.cast_signed(), from, limit);
+        let rows: Vec<Decoded<Row, 3>> = calls.rows(statement, values).await?;
+        // A damaged row only stands where it stands: it must not take the page away.
+        let shown = |row| {
+            let Damage { key, reason } = match row {
+                Decoded::Row(row) => match understand(row) {
+                    Ok(row) => return row,
+                    Err(damage) => damage,
+                },
+                Decoded::Damaged(damage) => damage,
+            };
+            calls.left_out(statement, &key, &reason);
+            PageRow::Hidden(id(key[2]))
+        };
+        Ok(rows.into_iter().map(shown).collect())
     }
 
     /// The newest rows of a bucket below one, marked ones too.
@@ -264,6 +278,10 @@ fn row(message: &MessageRow) -> Result<Row, StoreError> {
 }
 
 pub fn page_row(row: Row) -> Result<PageRow, StoreError> {
+    understand(row).map_err(|Damage { key, reason }| corrupt(Table::Messages, &key, reason))
+}
+
+fn understand(row: Row) -> Result<PageRow, Damage<3>> {
     let key = [row.channel_id, i64::from(row.bucket), row.message_id];
     if row.deleted.0 == Some(true) {
         return Ok(PageRow::Hidden(id(row.message_id)));
@@ -273,7 +291,7 @@ pub fn page_row(row: Row) -> Result<PageRow, StoreError> {
         metrics::counter!("rookery_store_partial_rows_total").increment(1);
         return Ok(PageRow::Hidden(id(row.message_id)));
     };
-    let message = message(row, author_id, kind).map_err(|reason| corrupt(Table::Messages, &key, reason))?;
+    let message = message(row, author_id, kind).map_err(|reason| Damage { key, reason })?;
     Ok(PageRow::Message(Box::new(message)))
 }
 

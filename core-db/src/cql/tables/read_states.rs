@@ -4,6 +4,7 @@ use rookery_model::store::ReadState;
 use rookery_model::{ChannelId, UserId};
 
 use super::prelude::*;
+use crate::cql::damage::{Damage, Decoded};
 
 row! {
     user_id: i64,
@@ -55,8 +56,15 @@ impl ReadStates {
 
     /// All read states of a user, by channel.
     pub async fn of(&self, calls: &Calls, user_id: UserId) -> Result<Vec<ReadState>, StoreError> {
-        let rows: Vec<Row> = calls.all_rows(&self.of, (big(user_id),)).await?;
-        Ok(rows.into_iter().map(state).collect())
+        let rows: Vec<Decoded<Row, 2>> = calls.all_rows(&self.of, (big(user_id),)).await?;
+        let shown = |row| match row {
+            Decoded::Row(row) => Some(state(row)),
+            Decoded::Damaged(Damage { key, reason }) => {
+                calls.left_out(&self.of, &key, &reason);
+                None
+            }
+        };
+        Ok(rows.into_iter().filter_map(shown).collect())
     }
 }
 
