@@ -98,6 +98,8 @@ async fn begun(store: &Store, manifest: &Manifest, options: ImportOptions) -> Re
             Err(ArchiveError::ImportUnderWay { done: import.segments_done, total })
         }
         Some(import) => Ok(import.segments_done as usize),
+        // What is still being removed is hidden, and would take what is imported along.
+        None if store.stats().purges_pending > 0 => Err(ArchiveError::NotEmpty { section: "purges" }),
         None => {
             for section in Section::ALL {
                 let mut cursor = None;

@@ -124,8 +124,8 @@ impl Manifest {
 
     /// Checks that all of it is known here, and that its segments are a whole.
     fn check_contents(&self, path: &Path) -> Result<(), ArchiveError> {
-        let names = self.segments.iter().map(|segment| &segment.section).chain(self.digest.sections.keys());
-        if let Some(section) = names.into_iter().find(|name| Section::of_name(name).is_none()) {
+        let mut names = self.segments.iter().map(|segment| &segment.section).chain(self.digest.sections.keys());
+        if let Some(section) = names.find(|name| Section::of_name(name).is_none()) {
             let (path, written_by) = (path.to_path_buf(), self.written_by.clone());
             return Err(ArchiveError::UnknownSection { path, section: section.clone(), written_by });
         }

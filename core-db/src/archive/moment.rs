@@ -9,8 +9,9 @@ use super::error::ArchiveError;
 use crate::engine::LeaseRow;
 use crate::{Store, StoreError};
 
-/// A process that runs moves its row at least once in this time.
-const WINDOW: Duration = Duration::from_secs(10);
+/// A process that runs moves its row at least once in this time: it keeps it up to ten seconds ahead of its own
+/// timestamps, and those may begin ten seconds ahead of the clock, behind a process that was killed.
+const WINDOW: Duration = Duration::from_secs(20);
 /// How often the rows are looked at while waiting for that.
 const POLL: Duration = Duration::from_millis(500);
 
