@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use rookery_core_db::archive::{self, ArchiveError, Event, ExportOptions, ImportOptions, Manifest, Report, StoreDigest};
+use rookery_core_db::archive::{
+    self, ArchiveError, Event, ExportOptions, ImportOptions, Manifest, Report, StoreDigest,
+};
 use rookery_core_db::dump::DamagedRow;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};

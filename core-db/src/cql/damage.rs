@@ -60,7 +60,8 @@ impl Calls {
     /// Notes that a row is left out.
     pub fn left_out(&self, statement: &Statement, key: &[i64], reason: &str) {
         let key = key.iter().map(|part| format!("{part:016x}")).collect();
-        self.counters.damage.note(statement.table, key, reason);
+        let (table, reason) = (statement.table.name(), reason.to_owned());
+        self.counters.damage.note(&StoreError::Corrupt { table, key, reason });
     }
 
     /// Rows of a partition behind a place, in the order of their second key column.
