@@ -36,7 +36,11 @@ pub struct Calls {
     pub session: Session,
     pub profiles: Profiles,
     pub counters: Arc<Counters>,
+    /// Of reads and writes, for which the local data centre is enough, or a majority.
     breaker: Mutex<Breaker>,
+    /// Of compare-and-set, which may want a majority of all replicas where reads and writes do not: that it fails must
+    /// not refuse them.
+    serial_breaker: Mutex<Breaker>,
     /// Statements under way; those that wait are in the queue of batches, which is bounded.
     permits: Semaphore,
     write_timeout: Duration,
@@ -50,6 +54,7 @@ impl Calls {
             profiles,
             counters,
             breaker: Mutex::new(Breaker::new(Instant::now())),
+            serial_breaker: Mutex::new(Breaker::new(Instant::now())),
             permits: Semaphore::new(config.statements_in_flight.min(Semaphore::MAX_PERMITS)),
             write_timeout: Duration::from_millis(config.write_timeout_ms),
             attempt_timeout: Duration::from_millis(config.write_attempt_timeout_ms.max(config.read_timeout_ms)),
@@ -65,14 +70,26 @@ impl Calls {
         }
     }
 
-    /// Whether the circuit is closed.
+    /// Whether the circuit of reads and writes is closed.
     pub fn is_closed(&self) -> bool {
         self.breaker.lock().state() == State::Closed
     }
 
+    /// Whether a compare-and-set may be tried.
+    pub fn is_serial_closed(&self) -> bool {
+        self.is_closed() && self.serial_breaker.lock().state() == State::Closed
+    }
+
+    fn breaker(&self, purpose: Purpose) -> &Mutex<Breaker> {
+        match purpose {
+            Purpose::Read | Purpose::Write => &self.breaker,
+            Purpose::CompareAndSet | Purpose::SerialRead => &self.serial_breaker,
+        }
+    }
+
     /// Lets a call through, or says why not.
-    fn admit(&self) -> Result<(), String> {
-        let mut breaker = self.breaker.lock();
+    fn admit(&self, purpose: Purpose) -> Result<(), String> {
+        let mut breaker = self.breaker(purpose).lock();
         if breaker.admit(Instant::now(), self.attempt_timeout) {
             Ok(())
         } else {
@@ -83,7 +100,7 @@ impl Calls {
     /// Notes how a call ended.
     fn note<T>(&self, purpose: Purpose, begin: Instant, outcome: Result<T, ExecutionError>) -> Result<T, Failure> {
         self.counters.called(purpose, begin.elapsed());
-        let mut breaker = self.breaker.lock();
+        let mut breaker = self.breaker(purpose).lock();
         let before = breaker.state();
         let outcome = match outcome {
             Ok(answer) => {
@@ -102,7 +119,10 @@ impl Calls {
         };
         let after = breaker.state();
         if before != after {
-            note_state(after, breaker.reason());
+            match purpose {
+                Purpose::Read | Purpose::Write => note_state(after, breaker.reason()),
+                Purpose::CompareAndSet | Purpose::SerialRead => note_serial_state(after, breaker.reason()),
+            }
         }
         outcome
     }
@@ -111,7 +131,7 @@ impl Calls {
     ///
     /// Values are a trait object, here and below, so that the driver's part is compiled once and not for each table.
     pub async fn once(&self, statement: &Statement, values: Values<'_>) -> Result<QueryResult, Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+        self.admit(statement.purpose).map_err(Failure::Untouched)?;
         let begin = Instant::now();
         let outcome = self.session.execute_unpaged(&statement.prepared, values).await;
         self.note(statement.purpose, begin, outcome)
@@ -182,7 +202,7 @@ impl Calls {
         values: Values<'_>,
         page: PagingState,
     ) -> Result<(QueryResult, PagingStateResponse), Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+        self.admit(statement.purpose).map_err(Failure::Untouched)?;
         let begin = Instant::now();
         let outcome = self.session.execute_single_page(&statement.prepared, values, page).await;
         self.note(statement.purpose, begin, outcome)
@@ -213,7 +233,7 @@ impl Calls {
     }
 
     async fn attempt(&self, mutations: &[Mutation]) -> Result<(), Failure> {
-        self.admit().map_err(Failure::Untouched)?;
+        self.admit(Purpose::Write).map_err(Failure::Untouched)?;
         let begin = Instant::now();
         let outcome = match mutations {
             [] => return Ok(()),
@@ -248,6 +268,14 @@ fn note_state(state: State, reason: &str) {
         State::Closed => tracing::info!("the database answers again"),
         State::HalfOpen => tracing::debug!("trying whether the database answers"),
         State::Open => tracing::error!(reason, "the database does not answer; calls are refused until it does"),
+    }
+}
+
+fn note_serial_state(state: State, reason: &str) {
+    match state {
+        State::Closed => tracing::info!("the database decides on names and leases again"),
+        State::HalfOpen => tracing::debug!("trying whether the database decides on names and leases"),
+        State::Open => tracing::error!(reason, "no majority decides on names and leases; reads and writes go on"),
     }
 }
 

@@ -69,7 +69,7 @@ where
             Err(failure) => failure,
         };
         uncertain |= matches!(failure, Failure::Uncertain(_));
-        let give_up = !uncertain && !shared.calls.is_closed();
+        let give_up = !uncertain && !shared.calls.is_serial_closed();
         if give_up || Instant::now() + pause >= deadline {
             let failure = if uncertain { failure.into_uncertain() } else { failure };
             return Err(failure.into_write_error());
