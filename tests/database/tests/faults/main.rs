@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what tests share fails like a test")]
 
+mod alone;
 mod breaker;
 mod global;
 mod planted;
