@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use rookery_core_db::archive::{self, Event, ExportOptions, ImportOptions, Manifest, Report, StoreDigest};
+use rookery_core_db::archive::{
+    self, ArchiveError, Event, ExportOptions, ImportOptions, Manifest, Report, StoreDigest,
+};
 use rookery_core_db::dump::DamagedRow;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, OpenError, Store};
 use serde_json::{Value, json};
@@ -82,13 +84,15 @@ pub enum StoreAct {
 enum Use {
     /// It must be there.
     Existing,
+    /// Likewise, and what cannot be read of it is named.
+    Salvaged,
     /// It is made if it is not.
     New,
 }
 
 /// `rookery admin export`.
 pub async fn export(args: ExportArgs, json: bool) -> anyhow::Result<()> {
-    let store = open(&args.store, Use::Existing).await?;
+    let store = open(&args.store, if args.skip_damaged { Use::Salvaged } else { Use::Existing }).await?;
     let options = ExportOptions {
         resume: args.resume,
         skip_damaged: args.skip_damaged,
@@ -99,8 +103,7 @@ pub async fn export(args: ExportArgs, json: bool) -> anyhow::Result<()> {
     let progress = Arc::new(Progress::new());
     let exported = archive::export(&store, &args.archive, options, progress.report()).await;
     progress.end();
-    store.close().await?;
-    let manifest = exported?;
+    let manifest = closed(&store, exported).await?;
     admin::print(&with_rate(of_manifest(&args.archive, &manifest), &progress), json)
 }
 
@@ -111,32 +114,60 @@ pub async fn import(args: ImportArgs, json: bool) -> anyhow::Result<()> {
     let options = ImportOptions { resume: args.resume };
     let imported = archive::import(&store, &args.archive, options, progress.report()).await;
     progress.end();
-    store.close().await?;
-    let manifest = imported?;
+    let manifest = closed(&store, imported).await?;
     admin::print(&with_rate(of_manifest(&args.archive, &manifest), &progress), json)
+}
+
+/// Closes a store behind work; the work's error comes first, for it says more.
+async fn closed<T>(store: &Store, work: Result<T, ArchiveError>) -> anyhow::Result<T> {
+    let closed = store.close().await;
+    let answer = work?;
+    closed.context("closing the store")?;
+    Ok(answer)
 }
 
 /// `rookery admin store`.
 pub async fn act(act: StoreAct, json: bool) -> anyhow::Result<()> {
+    match act {
+        StoreAct::Digest { store } => digest(&store, json).await,
+        StoreAct::Check { archive } => check(archive, json).await,
+    }
+}
+
+async fn check(archive: PathBuf, json: bool) -> anyhow::Result<()> {
+    let progress = Arc::new(Progress::new());
+    let (folder, report) = (archive.clone(), progress.report());
+    let checked = tokio::task::spawn_blocking(move || archive::check(&folder, &report)).await;
+    progress.end();
+    admin::print(&of_manifest(&archive, &checked.context("the check")??), json)
+}
+
+/// Prints what a store holds; fails when that is not all that it should hold.
+async fn digest(args: &StoreArgs, json: bool) -> anyhow::Result<()> {
+    let store = open(args, Use::Salvaged).await?;
     let progress = Arc::new(Progress::new());
     let report = progress.report();
-    let answer = match act {
-        StoreAct::Digest { store } => {
-            let store = open(&store, Use::Existing).await?;
-            let digested = archive::digest(&store, &report).await;
-            progress.end();
-            store.close().await?;
-            let (digest, damaged) = digested?;
-            of_digest(&digest, &damaged)
-        }
-        StoreAct::Check { archive } => {
-            let folder = archive.clone();
-            let checked = tokio::task::spawn_blocking(move || archive::check(&folder, &report)).await;
-            progress.end();
-            of_manifest(&archive, &checked.context("the check")??)
-        }
+    let digested = async {
+        let (digest, damaged) = archive::digest(&store, &report).await?;
+        // Where that cannot be read, it is among the damaged rows.
+        let import = store.import_under_way().await.unwrap_or_default();
+        Ok::<_, ArchiveError>((digest, damaged, import))
     };
-    admin::print(&answer, json)
+    let digested = digested.await;
+    progress.end();
+    let (digest, damaged, import) = closed(&store, digested).await?;
+    let mut answer = of_digest(&digest, &damaged);
+    if let Some(import) = &import {
+        answer["import_under_way"] = json!({ "archive_id": import.archive_id, "segments_done": import.segments_done });
+    }
+    admin::print(&answer, json)?;
+    if let Some(import) = import {
+        bail!("the store holds a part of archive {} only: end the import with --resume", import.archive_id);
+    }
+    if !damaged.is_empty() {
+        bail!("{} rows or stretches of rows are damaged, and not in the digest", damaged.len());
+    }
+    Ok(())
 }
 
 /// Opens the store that the arguments name: the one place that knows which engines there are.
@@ -160,10 +191,11 @@ async fn open(args: &StoreArgs, wanted: Use) -> anyhow::Result<Store> {
         }
     };
     let folder = store::folder(&data_dir);
-    if wanted == Use::Existing && !folder.join("embedded").is_dir() {
+    if wanted != Use::New && !folder.join("embedded").is_dir() {
         bail!("{} holds no store", data_dir.display());
     }
-    let config = EmbeddedConfig { message_retention: false, ..EmbeddedConfig::new(folder) };
+    let salvage = wanted == Use::Salvaged;
+    let config = EmbeddedConfig { message_retention: false, salvage, ..EmbeddedConfig::new(folder) };
     let opened = tokio::task::spawn_blocking(move || Store::open_embedded(config)).await;
     match opened.context("opening the store")? {
         Ok(store) => Ok(store),
@@ -292,7 +324,7 @@ impl State {
     /// Counts rows; says how many a second they are and how long the rest takes.
     fn count(&mut self, doing: &'static str, section: &str, rows: u64, rows_total: u64) -> String {
         if self.doing != doing {
-            // The first event of a kind tells rows that came before this run as well.
+            // The first event of a kind tells what an earlier run did.
             *self = Self { doing, since: Some(Instant::now()), first_rows: rows, shown: self.shown, ..*self };
         }
         self.rows = rows;
@@ -323,6 +355,11 @@ mod tests {
         assert_eq!(state.moved, 2_000);
         state.count("digested", "messages", 4_000, 5_000);
         assert_eq!(state.moved, 2_000);
+        // One page is all of a small store.
+        let mut small = State::default();
+        small.count("exported", "accounts", 0, 5);
+        small.count("exported", "accounts", 5, 5);
+        assert_eq!(small.moved, 5);
         // An estimate may be too low.
         assert!(state.count("digested", "messages", 6_000, 5_000).contains("6000 of about 6000"));
     }
