@@ -174,7 +174,7 @@ impl View for Db {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        self.rows_after(table, prefix, after, limit, |damage| Err(damage))
+        self.rows_after(table, prefix, after, limit, Err)
     }
 
     fn scan_around(
