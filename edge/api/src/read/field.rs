@@ -69,6 +69,14 @@ impl<'a> Field<'a> {
         self.present().and_then(read)
     }
 
+    /// A value that must be there, and may be null.
+    pub fn nullable<T>(self, read: impl FnOnce(Item<'a>) -> Option<T>) -> Option<T> {
+        if self.value.is_none() {
+            self.missing();
+        }
+        self.optional(read)
+    }
+
     /// A value that may be absent (left as it is) or null (cleared).
     pub fn patch<T>(self, read: impl FnOnce(Item<'a>) -> Option<T>) -> Patch<T> {
         match (self.value, self.present()) {

@@ -46,9 +46,9 @@ fn erase_user(input: &Input<'_>) -> Result<Call, ApiError> {
     Ok(Call::Operator(OperatorCall::EraseUser { user_id: input.id("user_id") }))
 }
 
-/// `PUT /operator/guild/{guild_id}/retention` `{max_age_days}`: null keeps messages for ever.
+/// `PUT /operator/guild/{guild_id}/retention` `{max_age_days}`: null keeps messages for ever, and must be said.
 fn retention(input: &Input<'_>) -> Result<Call, ApiError> {
     let body = input.body()?;
-    let max_age_days = body.field("max_age_days").optional(|days| days.integer(1..=RETENTION_DAYS_MAX));
+    let max_age_days = body.field("max_age_days").nullable(|days| days.integer(1..=RETENTION_DAYS_MAX));
     Ok(Call::Operator(OperatorCall::SetRetention { guild_id: input.id("guild_id"), max_age_days }))
 }

@@ -99,4 +99,10 @@ fn numbers_and_queries_have_limits() {
         errors_of("PUT", "/operator/guild/10/retention", json!({"max_age_days": 0})),
         json!({"max_age_days": error("NUMBER_TYPE_MIN", "int value should be greater than or equal to 1.")})
     );
+    // What was left out by mistake does not lift the limit.
+    assert_eq!(errors_of("PUT", "/operator/guild/10/retention", json!({})), json!({"max_age_days": required()}));
+    assert_eq!(
+        errors_of("PUT", "/operator/guild/10/retention", json!({"max_age_day": 30})),
+        json!({"max_age_days": required()})
+    );
 }
