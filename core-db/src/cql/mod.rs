@@ -15,6 +15,7 @@ mod connect;
 mod counters;
 mod dump;
 mod failure;
+pub(crate) mod floor;
 mod lanes;
 mod lookups;
 mod lower;
