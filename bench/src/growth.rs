@@ -3,6 +3,7 @@
 //! Reads of the two alternate, one by one: whatever else the machine does meets both alike.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
@@ -20,9 +21,11 @@ use crate::store::{PAGE, disk_bytes, keyspace};
 const FEW: u64 = 10_000;
 /// Between two messages of a channel; a million of them lie in six days.
 const STEP_MS: u64 = 500;
-/// Messages in a batch while filling, and batches on their way at once.
+/// Messages in a batch while filling.
 const BATCH: u64 = 100;
+/// Batches on their way at once; in a cluster fewer, since a batch there is one partition's and its nodes take them in turn.
 const UNDER_WAY: usize = 32;
+const UNDER_WAY_IN_CLUSTER: usize = 4;
 /// Reads of each kind in a round.
 const READS: u64 = 1_000;
 /// How much growth is allowed.
@@ -44,64 +47,74 @@ pub async fn run(rounds: usize, messages: Option<usize>, cluster: Option<&str>) 
     }
 }
 
-/// Two stores, so that the small one is small all over.
 async fn embedded(rounds: usize, messages: u64) -> anyhow::Result<Value> {
     let folder = tempfile::tempdir()?;
-    let (few_path, many_path) = (folder.path().join("few"), folder.path().join("many"));
-    let few = Side::fill(Store::open_embedded(EmbeddedConfig::new(&few_path))?, 1, messages.min(FEW)).await?;
-    let many = Side::fill(Store::open_embedded(EmbeddedConfig::new(&many_path))?, 1, messages).await?;
+    let store = Store::open_embedded(EmbeddedConfig::new(folder.path()))?;
     let mut figures = json!({ "bench": "growth", "engine": "embedded" });
+    let sides = fill(&store, messages, UNDER_WAY, &mut figures).await?;
     figures["settled_after_s"] = json!(settle().await?);
-    figures["many_disk_bytes"] = json!(disk_bytes(&many_path)?);
-    measure(&mut figures, &few, &many, rounds).await?;
-    few.store.close().await?;
-    many.store.close().await?;
-    Ok(figures)
-}
-
-/// Two channels of one store, each in partitions of its own.
-async fn cql(config: CqlConfig, rounds: usize, messages: u64) -> anyhow::Result<Value> {
-    let store = Store::open_cql(config).await?;
-    let few = Side::fill(store.clone(), 1, messages.min(FEW)).await?;
-    let many = Side::fill(store.clone(), 2, messages).await?;
-    let mut figures = json!({ "bench": "growth", "engine": "cql" });
-    measure(&mut figures, &few, &many, rounds).await?;
+    figures["disk_bytes"] = json!(disk_bytes(folder.path())?);
+    measure(&mut figures, &sides, rounds).await?;
     store.close().await?;
     Ok(figures)
 }
 
-/// A store with a channel that is full up to now.
+async fn cql(config: CqlConfig, rounds: usize, messages: u64) -> anyhow::Result<Value> {
+    let store = Store::open_cql(config).await?;
+    let mut figures = json!({ "bench": "growth", "engine": "cql" });
+    let sides = fill(&store, messages, UNDER_WAY_IN_CLUSTER, &mut figures).await?;
+    measure(&mut figures, &sides, rounds).await?;
+    store.close().await?;
+    Ok(figures)
+}
+
+/// A channel that is full up to now.
 struct Side {
     store: Store,
     channel: Channel,
     messages: u64,
-    filled_in: Duration,
+}
+
+/// The small channel and the large one.
+struct Sides {
+    few: Side,
+    many: Side,
+}
+
+/// Fills two channels of one store over the same time, as a quiet and a busy one are: both lie in all its files.
+async fn fill(store: &Store, messages: u64, under_way_max: usize, figures: &mut Value) -> anyhow::Result<Sides> {
+    ensure!(messages >= FEW, "a channel of {messages} messages is no large one: it takes {FEW}");
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_millis();
+    let begin_ms = u64::try_from(now_ms)?.saturating_sub(messages * STEP_MS);
+    // An author writes a batch: what is measured is reading, and a cluster puts rows of one partition together.
+    let channel =
+        |number: u64, step_ms| Channel { id: ChannelId::new(number << 40), begin_ms, step_ms, in_a_row: BATCH };
+    let few = Side { store: store.clone(), channel: channel(1, messages * STEP_MS / FEW), messages: FEW };
+    let many = Side { store: store.clone(), channel: channel(2, STEP_MS), messages };
+    let begun = Instant::now();
+    let mut under_way: VecDeque<Commit> = VecDeque::with_capacity(under_way_max);
+    let mut next = 0;
+    while next < messages {
+        if under_way.len() == under_way_max
+            && let Some(commit) = under_way.pop_front()
+        {
+            commit.await?;
+        }
+        let end = messages.min(next + BATCH);
+        let batch = many.messages(next..end).chain(few.messages(next * FEW / messages..end * FEW / messages));
+        under_way.push_back(store.submit(batch.collect())?);
+        next = end;
+    }
+    for commit in under_way {
+        commit.await?;
+    }
+    figures["fill_messages_per_second"] = json!(((messages + FEW) as f64 / begun.elapsed().as_secs_f64()).round());
+    Ok(Sides { few, many })
 }
 
 impl Side {
-    async fn fill(store: Store, number: u64, messages: u64) -> anyhow::Result<Self> {
-        ensure!(messages >= 4 * PAGE as u64, "a channel of {messages} messages has no middle");
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_millis();
-        let begin_ms = u64::try_from(now_ms)?.saturating_sub(messages * STEP_MS);
-        // An author writes a batch: what is measured is reading, and a cluster puts rows of one partition together.
-        let channel = Channel { id: ChannelId::new(number << 40), begin_ms, step_ms: STEP_MS, in_a_row: BATCH };
-        let begun = Instant::now();
-        let mut under_way: VecDeque<Commit> = VecDeque::with_capacity(UNDER_WAY);
-        let mut next = 0;
-        while next < messages {
-            if under_way.len() == UNDER_WAY
-                && let Some(commit) = under_way.pop_front()
-            {
-                commit.await?;
-            }
-            let end = messages.min(next + BATCH);
-            under_way.push_back(store.submit((next..end).map(|n| Write::PutMessage(channel.message(n))).collect())?);
-            next = end;
-        }
-        for commit in under_way {
-            commit.await?;
-        }
-        Ok(Self { store, channel, messages, filled_in: begun.elapsed() })
+    fn messages(&self, numbers: Range<u64>) -> impl Iterator<Item = Write> {
+        numbers.map(|number| Write::PutMessage(self.channel.message(number)))
     }
 
     /// How long a page takes from the engine.
@@ -123,7 +136,7 @@ impl Side {
     }
 }
 
-async fn measure(figures: &mut Value, few: &Side, many: &Side, rounds: usize) -> anyhow::Result<()> {
+async fn measure(figures: &mut Value, Sides { few, many }: &Sides, rounds: usize) -> anyhow::Result<()> {
     let (mut newest, mut middle) = (Latencies::default(), Latencies::default());
     for round in 0..=rounds as u64 {
         for read in 0..READS {
@@ -140,7 +153,6 @@ async fn measure(figures: &mut Value, few: &Side, many: &Side, rounds: usize) ->
     figures["rounds"] = json!(rounds);
     figures["few_messages"] = json!(few.messages);
     figures["many_messages"] = json!(many.messages);
-    figures["fill_messages_per_second"] = json!((many.messages as f64 / many.filled_in.as_secs_f64()).round());
     let mut held = Vec::new();
     for (growth, name, share, latencies) in [
         ("newest_p50_growth", "newest_p50_us", 0.5, &newest),
