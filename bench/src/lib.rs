@@ -4,10 +4,12 @@
 //! runs as a process of its own, so that the load generator's cost is not in its figures. Every figure is the median of
 //! rounds that alternate with rounds of its floor.
 
+mod bars;
 mod client;
 mod cpu;
 mod edge;
 mod fanout;
+mod growth;
 mod herd;
 mod idle;
 mod move_store;
@@ -18,7 +20,7 @@ mod store;
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
@@ -35,7 +37,8 @@ pub struct BenchArgs {
     /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
     #[arg(long, alias = "messages")]
     size: Option<usize>,
-    /// Nodes of a cluster (ScyllaDB or Cassandra), for `move`: by way of a store in it, in a keyspace of its own.
+    /// Nodes of a cluster (ScyllaDB or Cassandra), for `store`, `growth` and `move`: with a store in it, in a keyspace of its
+    /// own that is dropped afterwards.
     #[arg(long, value_name = "HOST[:PORT],…")]
     cql: Option<String>,
 }
@@ -50,8 +53,10 @@ enum Name {
     Fanout,
     /// Memory of an idle session.
     Idle,
-    /// Inserts and pages through the store, beside the bare engine.
+    /// Inserts and pages through the store, beside the bare engine, or in a cluster the bare driver.
     Store,
+    /// Latency of a page in a channel of 10,000 messages, and in one of so many.
+    Growth,
     /// A store moved through an archive, killed on the way, compared by digest.
     Move,
 }
@@ -60,14 +65,19 @@ enum Name {
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let rounds = args.rounds.max(1);
+    let cluster = args.cql.as_deref();
+    if cluster.is_some() && !matches!(args.name, Name::Store | Name::Growth | Name::Move) {
+        bail!("--cql is for `store`, `growth` and `move`");
+    }
     let figures = runtime.block_on(async {
         match args.name {
             Name::Post => post::run(rounds, args.size.unwrap_or(4_000)).await,
             Name::Edge => edge::run(rounds, args.size.unwrap_or(8_000)).await,
             Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
-            Name::Store => store::run(rounds, args.size.unwrap_or(20_000)).await,
-            Name::Move => move_store::run(args.size.unwrap_or(200_000), args.cql.as_deref()).await,
+            Name::Store => store::run(rounds, args.size, cluster).await,
+            Name::Growth => growth::run(rounds, args.size, cluster).await,
+            Name::Move => move_store::run(args.size.unwrap_or(200_000), cluster).await,
         }
     })?;
     print(&figures, args.json)
@@ -83,4 +93,15 @@ fn print(figures: &Value, json: bool) -> anyhow::Result<()> {
         writeln!(out, "{name:44} {value}")?;
     }
     Ok(())
+}
+
+/// Where tests find a cluster, if they do.
+#[cfg(test)]
+fn test_cluster() -> Option<String> {
+    let cluster = std::env::var("ROOKERY_TEST_CQL").ok();
+    if cluster.is_none() {
+        let words = b"SKIPPED: benchmarks in a cluster, because ROOKERY_TEST_CQL names none\n";
+        std::io::stderr().write_all(words).expect("standard error");
+    }
+    cluster
 }

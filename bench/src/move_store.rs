@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use rookery_core_db::fill::{FillPlan, fill};
+use rookery_core_db::floor::drop_keyspaces;
 use rookery_core_db::{CqlConfig, EmbeddedConfig, Store};
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ pub async fn run(messages: usize, contact_points: Option<&str>) -> anyhow::Resul
 
     let target = Place::folder(folder.path().join("target"));
     let cluster = contact_points.map(|points| Place::cluster(&folder.path().join("node"), points)).transpose()?;
+    let config = cluster.as_ref().and_then(|place| place.cluster.clone());
     let segment_mib = (messages * MESSAGE_BYTES / SEGMENTS / (1024 * 1024)).clamp(1, 64);
     let size = format!("--segment-mib={segment_mib}");
     let path = folder.path().to_owned();
@@ -72,7 +74,11 @@ pub async fn run(messages: usize, contact_points: Option<&str>) -> anyhow::Resul
             "target_disk_bytes": disk_bytes(&target.path)?,
         }))
     });
-    moved.await.context("the move")?
+    let moved = moved.await.context("the move")?;
+    if let Some(config) = config {
+        drop_keyspaces(config).await.context("dropping the keyspaces of the benchmark")?;
+    }
+    moved
 }
 
 /// Where a store is, and how `rookery admin` is told so.

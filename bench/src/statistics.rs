@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// The middle value; 0 of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: impl AsRef<[f64]>) -> f64 {
+    let mut values = values.as_ref().to_vec();
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,
@@ -29,9 +30,14 @@ pub fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// Two digits behind the point, for ratios.
+/// Two digits behind the point.
+pub fn two(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// A ratio, two digits behind the point.
 pub fn ratio(value: f64, floor: f64) -> f64 {
-    (value / floor * 100.0).round() / 100.0
+    two(value / floor)
 }
 
 #[cfg(test)]
@@ -40,8 +46,8 @@ mod tests {
 
     #[test]
     fn medians_and_percentiles() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         let values: Vec<Duration> = (0..=100).map(Duration::from_millis).collect();
         assert_eq!(percentile(values, 0.99), Duration::from_millis(99));
     }

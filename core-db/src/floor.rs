@@ -1,4 +1,5 @@
-//! The bare engine, as benchmarks hold it against the store: the same rows, keys and syncs, nothing around them.
+//! The bare engines, as benchmarks hold them against the store: the same rows, keys and syncs of the embedded one, the
+//! same statements of CQL, nothing around them.
 
 use std::ops::Bound;
 use std::path::Path;
@@ -8,6 +9,7 @@ use rookery_model::ChannelId;
 use rookery_model::store::Write;
 
 use crate::StoreError;
+pub use crate::cql::floor::{BareDriver, BareMessage, drop_keyspaces};
 use crate::embedded::db::Db;
 use crate::key::Key;
 use crate::lower::{Step, lower};

@@ -16,6 +16,7 @@ mod counters;
 mod damage;
 mod dump;
 mod failure;
+pub(crate) mod floor;
 mod lanes;
 mod lease;
 mod lookups;

@@ -146,7 +146,7 @@ pub fn schema_profile(config: &CqlConfig) -> ExecutionProfileHandle {
 /// `regional` stays there. LOCAL_QUORUM is local to the node that is asked, so a write that fell over to another data
 /// centre would be durable in the wrong one; when the local one is gone, calls fail at once. `global` needs a majority of
 /// all, whoever coordinates it.
-fn nodes(config: &CqlConfig) -> Arc<dyn LoadBalancingPolicy> {
+pub fn nodes(config: &CqlConfig) -> Arc<dyn LoadBalancingPolicy> {
     let policy = DefaultPolicy::builder().token_aware(true);
     if config.local_data_centre.is_empty() {
         // Before it is known.

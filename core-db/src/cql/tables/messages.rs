@@ -232,7 +232,7 @@ fn partition(channel_id: ChannelId, message_id: MessageId) -> Partition {
     Partition::Of(channel_id.get(), bucket_of(message_id).into())
 }
 
-fn row(message: &MessageRow) -> Result<Row, StoreError> {
+pub fn row(message: &MessageRow) -> Result<Row, StoreError> {
     // Every field by name: a new one does not compile until it is stored.
     let MessageRow {
         channel_id,
