@@ -201,10 +201,13 @@ pub async fn id_ceiling(shared: &Shared) -> Result<u64, StoreError> {
 /// What each node has used; nothing of this one, whose lease keeps everybody else from writing as it.
 pub async fn all(shared: &Shared) -> Result<Vec<LeaseRow>, StoreError> {
     let leases = shared.tables.leases.all(&shared.calls).await?;
-    let row = |(node_id, lease): (i64, Lease)| LeaseRow {
-        node_id: node_id.cast_unsigned(),
-        id_ceiling_ms: lease.id_ceiling_ms.max(0).cast_unsigned(),
-        write_timestamp_ceiling_us: if node_id == shared.node_id() { 0 } else { lease.write_timestamp_ceiling_us },
+    let row = |(node_id, lease): (i64, Lease)| {
+        let is_own = node_id == shared.node_id() && lease.epoch == shared.lease.epoch();
+        LeaseRow {
+            node_id: node_id.cast_unsigned(),
+            id_ceiling_ms: lease.id_ceiling_ms.max(0).cast_unsigned(),
+            write_timestamp_ceiling_us: if is_own { 0 } else { lease.write_timestamp_ceiling_us },
+        }
     };
     Ok(leases.into_iter().map(row).collect())
 }

@@ -160,7 +160,7 @@ pub async fn a_store_that_another_node_uses_is_not_copied_as_of_one_moment(facto
     let whole = export("whole", true).await.unwrap();
     assert_eq!((whole.live, whole.id_ceiling_ms, whole.complete), (false, 5_000_000_000_000, true));
 
-    // Somebody who uses this process's own id is seen as well.
+    // Somebody who took this process's own id over is seen as well.
     let twin = factory.open().await;
     let refused = export("twin", true).await;
     assert!(matches!(refused, Err(ArchiveError::StoreInUse { node_id: 0 })), "{refused:?}");
