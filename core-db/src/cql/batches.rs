@@ -55,10 +55,11 @@ pub async fn execute(
 }
 
 async fn run(shared: &Arc<Shared>, plan: Plan) -> Result<(), StoreError> {
-    let Plan { mutations, lookups, releases, buckets, retention_changed, passes: _ } = plan;
+    let Plan { mutations, lookups, releases, buckets, hours, retention_changed, passes: _ } = plan;
     let wrote = !mutations.is_empty();
     write_all(shared, mutations).await?;
     shared.buckets.note_stored(&buckets);
+    shared.known_hours.note(&hours);
     if retention_changed {
         shared.retention_changed.notify_one();
     }

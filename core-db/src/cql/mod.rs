@@ -18,6 +18,7 @@ mod failure;
 mod lanes;
 mod lookups;
 mod lower;
+mod outbox;
 mod pages;
 mod policies;
 mod purge;

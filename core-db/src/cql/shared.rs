@@ -11,6 +11,7 @@ use super::calls::Calls;
 use super::clock::WriteClock;
 use super::dump::Dumps;
 use super::lanes::Lanes;
+use super::outbox::KnownHours;
 use super::purge::KnownDays;
 use super::tables::Tables;
 use crate::config::CqlConfig;
@@ -31,6 +32,7 @@ pub struct Shared {
     pub buckets: Buckets,
     pub doomed: Doomed,
     pub known_days: KnownDays,
+    pub known_hours: KnownHours,
     /// Wakes the background when there is something to remove.
     pub wake: Notify,
     /// Wakes the retention of messages when a guild's was changed.
@@ -53,6 +55,7 @@ impl Shared {
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),
             known_days: KnownDays::default(),
+            known_hours: KnownHours::default(),
             wake: Notify::new(),
             retention_changed: Notify::new(),
             removals: AtomicU64::new(0),

@@ -89,7 +89,9 @@ impl<'a> Preparer<'a> {
     /// Prepares statements of a table.
     pub fn table(self, table: Table) -> TablePreparer<'a> {
         let name = match table {
-            Table::Leases => format!("{}.{}", self.config.lease_keyspace(), table.name()),
+            Table::Leases | Table::WorkerLeases | Table::VirtualShardLeases => {
+                format!("{}.{}", self.config.lease_keyspace(), table.name())
+            }
             _ => format!("{}.{}", self.config.keyspace, table.name()),
         };
         TablePreparer { preparer: self, table, name }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use rookery_model::id::EPOCH_MS;
 use rookery_model::message::{MessageFlags, MessageRow, MessageType, Nonce};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::store::Write;
 use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, Timestamp, UserId};
 use tokio::sync::OnceCell;
 
 use super::connect::connect;
 use super::tables::purges::Job;
-use super::{CqlEngine, batches, clock, migrate, purge, schema};
+use super::{CqlEngine, batches, clock, migrate, outbox, purge, schema};
 use crate::bucket::BUCKET_SPAN_MS;
 use crate::config::CqlConfig;
 use crate::engine::{Engine as _, MessageRange};
@@ -311,4 +312,26 @@ async fn timestamps_of_a_later_start_lie_above_those_of_an_earlier_one() {
     let third = CqlEngine::open(config).await.unwrap();
     let after_close = third.shared().clock.take(1);
     assert!(after_close > after_crash && after_close - after_crash < 1_000_000, "{}", after_close - after_crash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_of_the_outbox_that_is_over_and_empty_leaves_the_index() {
+    let Some((engine, _)) = shared_store().await else { return };
+    let (shared, queue) = (engine.shared().clone(), OutboxQueue::Push);
+    let long_ago = Timestamp(1_700_000_000_000_000);
+    let hour = outbox::hour_of(long_ago);
+    let hours = async || shared.tables.outbox_hours.of(&shared.calls, queue).await.unwrap();
+    // As it was written then.
+    batches::write_all(&shared, vec![shared.tables.outbox_hours.put(queue, hour, long_ago.0)]).await.unwrap();
+    assert_eq!(hours().await, [hour]);
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![]));
+    assert_eq!(hours().await, [0; 0]);
+    // Put now, as by an import: it is found, and the hour stays while others may be on their way into it.
+    let row = OutboxRow { queue, place: OutboxPlace { queued_at: long_ago, id: 1 }, work: vec![1] };
+    write(&engine, vec![Write::PutOutbox(row.clone())]).await;
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![row.clone()]));
+    write(&engine, vec![Write::DeleteOutbox { queue, place: row.place }]).await;
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![]));
+    assert_eq!(hours().await, [hour]);
+    engine.close().await.unwrap();
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rookery_model::lease::LeaseSwap;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -29,11 +30,15 @@ pub type Done = oneshot::Sender<Result<(), StoreError>>;
 /// Answers a claim.
 pub type ClaimDone = oneshot::Sender<Result<Result<(), u64>, StoreError>>;
 
+/// Answers a swap of a lease: whether it was applied.
+pub type SwapDone = oneshot::Sender<Result<bool, StoreError>>;
+
 /// What waits in the queue.
 pub enum Job {
     Batch { steps: Vec<lower::Step>, done: Done },
     Claim { key: Key, owner: u64, done: ClaimDone },
     RaiseCeiling { ceiling_ms: u64, done: Done },
+    Swap { swap: LeaseSwap, done: SwapDone },
 }
 
 impl Job {
@@ -41,6 +46,7 @@ impl Job {
         match self {
             Self::Batch { done, .. } | Self::RaiseCeiling { done, .. } => drop(done.send(Err(error))),
             Self::Claim { done, .. } => drop(done.send(Err(error))),
+            Self::Swap { done, .. } => drop(done.send(Err(error))),
         }
     }
 }
@@ -49,6 +55,7 @@ impl Job {
 enum Waiter {
     Batch(Done),
     Claim(ClaimDone, Result<(), u64>),
+    Swap(SwapDone, bool),
 }
 
 impl Waiter {
@@ -57,6 +64,7 @@ impl Waiter {
         match self {
             Self::Batch(done) => drop(done.send(outcome)),
             Self::Claim(done, claim) => drop(done.send(outcome.map(|()| claim))),
+            Self::Swap(done, applied) => drop(done.send(outcome.map(|()| applied))),
         }
     }
 }
@@ -224,6 +232,14 @@ impl Committer {
                 }
                 waiters.push(Waiter::Batch(done));
             }
+            Job::Swap { swap, done } => match leases::swap(&Layers { db, group, batch: &[] }, &swap) {
+                // Even a refusal waits: what it lost against may be in this very group.
+                Ok(change) => {
+                    waiters.push(Waiter::Swap(done, change.is_some()));
+                    change.into_iter().for_each(|change| group.add(change, &self.known_buckets));
+                }
+                Err(error) => drop(done.send(Err(error))),
+            },
         }
     }
 

@@ -17,6 +17,7 @@ mod group;
 mod journal;
 mod message_retention;
 mod open;
+mod pages;
 mod purge;
 mod reads;
 mod refusal;

@@ -12,6 +12,7 @@ use crate::cql::cas;
 use crate::cql::counters::Counters;
 use crate::cql::lanes::{self, Lane};
 use crate::cql::lower::invite_release;
+use crate::cql::outbox::removals;
 use crate::cql::shared::Shared;
 use crate::cql::statement::Mutation;
 
@@ -57,6 +58,8 @@ async fn messages(shared: &Shared, id: ChannelId, bucket: u32) -> Result<(), Sto
     };
     let reacted: BTreeSet<MessageId> =
         tables.reaction_counts.messages_from(calls, id, bucket, first).await?.into_iter().collect();
+    let files = tables.attachments.from(calls, id, bucket, first).await?;
+    remove(shared, removals(shared, &files, at)?).await?;
     let mut indexes = Vec::with_capacity(traces.len());
     for message_id in reacted {
         indexes.push(tables.reactions.clear(id, message_id, None, at)?);
@@ -65,7 +68,12 @@ async fn messages(shared: &Shared, id: ChannelId, bucket: u32) -> Result<(), Sto
     indexes.extend(authored.map(|(author, message_id)| tables.messages_by_author.delete(author, message_id, id, at)));
     // The rows themselves last: while they stand, what hangs on them can be found again.
     remove(shared, indexes).await?;
-    remove(shared, vec![tables.reaction_counts.delete_from(id, bucket, first, at)]).await?;
+    let hanging = vec![
+        tables.reaction_counts.delete_from(id, bucket, first, at),
+        tables.message_edits.delete_from(id, bucket, first, at),
+        tables.attachments.delete_from(id, bucket, first, at),
+    ];
+    remove(shared, hanging).await?;
     remove(shared, vec![tables.messages.delete_from(id, bucket, first, at)]).await?;
     if is_last {
         remove(shared, vec![tables.message_buckets.delete(id, bucket, at)]).await?;
@@ -87,7 +95,7 @@ async fn leftovers(shared: &Shared, id: ChannelId) -> Result<(), StoreError> {
     remove(shared, rows).await
 }
 
-/// A step of a guild: members, then invites, then what one deletion each removes.
+/// A step of a guild: members, then invites, then webhooks, then what one deletion each removes.
 async fn guild(shared: &Shared, id: GuildId) -> Result<bool, StoreError> {
     let (tables, calls) = (&shared.tables, &shared.calls);
     let members = tables.members.first(calls, id, STEP_ROWS).await?;
@@ -102,15 +110,33 @@ async fn guild(shared: &Shared, id: GuildId) -> Result<bool, StoreError> {
         invites(shared, id, codes).await?;
         return Ok(false);
     }
+    let webhooks = tables.webhooks_by_guild.first(calls, id, STEP_ROWS).await?;
+    if !webhooks.is_empty() {
+        let at = shared.clock.take(1);
+        remove(shared, webhooks.iter().map(|webhook| tables.webhooks.delete(*webhook, at)).collect()).await?;
+        // The index last, here and below: while it stands, the rows can be found again.
+        remove(shared, webhooks.iter().map(|webhook| tables.webhooks_by_guild.delete(id, *webhook, at)).collect())
+            .await?;
+        return Ok(false);
+    }
+    rest_of_guild(shared, id).await.map(|()| true)
+}
+
+/// What one deletion a partition removes.
+async fn rest_of_guild(shared: &Shared, id: GuildId) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    let logged = tables.audit_log_buckets.of(&shared.calls, id).await?;
     let at = shared.clock.take(1);
+    remove(shared, logged.into_iter().map(|bucket| tables.audit_log.delete_bucket(id, bucket, at)).collect()).await?;
     let rest = vec![
+        tables.audit_log_buckets.delete_all(id, at),
+        tables.emojis.delete_all(id, at),
         tables.bans.delete_all(id, at),
         tables.roles.delete_all(id, at),
         tables.channels_by_guild.delete_all(id, at),
         tables.guilds.delete(id, at),
     ];
-    remove(shared, rest).await?;
-    Ok(true)
+    remove(shared, rest).await
 }
 
 async fn invites(shared: &Shared, id: GuildId, codes: Vec<String>) -> Result<(), StoreError> {

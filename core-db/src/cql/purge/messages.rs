@@ -7,6 +7,7 @@ use rookery_model::{ChannelId, MessageId, UserId};
 use crate::StoreError;
 use crate::cql::batches::write_all;
 use crate::cql::counters::Counters;
+use crate::cql::outbox::removals;
 use crate::cql::shared::Shared;
 use crate::cql::statement::Mutation;
 use crate::cql::tables::messages_to_purge::Due;
@@ -35,6 +36,7 @@ pub async fn remove(shared: &Shared, messages: &[Doomed], at: i64) -> Result<(),
         jobs.push(tables.messages_to_purge.put(day, Due { channel_id, message_id, deleted_at_us: at }));
         rows.push(tables.messages.mark_deleted(channel_id, message_id, at));
         rows.push(tables.reactions.clear(channel_id, message_id, None, at)?);
+        rows.push(tables.message_edits.delete_of_message(channel_id, message_id, at));
     }
     let mut by_channel: BTreeMap<ChannelId, Vec<MessageId>> = BTreeMap::new();
     for message in messages {
@@ -42,6 +44,9 @@ pub async fn remove(shared: &Shared, messages: &[Doomed], at: i64) -> Result<(),
     }
     for (channel_id, message_ids) in by_channel {
         rows.extend(hanging_on(shared, channel_id, &message_ids, at).await?);
+        let files = tables.attachments.of(&shared.calls, channel_id, &message_ids).await?;
+        jobs.extend(removals(shared, &files, at)?);
+        rows.extend(files.iter().map(|file| tables.attachments.delete(file, at)));
     }
     let index = messages.iter().filter_map(|message| {
         let author_id = message.indexed_by?;
