@@ -27,11 +27,19 @@ pub enum Section {
     Pins,
     Reactions,
     ReactionCounts,
+    MessageEdits,
+    Attachments,
+    Emojis,
+    Webhooks,
+    AuditLog,
+    Settings,
+    Relationships,
+    Outbox,
 }
 
 impl Section {
     /// Every section, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::Accounts,
         Self::UniqueKeys,
         Self::Applications,
@@ -49,6 +57,14 @@ impl Section {
         Self::Pins,
         Self::Reactions,
         Self::ReactionCounts,
+        Self::MessageEdits,
+        Self::Attachments,
+        Self::Emojis,
+        Self::Webhooks,
+        Self::AuditLog,
+        Self::Settings,
+        Self::Relationships,
+        Self::Outbox,
     ];
 
     /// Its name, in archives and reports; archives hold it, so it never changes.
@@ -71,6 +87,14 @@ impl Section {
             Self::Pins => "pins",
             Self::Reactions => "reactions",
             Self::ReactionCounts => "reaction_counts",
+            Self::MessageEdits => "message_edits",
+            Self::Attachments => "attachments",
+            Self::Emojis => "emojis",
+            Self::Webhooks => "webhooks",
+            Self::AuditLog => "audit_log",
+            Self::Settings => "settings",
+            Self::Relationships => "relationships",
+            Self::Outbox => "outbox",
         }
     }
 
@@ -99,6 +123,14 @@ impl Section {
             Self::Pins => Table::Pins,
             Self::Reactions => Table::Reactions,
             Self::ReactionCounts => Table::ReactionCounts,
+            Self::MessageEdits => Table::MessageEdits,
+            Self::Attachments => Table::Attachments,
+            Self::Emojis => Table::Emojis,
+            Self::Webhooks => Table::Webhooks,
+            Self::AuditLog => Table::AuditLog,
+            Self::Settings => Table::Settings,
+            Self::Relationships => Table::Relationships,
+            Self::Outbox => Table::Outbox,
         }
     }
 }
@@ -174,7 +206,7 @@ enum Carried {
 const fn carried(table: Table) -> Carried {
     match table {
         // An archive holds the id ceiling in its manifest; nothing else of a lease outlives its node.
-        Table::Leases => Carried::Not,
+        Table::Leases | Table::WorkerLeases | Table::VirtualShardLeases => Carried::Not,
         // Kept for minutes, for retries of calls under way: a store is moved while none are.
         Table::Operations => Carried::Not,
         // An export waits until what is deleted is removed.
@@ -205,6 +237,17 @@ const fn carried(table: Table) -> Carried {
         Table::DmsByUser => Carried::In(Section::DmListings),
         Table::ReadStates => Carried::In(Section::ReadStates),
         Table::Retentions => Carried::In(Section::Retentions),
+        Table::MessageEdits => Carried::In(Section::MessageEdits),
+        Table::Attachments => Carried::In(Section::Attachments),
+        Table::Emojis => Carried::In(Section::Emojis),
+        Table::Webhooks => Carried::In(Section::Webhooks),
+        Table::AuditLog => Carried::In(Section::AuditLog),
+        Table::Settings => Carried::In(Section::Settings),
+        Table::Relationships => Carried::In(Section::Relationships),
+        Table::Outbox => Carried::In(Section::Outbox),
+        Table::WebhooksByGuild => Carried::With(Section::Webhooks),
+        Table::AuditLogBuckets => Carried::With(Section::AuditLog),
+        Table::OutboxHours => Carried::With(Section::Outbox),
     }
 }
 

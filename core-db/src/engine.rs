@@ -8,17 +8,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
 use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow, UniqueKey, Write,
 };
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, Timestamp, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, Timestamp, UserId, WebhookId};
 use tokio::sync::oneshot;
 
 use crate::dump::{DamagedRow, DumpCursor, DumpPage, Section};
@@ -174,6 +180,33 @@ pub trait Engine: Send + Sync + 'static {
     ) -> Answer<'a, Vec<UserId>>;
     fn pins(&self, channel_id: ChannelId) -> Answer<'_, Vec<PinRow>>;
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>>;
+
+    fn message_edits(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        limit: usize,
+    ) -> Answer<'_, Vec<MessageEditRow>>;
+    fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>>;
+    fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>>;
+    fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>>;
+    fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>>;
+    fn audit_log(
+        &self,
+        guild_id: GuildId,
+        before: Option<AuditLogEntryId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<AuditLogRow>>;
+    fn settings(&self, user_id: UserId, kind: u8) -> Answer<'_, Option<SettingsRow>>;
+    fn relationships(&self, user_id: UserId) -> Answer<'_, Vec<RelationshipRow>>;
+    fn outbox(&self, queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Answer<'_, Vec<OutboxRow>>;
+
+    /// Puts a lease in the place of what stands there, if it is what is expected; says whether it did.
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool>;
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>>;
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>>;
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>>;
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>>;
 
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>>;
     fn dump(&self, section: Section, after: Option<DumpCursor>, limit: usize) -> Answer<'_, DumpPage>;

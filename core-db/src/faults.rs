@@ -8,17 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
 use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow, UniqueKey, Write,
 };
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 
 use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
@@ -29,9 +35,9 @@ use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
 pub struct FaultPlan {
     /// Where the dice start.
     pub seed: u64,
-    /// A write or claim applies, and the answer is `Unknown`.
+    /// A write, claim or swap applies, and the answer is `Unknown`.
     pub applied_unknown: u64,
-    /// A write or claim does not apply, and the answer is `Unknown`.
+    /// A write, claim or swap does not apply, and the answer is `Unknown`.
     pub lost_unknown: u64,
     /// A write is refused with `Busy`.
     pub busy: u64,
@@ -253,6 +259,28 @@ impl Engine for FaultEngine {
     fn id_ceiling(&self) -> Answer<'_, u64> {
         self.inner.id_ceiling()
     }
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let fate = self.fate();
+            if matches!(fate, Fate::Lost | Fate::Busy) {
+                return unknown();
+            }
+            let applied = self.inner.swap_lease(swap).await?;
+            if fate == Fate::Fine { Ok(applied) } else { unknown() }
+        })
+    }
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>> {
+        self.inner.worker_lease(worker_id)
+    }
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>> {
+        self.inner.worker_leases()
+    }
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>> {
+        self.inner.virtual_shard_lease(region, virtual_shard)
+    }
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>> {
+        self.inner.virtual_shard_leases(region)
+    }
 
     reads! {
         unique<'a>(key: &'a UniqueKey) -> Option<u64>;
@@ -287,6 +315,15 @@ impl Engine for FaultEngine {
         ) -> Vec<UserId>;
         pins<'a>(channel_id: ChannelId) -> Vec<PinRow>;
         retention<'a>(guild_id: GuildId) -> Option<RetentionRow>;
+        message_edits<'a>(channel_id: ChannelId, message_id: MessageId, limit: usize) -> Vec<MessageEditRow>;
+        attachments<'a>(channel_id: ChannelId, message_id: MessageId) -> Vec<AttachmentRow>;
+        guild_emojis<'a>(guild_id: GuildId) -> Vec<EmojiRow>;
+        webhook<'a>(id: WebhookId) -> Option<WebhookRow>;
+        guild_webhooks<'a>(guild_id: GuildId) -> Vec<WebhookRow>;
+        audit_log<'a>(guild_id: GuildId, before: Option<AuditLogEntryId>, limit: usize) -> Vec<AuditLogRow>;
+        settings<'a>(user_id: UserId, kind: u8) -> Option<SettingsRow>;
+        relationships<'a>(user_id: UserId) -> Vec<RelationshipRow>;
+        outbox<'a>(queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Vec<OutboxRow>;
         import_under_way<'a>() -> Option<ImportRow>;
         dump<'a>(section: Section, after: Option<DumpCursor>, limit: usize) -> DumpPage;
         dump_estimate<'a>() -> u64;

@@ -1,6 +1,7 @@
 //! Keys of the embedded engine: big-endian, so that the order of bytes is the order of the CQL clustering columns.
 
 use fjall::Slice;
+use rookery_model::Timestamp;
 use smallvec::SmallVec;
 
 use crate::StoreError;
@@ -8,6 +9,8 @@ use crate::tables::Table;
 
 /// The longest text that may stand in a key, bytes.
 const TEXT_MAX_BYTES: usize = 1_024;
+/// Set in the key of a moment after 1970, so that earlier ones come before.
+const SIGN: u64 = 1 << 63;
 
 /// A key under construction; also a prefix for scans.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +34,14 @@ impl Key {
     pub fn newest_first(mut self, id: u64) -> Self {
         self.0.extend_from_slice(&(!id).to_be_bytes());
         self
+    }
+    /// A moment in ascending order.
+    pub fn moment(self, moment: Timestamp) -> Self {
+        self.id(moment.0.cast_unsigned() ^ SIGN)
+    }
+    /// A moment in descending order.
+    pub fn newest_moment_first(self, moment: Timestamp) -> Self {
+        self.newest_first(moment.0.cast_unsigned() ^ SIGN)
     }
     /// A bucket in descending order.
     pub fn bucket(mut self, bucket: u32) -> Self {
@@ -97,6 +108,10 @@ impl<'a> Parts<'a> {
     pub fn newest_first(&mut self) -> Option<u64> {
         self.id().map(|id| !id)
     }
+    /// An ascending moment.
+    pub fn moment(&mut self) -> Option<Timestamp> {
+        self.id().map(|raw| Timestamp((raw ^ SIGN).cast_signed()))
+    }
     /// A bucket.
     pub fn bucket(&mut self) -> Option<u32> {
         let (head, rest) = self.0.split_first_chunk::<4>()?;
@@ -144,6 +159,13 @@ mod tests {
         assert!(key(1, 5).as_bytes() < key(1, 4).as_bytes());
         assert!(key(1, 0).as_bytes() < key(2, u64::MAX).as_bytes());
         assert!(key(255, 1).as_bytes() < key(256, 1).as_bytes());
+        let moments = [i64::MIN, -1, 0, 1, i64::MAX].map(Timestamp);
+        for pair in moments.windows(2) {
+            let key = |at| Key::of(Table::Outbox).moment(at);
+            assert!(key(pair[0]).as_bytes() < key(pair[1]).as_bytes(), "{pair:?}");
+            let key = |at| Key::of(Table::MessageEdits).newest_moment_first(at);
+            assert!(key(pair[0]).as_bytes() > key(pair[1]).as_bytes(), "{pair:?}");
+        }
         let texts = ["", "a", "a\u{1}", "ab", "b", "é", "🦀"];
         for pair in texts.windows(2) {
             let key = |text| Key::of(Table::Reactions).text(text).id(7);
@@ -153,11 +175,19 @@ mod tests {
 
     #[test]
     fn parts_come_back() {
-        let key = Key::of(Table::Reactions).id(7).newest_first(9).bucket(3).kind(2).text("🦀").tail(b"rest");
+        let key = Key::of(Table::Reactions)
+            .id(7)
+            .newest_first(9)
+            .bucket(3)
+            .moment(Timestamp(-4))
+            .kind(2)
+            .text("🦀")
+            .tail(b"rest");
         let mut parts = Parts::of(key.as_bytes(), Table::Reactions).unwrap();
         assert_eq!(parts.id(), Some(7));
         assert_eq!(parts.newest_first(), Some(9));
         assert_eq!(parts.bucket(), Some(3));
+        assert_eq!(parts.moment(), Some(Timestamp(-4)));
         assert_eq!(parts.kind(), Some(2));
         assert_eq!(parts.text(), Some("🦀"));
         assert_eq!(parts.tail(), b"rest");

@@ -17,8 +17,10 @@ pub mod faults;
 pub mod fill;
 pub mod floor;
 mod key;
+mod leases;
 mod lower;
 mod page;
+mod records;
 mod row;
 mod stats;
 mod store;
@@ -31,8 +33,10 @@ pub use cql::Migrated;
 pub use engine::{Commit, Engine, LeaseRow, MessageRange, OwnReaction, PinRow};
 pub use error::{OpenError, StoreError};
 pub use page::MessagePage;
+pub use records::file_removal;
 pub use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReactionRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReactionRow, ReadState,
+    RetentionRow, SettingsRow, UniqueKey, Write,
 };
 pub use stats::{StoreHealth, StoreStats};
 pub use store::Store;

@@ -12,9 +12,10 @@ use crate::key::Parts;
 use crate::row;
 use crate::tables::purges::Purge;
 use crate::tables::{
-    Change, Sink, Table, View, accounts, applications, bans, channels_by_guild, dms, dms_by_user, guilds, imports,
-    invites, invites_by_guild, members, messages, messages_by_author, operations, pins, purges, reaction_counts,
-    reactions, read_states, retentions, roles, unique_keys,
+    Change, Sink, Table, View, accounts, applications, attachments, audit_log, bans, channels_by_guild, dms,
+    dms_by_user, emojis, guilds, imports, invites, invites_by_guild, members, message_edits, messages,
+    messages_by_author, operations, outbox, pins, purges, reaction_counts, reactions, read_states, relationships,
+    retentions, roles, settings, unique_keys, webhooks, webhooks_by_guild,
 };
 
 /// A part of a batch.
@@ -52,6 +53,8 @@ pub(crate) enum Lookup {
         reactions: crate::key::Key,
         counts: crate::key::Key,
     },
+    /// All rows that begin with a prefix.
+    DeletePrefix(Table, crate::key::Key),
 }
 
 impl Sink for Vec<Step> {
@@ -93,6 +96,14 @@ fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteMessage { channel_id, message_id } => {
             steps.push(Step::Lookup(Lookup::DeleteMessage { channel_id, message_id }));
         }
+        Write::PutMessageEdit(edit) => message_edits::put(steps, &edit)?,
+        Write::PutAttachment(attachment) => attachments::put(steps, &attachment)?,
+        Write::DeleteAttachment(attachment) => attachments::delete(steps, &attachment, outbox::now())?,
+        Write::PutEmoji(emoji) => emojis::put(steps, &emoji)?,
+        Write::DeleteEmoji { guild_id, emoji_id } => emojis::delete(steps, guild_id, emoji_id),
+        Write::PutWebhook(webhook) => webhooks::put(steps, &webhook)?,
+        Write::DeleteWebhook { guild_id, webhook_id } => webhooks::delete(steps, guild_id, webhook_id),
+        Write::PutAuditLogEntry(entry) => audit_log::put(steps, &entry)?,
         Write::PutReaction(reaction) => reactions::put(steps, &reaction)?,
         Write::DeleteReaction(reaction) => reactions::delete(steps, &reaction)?,
         Write::PutReactionCount(count) => reaction_counts::put(steps, &count)?,
@@ -118,7 +129,15 @@ fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::PutDmListing { user_id, channel_id } => dms_by_user::put(steps, user_id, channel_id),
         Write::DeleteDmListing { user_id, channel_id } => dms_by_user::delete(steps, user_id, channel_id),
         Write::PutReadState(state) => read_states::put(steps, &state)?,
+        Write::PutSettings(set) => settings::put(steps, &set)?,
+        Write::DeleteSettings(user_id) => {
+            steps.push(Step::Lookup(Lookup::DeletePrefix(Table::Settings, settings::prefix(user_id))));
+        }
+        Write::PutRelationship(relationship) => relationships::put(steps, &relationship)?,
+        Write::DeleteRelationship { user_id, other_id } => relationships::delete(steps, user_id, other_id),
         Write::PutOperation(operation) => operations::put(steps, &operation)?,
+        Write::PutOutbox(row) => outbox::put(steps, &row)?,
+        Write::DeleteOutbox { queue, place } => outbox::delete(steps, queue, place),
         Write::EraseUser { user_id, through } => steps.push(Step::Lookup(Lookup::EraseUser { user_id, through })),
         Write::PutRetention(retention) => retentions::put(steps, &retention)?,
         Write::DeleteRetention(guild_id) => retentions::delete(steps, guild_id),
@@ -157,6 +176,7 @@ pub(crate) fn look_up(lookup: &Lookup, view: &impl View) -> Result<Vec<Change>, 
                 delete_prefix(view, table, prefix, &mut changes)?;
             }
         }
+        Lookup::DeletePrefix(table, prefix) => delete_prefix(view, *table, prefix, &mut changes)?,
     }
     Ok(changes)
 }
@@ -197,6 +217,11 @@ fn delete_guild_channel(
         if invite.channel_id == channel_id {
             invites::delete(changes, guild_id, &invite.code)?;
             release_invite_code(view, guild_id, invite.code, changes)?;
+        }
+    }
+    for (webhook_id, of) in webhooks_by_guild::ids_of(view, guild_id)? {
+        if of == channel_id {
+            webhooks::delete(changes, guild_id, webhook_id);
         }
     }
     purges::put(changes, Purge::Channel(channel_id));
@@ -250,6 +275,8 @@ fn delete_message(
     }
     changes.delete(Table::Messages, messages::key(channel_id, id));
     pins::delete(changes, channel_id, id);
+    attachments::delete_of_message(view, channel_id, id, changes)?;
+    delete_prefix(view, Table::MessageEdits, &message_edits::message_prefix(channel_id, id), changes)?;
     delete_prefix(view, Table::Reactions, &reactions::message_prefix(channel_id, id), changes)?;
     delete_prefix(view, Table::ReactionCounts, &reaction_counts::message_prefix(channel_id, id), changes)
 }

@@ -23,7 +23,7 @@ use crate::{CoalesceConfig, CqlConfig, EmbeddedConfig, MessagePage, OpenError, S
 /// A store; cloning it is cheap and every clone means the same store.
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
 }
 
 impl Store {

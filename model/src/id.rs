@@ -146,6 +146,8 @@ ids! {
     AttachmentId,
     /// A webhook.
     WebhookId,
+    /// An entry of a guild's audit log.
+    AuditLogEntryId,
     /// A signed-in device: the last part of a token's claims.
     DeviceId,
 }

@@ -5,14 +5,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit_log::AuditLogRow;
 use crate::channel::Channel;
+use crate::embed::Embed;
 use crate::guild::{BanRow, GuildProperties};
 use crate::invite::InviteRow;
 use crate::member::MemberRow;
-use crate::message::{MessageRow, ReactionEmoji};
+use crate::message::{Attachment, Emoji, MessageRow, ReactionEmoji};
+use crate::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use crate::relationship::RelationshipRow;
 use crate::role::Role;
 use crate::user::{Account, Application};
-use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
+use crate::webhook::WebhookRow;
+use crate::{
+    ApplicationId, AttachmentId, ChannelId, EmojiId, GuildId, MessageId, RoleId, Timestamp, UserId, WebhookId,
+};
 
 /// A key under which only one row may ever be written at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +86,59 @@ pub struct OperationRow {
     pub reply: Vec<u8>,
 }
 
+/// What a message held until it was edited.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageEditRow {
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    /// When it was replaced by what came next.
+    pub edited_at: Timestamp,
+    /// Of the message: former contents are erased with it.
+    pub author_id: UserId,
+    pub content: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeds: Vec<Embed>,
+}
+
+/// A file of a message, and where its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentRow {
+    pub channel_id: ChannelId,
+    pub message_id: MessageId,
+    pub id: AttachmentId,
+    /// Of the message.
+    pub author_id: UserId,
+    pub filename: String,
+    #[serde(default)]
+    pub content_type: Option<String>,
+    pub size_bytes: u64,
+    /// Its name in the object store.
+    pub object_key: String,
+}
+
+/// A custom emoji of a guild.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmojiRow {
+    pub guild_id: GuildId,
+    /// Who made it.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    pub emoji: Emoji,
+}
+
+/// One of a user's sets of settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRow {
+    pub user_id: UserId,
+    /// The API's number of the set.
+    pub kind: u8,
+    /// As the client encoded it.
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+}
+
 /// How long a guild keeps messages; pinned ones are kept for as long as they are pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionRow {
@@ -106,10 +166,11 @@ pub enum Write {
         owner_id: UserId,
     },
     PutGuild(GuildProperties),
-    /// The guild and all that belongs to it: channels, messages, roles, members, invites, bans.
+    /// The guild and all that belongs to it: channels, messages, roles, members, invites, bans, emojis, webhooks, audit
+    /// log.
     DeleteGuild(GuildId),
     PutChannel(Channel),
-    /// The channel, its messages, pins, reactions and invites.
+    /// The channel, its messages with all that hangs on them, pins, invites and webhooks.
     DeleteChannel {
         guild_id: Option<GuildId>,
         channel_id: ChannelId,
@@ -137,11 +198,29 @@ pub enum Write {
         guild_id: GuildId,
         code: String,
     },
+    PutEmoji(EmojiRow),
+    DeleteEmoji {
+        guild_id: GuildId,
+        emoji_id: EmojiId,
+    },
+    PutWebhook(WebhookRow),
+    DeleteWebhook {
+        guild_id: GuildId,
+        webhook_id: WebhookId,
+    },
+    /// Entries are not changed, and go with their guild.
+    PutAuditLogEntry(AuditLogRow),
     PutMessage(MessageRow),
+    /// The message with all that hangs on it: former contents, files, reactions, pin.
     DeleteMessage {
         channel_id: ChannelId,
         message_id: MessageId,
     },
+    /// Former contents; they go with their message.
+    PutMessageEdit(MessageEditRow),
+    PutAttachment(AttachmentRow),
+    /// The row as it was put: its object is queued for removal in the outbox, as it is when the message goes.
+    DeleteAttachment(AttachmentRow),
     PutReaction(ReactionRow),
     DeleteReaction(ReactionRow),
     PutReactionCount(ReactionCountRow),
@@ -176,8 +255,23 @@ pub enum Write {
         channel_id: ChannelId,
     },
     PutReadState(ReadState),
+    PutSettings(SettingsRow),
+    /// All settings of a user.
+    DeleteSettings(UserId),
+    PutRelationship(RelationshipRow),
+    DeleteRelationship {
+        user_id: UserId,
+        other_id: UserId,
+    },
     PutOperation(OperationRow),
-    /// All that a user wrote, everywhere, up to a message id: messages with their reactions and pins.
+    PutOutbox(OutboxRow),
+    /// The work is done.
+    DeleteOutbox {
+        queue: OutboxQueue,
+        place: OutboxPlace,
+    },
+    /// All that a user wrote, everywhere, up to a message id: messages with their former contents, files, reactions and
+    /// pins.
     EraseUser {
         user_id: UserId,
         through: MessageId,

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rookery_model::store::{RetentionRow, UniqueKey, Write};
-use rookery_model::{ApplicationId, ChannelId, GuildId, UserId};
+use rookery_model::{ApplicationId, ChannelId, GuildId, UserId, WebhookId};
 use smallvec::SmallVec;
 
 /// Counters of single channels, users and so on. Two that share one make each other's reads less joined, never wrong.
@@ -24,7 +24,7 @@ pub enum Part<'a> {
     Account(UserId),
     Application(ApplicationId),
     ApplicationsOf(UserId),
-    /// Properties, channels, roles, members, bans and invites.
+    /// Properties, channels, roles, members, bans, invites, emojis and webhooks.
     Guild(GuildId),
     GuildsOf(UserId),
     Invite(&'a str),
@@ -35,6 +35,9 @@ pub enum Part<'a> {
     Messages(ChannelId),
     Reactions(ChannelId),
     Pins(ChannelId),
+    Webhook(WebhookId),
+    Settings(UserId),
+    Relationships(UserId),
     Unique(&'a UniqueKey),
 }
 
@@ -112,7 +115,8 @@ impl Epochs {
 
 /// What a write changes, as far as reads that are shared can see it.
 ///
-/// Messages by author, operations and the id ceiling are not read together, so nothing is noted for them.
+/// Messages by author, former contents, files, audit logs, operations, outboxes and leases are not read together, so
+/// nothing is noted for them.
 fn changed_by<'a>(write: &'a Write, mut changed: impl FnMut(Part<'a>)) {
     match write {
         Write::PutAccount(account) => changed(Part::Account(account.user.id)),
@@ -180,8 +184,29 @@ fn changed_by<'a>(write: &'a Write, mut changed: impl FnMut(Part<'a>)) {
         Write::PutRetention(RetentionRow { guild_id, .. }) | Write::DeleteRetention(guild_id) => {
             changed(Part::Guild(*guild_id));
         }
+        Write::PutEmoji(emoji) => changed(Part::Guild(emoji.guild_id)),
+        Write::DeleteEmoji { guild_id, .. } => changed(Part::Guild(*guild_id)),
+        Write::PutWebhook(webhook) => {
+            changed(Part::Guild(webhook.guild_id));
+            changed(Part::Webhook(webhook.id));
+        }
+        Write::DeleteWebhook { guild_id, webhook_id } => {
+            changed(Part::Guild(*guild_id));
+            changed(Part::Webhook(*webhook_id));
+        }
+        Write::PutSettings(settings) => changed(Part::Settings(settings.user_id)),
+        Write::DeleteSettings(user_id) => changed(Part::Settings(*user_id)),
+        Write::PutRelationship(relationship) => changed(Part::Relationships(relationship.user_id)),
+        Write::DeleteRelationship { user_id, .. } => changed(Part::Relationships(*user_id)),
+        Write::PutMessageEdit(_)
+        | Write::PutAttachment(_)
+        | Write::DeleteAttachment(_)
+        | Write::PutAuditLogEntry(_)
+        | Write::PutOutbox(_)
+        | Write::DeleteOutbox { .. }
+        | Write::PutOperation(_) => {}
         // An import fills a store that nobody reads.
-        Write::PutOperation(_) | Write::PutImport(_) | Write::DeleteImport => {}
+        Write::PutImport(_) | Write::DeleteImport => {}
         Write::DeleteUnique { key, .. } => changed(Part::Unique(key)),
     }
 }

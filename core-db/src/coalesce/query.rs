@@ -2,7 +2,7 @@
 
 use rookery_model::message::ReactionEmoji;
 use rookery_model::store::UniqueKey;
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 use smallvec::{SmallVec, smallvec};
 
 use super::epochs::Part;
@@ -37,6 +37,11 @@ pub enum Query {
     OwnReactions(ChannelId, Vec<MessageId>, UserId),
     ReactionsOf(ChannelId, MessageId, ReactionEmoji, Option<UserId>, usize),
     Pins(ChannelId),
+    GuildEmojis(GuildId),
+    Webhook(WebhookId),
+    GuildWebhooks(GuildId),
+    Settings(UserId, u8),
+    Relationships(UserId),
 }
 
 impl Query {
@@ -55,9 +60,14 @@ impl Query {
             | Self::Member(id, _)
             | Self::Ban(id, _)
             | Self::BansPage(id, ..)
-            | Self::GuildInvites(id) => smallvec![Part::Guild(*id)],
+            | Self::GuildInvites(id)
+            | Self::GuildEmojis(id)
+            | Self::GuildWebhooks(id) => smallvec![Part::Guild(*id)],
             Self::GuildsOfUser(id) => smallvec![Part::GuildsOf(*id), DeletedGuilds],
             Self::Invite(code) => smallvec![Part::Invite(code), DeletedChannels, DeletedGuilds],
+            Self::Webhook(id) => smallvec![Part::Webhook(*id), DeletedChannels, DeletedGuilds],
+            Self::Settings(id, _) => smallvec![Part::Settings(*id)],
+            Self::Relationships(id) => smallvec![Part::Relationships(*id)],
             Self::Channel(id) | Self::Dm(id) => smallvec![Part::Channel(*id), DeletedGuilds],
             Self::DmsOfUser(id) => smallvec![Part::DmsOf(*id), DeletedChannels],
             Self::ReadStates(id) | Self::ReadState(id, _) => smallvec![Part::ReadStates(*id)],

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
 use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow, UniqueKey, Write,
 };
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 
 use super::acknowledgement::{Acknowledgement, EpochEnd};
 use super::epochs::Part;
@@ -240,7 +246,74 @@ impl Engine for CoalescingEngine {
         self.shared(Query::Pins(channel_id), ask!(pins(channel_id)))
     }
 
-    // What follows is asked by operators and jobs, not by herds.
+    fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
+        self.shared(Query::GuildEmojis(guild_id), ask!(guild_emojis(guild_id)))
+    }
+
+    fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {
+        self.shared(Query::Webhook(id), ask!(webhook(id)))
+    }
+
+    fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>> {
+        self.shared(Query::GuildWebhooks(guild_id), ask!(guild_webhooks(guild_id)))
+    }
+
+    fn settings(&self, user_id: UserId, kind: u8) -> Answer<'_, Option<SettingsRow>> {
+        self.shared(Query::Settings(user_id, kind), ask!(settings(user_id, kind)))
+    }
+
+    fn relationships(&self, user_id: UserId) -> Answer<'_, Vec<RelationshipRow>> {
+        self.shared(Query::Relationships(user_id), ask!(relationships(user_id)))
+    }
+
+    // What follows is asked by moderators, operators and jobs, not by herds.
+    fn message_edits(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        limit: usize,
+    ) -> Answer<'_, Vec<MessageEditRow>> {
+        self.inner.message_edits(channel_id, message_id, limit)
+    }
+
+    fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>> {
+        self.inner.attachments(channel_id, message_id)
+    }
+
+    fn audit_log(
+        &self,
+        guild_id: GuildId,
+        before: Option<AuditLogEntryId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<AuditLogRow>> {
+        self.inner.audit_log(guild_id, before, limit)
+    }
+
+    fn outbox(&self, queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.inner.outbox(queue, after, limit)
+    }
+
+    // Leases are read to be changed: everybody looks for themselves.
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
+        self.inner.swap_lease(swap)
+    }
+
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>> {
+        self.inner.worker_lease(worker_id)
+    }
+
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>> {
+        self.inner.worker_leases()
+    }
+
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>> {
+        self.inner.virtual_shard_lease(region, virtual_shard)
+    }
+
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>> {
+        self.inner.virtual_shard_leases(region)
+    }
+
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
         self.inner.retention(guild_id)
     }

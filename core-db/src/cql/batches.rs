@@ -83,11 +83,13 @@ impl Progress {
 }
 
 async fn run(shared: &Arc<Shared>, plan: Plan, deadline: Instant) -> Result<(), StoreError> {
-    let Plan { indexes, rows, lookups, releases, trailing, operations, buckets, retention_changed, passes: _ } = plan;
+    let Plan { indexes, rows, lookups, releases, trailing, operations, buckets, hours, retention_changed, passes: _ } =
+        plan;
     let write = |mutations| write_until(shared, mutations, deadline);
     let mut progress = Progress::default();
     progress.stage(indexes.is_empty(), write(indexes)).await?;
     shared.buckets.note_stored(&buckets);
+    shared.known_hours.note(&hours);
     progress.stage(rows.is_empty(), write(rows)).await?;
     if retention_changed {
         shared.retention_changed.notify_one();

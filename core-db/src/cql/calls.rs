@@ -32,6 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const QUORUM: &str = "quorum";
 const SERIAL: &str = "serial";
 const LEASE: &str = "lease";
+const SHARED_LEASE: &str = "shared_lease";
 
 /// The values of a statement.
 pub type Values<'a> = &'a (dyn SerializeRow + Sync);
@@ -40,6 +41,8 @@ pub type Values<'a> = &'a (dyn SerializeRow + Sync);
 const SERIAL_IN_FLIGHT: usize = 256;
 /// A process has one lease.
 const LEASES_IN_FLIGHT: usize = 4;
+/// It may take over many virtual shards at once.
+const SHARED_LEASES_IN_FLIGHT: usize = 64;
 
 /// The way to the cluster.
 pub struct Calls {
@@ -53,6 +56,8 @@ pub struct Calls {
     serial: Circuit,
     /// Leases: renewed in time or not at all, so they neither queue behind writes nor share their breaker.
     lease: Circuit,
+    /// Leases that nodes compete for, likewise: at the serial level, but not behind a storm of claims.
+    shared_lease: Circuit,
     write_timeout: Duration,
     attempt_timeout: Duration,
 }
@@ -98,6 +103,7 @@ impl Calls {
             quorum: Circuit::new(QUORUM, config.statements_in_flight),
             serial: Circuit::new(SERIAL, config.statements_in_flight.min(SERIAL_IN_FLIGHT)),
             lease: Circuit::new(LEASE, LEASES_IN_FLIGHT),
+            shared_lease: Circuit::new(SHARED_LEASE, SHARED_LEASES_IN_FLIGHT),
             write_timeout: Duration::from_millis(config.write_timeout_ms),
             attempt_timeout: Duration::from_millis(config.write_attempt_timeout_ms.max(config.read_timeout_ms)),
         }
@@ -127,6 +133,7 @@ impl Calls {
             Purpose::Read | Purpose::Write => &self.quorum,
             Purpose::CompareAndSet | Purpose::SerialRead => &self.serial,
             Purpose::Lease | Purpose::LeaseRead => &self.lease,
+            Purpose::SharedLease | Purpose::SharedLeaseRead => &self.shared_lease,
         }
     }
 
@@ -134,8 +141,8 @@ impl Calls {
     async fn place(&self, purpose: Purpose, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
         let circuit = self.circuit(purpose);
         let places = match purpose {
-            Purpose::Read | Purpose::SerialRead | Purpose::LeaseRead => &circuit.reads,
-            Purpose::Write | Purpose::CompareAndSet | Purpose::Lease => &circuit.writes,
+            Purpose::Read | Purpose::SerialRead | Purpose::LeaseRead | Purpose::SharedLeaseRead => &circuit.reads,
+            Purpose::Write | Purpose::CompareAndSet | Purpose::Lease | Purpose::SharedLease => &circuit.writes,
         };
         if let Ok(place) = places.try_acquire() {
             return Ok(place);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use rookery_model::lease::LeaseSwap;
 use rookery_model::store::UniqueKey;
 use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row};
@@ -18,6 +19,7 @@ use super::policies::Purpose;
 use super::shared::Shared;
 use super::tables::unique_keys::Key;
 use crate::StoreError;
+use crate::leases::check_swap;
 
 /// The pause before another try; others may be claiming the same key.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -142,6 +144,46 @@ pub struct Release {
     pub key: UniqueKey,
     /// Who must hold it.
     pub owner: u64,
+}
+
+/// Puts a lease in the place of what is expected; says whether it did, or whether an attempt before may have.
+///
+/// Whoever hears that it did not looks at what stands there: it may be an earlier attempt's work.
+pub async fn swap_lease(shared: Arc<Shared>, swap: LeaseSwap) -> Result<bool, StoreError> {
+    check_swap(&swap)?;
+    let tables = &shared.tables;
+    let attempt = || async {
+        match &swap {
+            LeaseSwap::Worker { before, after } => {
+                tables.worker_leases.swap(&shared.calls, before.as_ref(), after).await
+            }
+            LeaseSwap::VirtualShard { before, after } => {
+                tables.virtual_shard_leases.swap(&shared.calls, before.as_ref(), after).await
+            }
+        }
+    };
+    Ok(certain(&shared, Purpose::SharedLease, attempt).await? == Applied::Yes)
+}
+
+/// Reads a shared lease, again while it gets no answer and the time is not up.
+///
+/// A read at SERIAL takes part in the agreement on its partition, so that it may lose its turn to those who write there.
+pub async fn read_lease<T, F>(shared: &Shared, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let deadline = shared.calls.write_deadline();
+    let mut pause = PAUSE_MIN;
+    loop {
+        let outcome = attempt().await;
+        let is_over = !shared.calls.is_closed(Purpose::SharedLeaseRead) || Instant::now() + pause >= deadline;
+        if is_over || !matches!(outcome, Err(StoreError::Unavailable(_))) {
+            return outcome;
+        }
+        shared.calls.counters.retried();
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
 }
 
 /// Asks the cluster something that needs a majority, to see whether it is back.

@@ -49,6 +49,7 @@ fn key<const KEY: usize>(mut columns: ColumnIterator<'_, '_>) -> Option<[i64; KE
     for part in &mut key {
         let bytes = columns.next()?.ok()?.slice?.as_slice();
         *part = match bytes.len() {
+            1 => i8::from_be_bytes(bytes.try_into().ok()?).into(),
             4 => i32::from_be_bytes(bytes.try_into().ok()?).into(),
             _ => i64::from_be_bytes(bytes.try_into().ok()?),
         };
@@ -62,6 +63,27 @@ impl Calls {
         let key = key.iter().map(|part| format!("{part:016x}")).collect();
         let (table, reason) = (statement.table.name(), reason.to_owned());
         self.counters.damage.note(&StoreError::Corrupt { table, key, reason });
+    }
+
+    /// What rows mean; those that cannot be understood are noted and left out.
+    pub fn understood<R, T, const KEY: usize>(
+        &self,
+        statement: &Statement,
+        rows: Vec<Decoded<R, KEY>>,
+        read: impl Fn(R) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut understood = Vec::with_capacity(rows.len());
+        for row in rows {
+            match row {
+                Decoded::Row(row) => match read(row) {
+                    Ok(meaning) => understood.push(meaning),
+                    Err(error @ StoreError::Corrupt { .. }) => self.counters.damage.note(&error),
+                    Err(error) => return Err(error),
+                },
+                Decoded::Damaged(Damage { key, reason }) => self.left_out(statement, &key, &reason),
+            }
+        }
+        Ok(understood)
     }
 
     /// Rows of a partition behind a place, in the order of their second key column.

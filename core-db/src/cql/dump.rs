@@ -67,6 +67,14 @@ fn source(section: Section) -> (&'static [&'static str], &'static str) {
         Section::Pins => (pins::Row::COLUMNS, "channel_id"),
         Section::Reactions => (reactions::Row::COLUMNS, "channel_id, message_id"),
         Section::ReactionCounts => (reaction_counts::Row::COLUMNS, "channel_id, bucket"),
+        Section::MessageEdits => (message_edits::Row::COLUMNS, "channel_id, bucket"),
+        Section::Attachments => (attachments::Row::COLUMNS, "channel_id, bucket"),
+        Section::Emojis => (emojis::Row::COLUMNS, "guild_id"),
+        Section::Webhooks => (webhooks::Row::COLUMNS, "webhook_id"),
+        Section::AuditLog => (audit_log::Row::COLUMNS, "guild_id, bucket"),
+        Section::Settings => (settings::Row::COLUMNS, "user_id"),
+        Section::Relationships => (relationships::Row::COLUMNS, "user_id"),
+        Section::Outbox => (outbox::Row::COLUMNS, "queue, minute"),
     }
 }
 
@@ -232,6 +240,34 @@ async fn query(
             let count = reaction_counts::count(row)?;
             unless(hidden.channel(count.channel_id), Write::PutReactionCount(count))
         }),
+        Section::MessageEdits => each!(message_edits::Row, |row| {
+            let edit = message_edits::edit(row)?;
+            let is_erased = hidden.message_of(edit.author_id, edit.message_id);
+            unless(is_erased || hidden.channel(edit.channel_id), Write::PutMessageEdit(edit))
+        }),
+        Section::Attachments => each!(attachments::Row, |row| {
+            let file = attachments::attachment(row);
+            let is_erased = hidden.message_of(file.author_id, file.message_id);
+            unless(is_erased || hidden.channel(file.channel_id), Write::PutAttachment(file))
+        }),
+        Section::Emojis => each!(emojis::Row, |row| {
+            let emoji = emojis::emoji(row);
+            unless(hidden.guild(emoji.guild_id), Write::PutEmoji(emoji))
+        }),
+        Section::Webhooks => each!(webhooks::Row, |row| {
+            let webhook = webhooks::webhook(row);
+            let is_hidden = hidden.guild(webhook.guild_id) || hidden.channel(webhook.channel_id);
+            unless(is_hidden, Write::PutWebhook(webhook))
+        }),
+        Section::AuditLog => each!(audit_log::Row, |row| {
+            let entry = audit_log::entry(row)?;
+            unless(hidden.guild(entry.guild_id), Write::PutAuditLogEntry(entry))
+        }),
+        Section::Settings => each!(settings::Row, |row| put(Write::PutSettings(settings::settings(row)))),
+        Section::Relationships => {
+            each!(relationships::Row, |row| put(Write::PutRelationship(relationships::relationship(row)?)))
+        }
+        Section::Outbox => each!(outbox::Row, |row| put(Write::PutOutbox(outbox::work(row)?))),
     }
     Ok(next)
 }

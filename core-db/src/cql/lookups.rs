@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::cas::Release;
 use super::lower::{Lookup, invite_release};
+use super::outbox::removals;
 use super::purge;
 use super::shared::Shared;
 use super::statement::Mutation;
@@ -97,6 +98,12 @@ async fn delete_channel(
             found.releases.push(invite_release(guild_id, code));
         }
     }
+    for (webhook_id, of) in tables.webhooks_by_guild.of(&shared.calls, guild_id).await? {
+        if of == channel_id {
+            found.rows.push(tables.webhooks.delete(webhook_id, at));
+            found.indexes.push(tables.webhooks_by_guild.delete(guild_id, webhook_id, at));
+        }
+    }
     found.doom(shared, Purge::Channel(channel_id), at);
     Ok(found)
 }
@@ -125,12 +132,13 @@ async fn delete_message(
 ) -> Result<Found, StoreError> {
     let (tables, calls) = (&shared.tables, &shared.calls);
     let counted = [message_id];
-    let (author, is_pinned, counts) = tokio::try_join!(
+    let (author, is_pinned, counts, files) = tokio::try_join!(
         tables.messages.author(calls, channel_id, message_id),
         tables.pins.exists(calls, channel_id, message_id),
         tables.reaction_counts.of(calls, channel_id, &counted),
+        tables.attachments.of(calls, channel_id, &counted),
     )?;
-    let mut found = Found::default();
+    let mut found = Found { jobs: removals(shared, &files, at)?, ..Found::default() };
     match author {
         Some(author_id) => {
             let due = Due { channel_id, message_id, deleted_at_us: at };
@@ -150,6 +158,10 @@ async fn delete_message(
     }
     // A partition of its own that nobody reads again: one tombstone, without asking what is in it.
     found.rows.push(tables.reactions.clear(channel_id, message_id, None, at)?);
+    // Seldom read, so that a tombstone is cheaper than to ask whether it was edited.
+    found.rows.push(tables.message_edits.delete_of_message(channel_id, message_id, at));
+    // Each by itself: a file that is not seen here keeps its row, which alone leads to its object.
+    found.rows.extend(files.iter().map(|file| tables.attachments.delete(file, at)));
     // These share partitions with what others read: no tombstone where there is nothing. Where a write of unknown
     // outcome may still arrive, nothing that is there yet is no proof.
     let may_arrive = shared.doubts.are_in(channel_id.get());

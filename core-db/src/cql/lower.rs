@@ -3,17 +3,19 @@
 //! Lowering happens where a batch is submitted, on the caller's thread: it refuses what cannot be stored, and takes the
 //! timestamps, one a write, in the order of the batch.
 
+use rookery_model::outbox::{OutboxQueue, OutboxRow};
 use rookery_model::store::{UniqueKey, Write};
 use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use smallvec::SmallVec;
 
 use super::cas::Release;
 use super::lanes::{Lane, Passes};
+use super::outbox::{hour_of, removals};
 use super::shared::Shared;
 use super::statement::Mutation;
 use super::tables::unique_keys::Key;
 use crate::StoreError;
-use crate::bucket::bucket_of;
+use crate::bucket::{bucket_of, bucket_of_id};
 
 /// A batch, ready to be executed: in stages, each durable before the next begins.
 ///
@@ -22,7 +24,7 @@ use crate::bucket::bucket_of;
 /// recorded, so that a retry repeats it, and never an operation that vouches for a write that did not happen.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What points to rows.
+    /// What points to rows, and what must be there when they change: former contents, files, work that follows.
     pub indexes: Vec<Mutation>,
     /// The rows, put or deleted.
     pub rows: Vec<Mutation>,
@@ -36,6 +38,8 @@ pub struct Plan {
     pub operations: Vec<Mutation>,
     /// Index rows of buckets among `indexes`.
     pub buckets: Vec<(ChannelId, u32)>,
+    /// Likewise of hours of the outbox.
+    pub hours: Vec<(OutboxQueue, i32)>,
     /// Whether a guild keeps messages for another time than before.
     pub retention_changed: bool,
     /// Whose order matters.
@@ -120,6 +124,15 @@ fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<
             tables.applications_by_owner.delete(owner_id, application_id, at),
         ),
         Write::PutReadState(state) => plan.push(tables.read_states.put(&state, at)),
+        Write::PutSettings(settings) => plan.push(tables.settings.put(&settings, at)?),
+        Write::DeleteSettings(user_id) => plan.push(tables.settings.delete_all(user_id, at)),
+        Write::PutRelationship(relationship) => plan.push(tables.relationships.put(&relationship, at)?),
+        Write::DeleteRelationship { user_id, other_id } => {
+            plan.push(tables.relationships.delete(user_id, other_id, at));
+        }
+        Write::PutOutbox(row) => put_outbox(shared, &row, at, plan)?,
+        // Last: work is struck off only when what came of it is there.
+        Write::DeleteOutbox { queue, place } => plan.trailing.push(tables.outbox.delete(queue, place, at)),
         Write::PutOperation(operation) => plan.operations.push(tables.operations.put(&operation, at)?),
         Write::EraseUser { user_id, through } => {
             plan.pass(Lane::User(user_id.get()));
@@ -143,6 +156,11 @@ fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<
         | Write::DeleteBan { .. }
         | Write::PutInvite(_)
         | Write::DeleteInvite { .. }
+        | Write::PutEmoji(_)
+        | Write::DeleteEmoji { .. }
+        | Write::PutWebhook(_)
+        | Write::DeleteWebhook { .. }
+        | Write::PutAuditLogEntry(_)
         | Write::PutRetention(_)
         | Write::DeleteRetention(_)) => of_guild(shared, write, at, plan)?,
         write @ (Write::PutChannel(_)
@@ -152,6 +170,9 @@ fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<
         | Write::DeleteDmListing { .. }) => of_channel(shared, write, at, plan)?,
         write @ (Write::PutMessage(_)
         | Write::DeleteMessage { .. }
+        | Write::PutMessageEdit(_)
+        | Write::PutAttachment(_)
+        | Write::DeleteAttachment(_)
         | Write::PutReaction(_)
         | Write::DeleteReaction(_)
         | Write::PutReactionCount(_)
@@ -216,6 +237,11 @@ fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(
             plan.guild(guild_id);
             plan.delete_indexed(tables.invites.delete(&code, at)?, tables.invites_by_guild.delete(guild_id, &code, at));
         }
+        write @ (Write::PutEmoji(_)
+        | Write::DeleteEmoji { .. }
+        | Write::PutWebhook(_)
+        | Write::DeleteWebhook { .. }
+        | Write::PutAuditLogEntry(_)) => beside_guild(shared, write, at, plan)?,
         Write::PutRetention(retention) => {
             plan.guild(retention.guild_id);
             plan.retention_changed = true;
@@ -225,6 +251,42 @@ fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(
             plan.guild(guild_id);
             plan.retention_changed = true;
             plan.push(tables.retentions.delete(guild_id, at));
+        }
+        other => return Err(misplaced(&other)),
+    }
+    Ok(())
+}
+
+/// Lowers writes about what a guild has besides.
+fn beside_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    let tables = &shared.tables;
+    match write {
+        Write::PutEmoji(emoji) => {
+            plan.guild(emoji.guild_id);
+            plan.push(tables.emojis.put(&emoji, at)?);
+        }
+        Write::DeleteEmoji { guild_id, emoji_id } => {
+            plan.guild(guild_id);
+            plan.push(tables.emojis.delete(guild_id, emoji_id, at));
+        }
+        Write::PutWebhook(webhook) => {
+            plan.guild(webhook.guild_id);
+            plan.put_indexed(tables.webhooks_by_guild.put(&webhook, at), tables.webhooks.put(&webhook, at)?);
+        }
+        Write::DeleteWebhook { guild_id, webhook_id } => {
+            plan.guild(guild_id);
+            plan.delete_indexed(
+                tables.webhooks.delete(webhook_id, at),
+                tables.webhooks_by_guild.delete(guild_id, webhook_id, at),
+            );
+        }
+        Write::PutAuditLogEntry(entry) => {
+            plan.guild(entry.guild_id);
+            let bucket = bucket_of_id(entry.id.0);
+            plan.put_indexed(
+                tables.audit_log_buckets.put(entry.guild_id, bucket, at),
+                tables.audit_log.put(&entry, at)?,
+            );
         }
         other => return Err(misplaced(&other)),
     }
@@ -297,6 +359,21 @@ fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
             plan.channel(channel_id);
             plan.lookups.push((Lookup::Message { channel_id, message_id }, at));
         }
+        Write::PutMessageEdit(edit) => {
+            plan.channel(edit.channel_id);
+            // Before the row that has other contents by now.
+            plan.indexes.push(tables.message_edits.put(&edit, at)?);
+        }
+        Write::PutAttachment(attachment) => {
+            plan.channel(attachment.channel_id);
+            // What leads to an object is there before the message that shows it.
+            plan.indexes.push(tables.attachments.put(&attachment, at)?);
+        }
+        Write::DeleteAttachment(attachment) => {
+            plan.channel(attachment.channel_id);
+            plan.indexes.extend(removals(shared, std::slice::from_ref(&attachment), at)?);
+            plan.push(tables.attachments.delete(&attachment, at));
+        }
         Write::PutReaction(reaction) => {
             plan.channel(reaction.channel_id);
             plan.push(tables.reactions.put(&reaction, at)?);
@@ -332,6 +409,20 @@ fn of_message(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result
             plan.push(tables.pins.delete(channel_id, message_id, at));
         }
         other => return Err(misplaced(&other)),
+    }
+    Ok(())
+}
+
+/// Lowers work to do, with its hour in the index where that is not known to be stored.
+///
+/// Before the rows that it follows from: a crash in between leaves work about nothing, and never a row that nobody works
+/// on. Whoever does the work therefore leaves alone what is younger than a write may take.
+fn put_outbox(shared: &Shared, row: &OutboxRow, at: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    plan.indexes.push(shared.tables.outbox.put(row, at)?);
+    let hour = (row.queue, hour_of(row.place.queued_at));
+    if !plan.hours.contains(&hour) && !shared.known_hours.contains(hour.0, hour.1) {
+        plan.hours.push(hour);
+        plan.indexes.push(shared.tables.outbox_hours.put(hour.0, hour.1, at));
     }
     Ok(())
 }

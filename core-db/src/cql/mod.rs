@@ -21,6 +21,7 @@ mod lanes;
 mod lease;
 mod lookups;
 mod lower;
+mod outbox;
 mod pages;
 mod policies;
 mod purge;

@@ -3,24 +3,35 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
 use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow, UniqueKey, Write,
 };
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 
 use super::shared::Shared;
 use super::tables::unique_keys::Key;
-use super::{CqlEngine, Place, cas, dump, lease, pages};
+use super::{CqlEngine, Place, cas, dump, lease, outbox, pages};
 use crate::dump::{DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, LeaseRow, MessageRange, OwnReaction, PinRow};
+use crate::leases::check_region;
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats};
+
+/// Webhooks of a guild that are read at a time.
+const WEBHOOKS_CONCURRENT: usize = 16;
 
 /// A page's limit in CQL's type.
 fn rows(limit: usize) -> i32 {
@@ -327,6 +338,123 @@ impl Engine for CqlEngine {
 
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
         self.read(move |shared| shared.tables.retentions.get(&shared.calls, guild_id))
+    }
+
+    fn message_edits(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        limit: usize,
+    ) -> Answer<'_, Vec<MessageEditRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            let edits = &shared.tables.message_edits;
+            let mut found = edits.of(&shared.calls, channel_id, message_id, rows(limit)).await?;
+            found.retain(|edit| !hidden.message_of(edit.author_id, message_id));
+            Ok(hidden.in_channel(channel_id, found))
+        })
+    }
+
+    fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let mut found = shared.tables.attachments.of(&shared.calls, channel_id, &[message_id]).await?;
+            found.retain(|attachment| !hidden.message_of(attachment.author_id, message_id));
+            Ok(hidden.in_channel(channel_id, found))
+        })
+    }
+
+    fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_guild(guild_id, shared.tables.emojis.of(&shared.calls, guild_id).await?))
+        })
+    }
+
+    fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let webhook = shared.tables.webhooks.get(&shared.calls, id).await?;
+            Ok(webhook.filter(|webhook| !hidden.guild(webhook.guild_id) && !hidden.channel(webhook.channel_id)))
+        })
+    }
+
+    fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let tables = &shared.tables;
+            let ids = tables.webhooks_by_guild.of(&shared.calls, guild_id).await?;
+            let found: Vec<Option<WebhookRow>> = futures_util::stream::iter(ids)
+                .map(|(id, _)| tables.webhooks.get(&shared.calls, id))
+                .buffered(WEBHOOKS_CONCURRENT)
+                .try_collect()
+                .await?;
+            let mut found: Vec<WebhookRow> = found.into_iter().flatten().collect();
+            found.retain(|webhook| webhook.guild_id == guild_id);
+            Ok(hidden.in_guild(guild_id, found))
+        })
+    }
+
+    fn audit_log(
+        &self,
+        guild_id: GuildId,
+        before: Option<AuditLogEntryId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<AuditLogRow>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            let buckets = shared.tables.audit_log_buckets.of(&shared.calls, guild_id).await?;
+            let page = shared.tables.audit_log.page(&shared.calls, guild_id, buckets, before, limit).await?;
+            Ok(hidden.in_guild(guild_id, page))
+        })
+    }
+
+    fn settings(&self, user_id: UserId, kind: u8) -> Answer<'_, Option<SettingsRow>> {
+        self.read(move |shared| shared.tables.settings.get(&shared.calls, user_id, kind))
+    }
+
+    fn relationships(&self, user_id: UserId) -> Answer<'_, Vec<RelationshipRow>> {
+        self.read(move |shared| shared.tables.relationships.of(&shared.calls, user_id))
+    }
+
+    fn outbox(&self, queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.read(move |shared| outbox::page(shared, queue, after, limit))
+    }
+
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
+        Box::pin(async move {
+            self.shared().check_open()?;
+            self.finish(cas::swap_lease(self.shared().clone(), swap)).await
+        })
+    }
+
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>> {
+        self.read(move |shared| {
+            cas::read_lease(shared, move || shared.tables.worker_leases.get(&shared.calls, worker_id))
+        })
+    }
+
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>> {
+        self.read(|shared| shared.tables.worker_leases.all(&shared.calls))
+    }
+
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>> {
+        self.read(move |shared| async move {
+            // What cannot be stored is not there.
+            let Ok(()) = check_region(region) else { return Ok(None) };
+            let leases = &shared.tables.virtual_shard_leases;
+            cas::read_lease(shared, || leases.get(&shared.calls, region, virtual_shard)).await
+        })
+    }
+
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>> {
+        self.read(move |shared| async move {
+            let Ok(()) = check_region(region) else { return Ok(Vec::new()) };
+            shared.tables.virtual_shard_leases.of(&shared.calls, region).await
+        })
     }
 
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {

@@ -12,6 +12,7 @@ use super::clock::WriteClock;
 use super::dump::Dumps;
 use super::lanes::{Doubts, Lanes};
 use super::lease::Held;
+use super::outbox::KnownHours;
 use super::policies::Purpose;
 use super::purge::KnownDays;
 use super::tables::Tables;
@@ -34,6 +35,7 @@ pub struct Shared {
     pub buckets: Buckets,
     pub doomed: Doomed,
     pub known_days: KnownDays,
+    pub known_hours: KnownHours,
     /// Wakes the background when there is something to remove.
     pub wake: Notify,
     /// Wakes the retention of messages when a guild's was changed.
@@ -57,6 +59,7 @@ impl Shared {
             buckets: Buckets::new(),
             doomed: Doomed::new(Pending::new()),
             known_days: KnownDays::default(),
+            known_hours: KnownHours::default(),
             wake: Notify::new(),
             retention_changed: Notify::new(),
             removals: AtomicU64::new(0),

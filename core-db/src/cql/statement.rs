@@ -89,7 +89,9 @@ impl<'a> Preparer<'a> {
     /// Prepares statements of a table.
     pub fn table(self, table: Table) -> TablePreparer<'a> {
         let name = match table {
-            Table::Leases => format!("{}.{}", self.config.lease_keyspace(), table.name()),
+            Table::Leases | Table::WorkerLeases | Table::VirtualShardLeases => {
+                format!("{}.{}", self.config.lease_keyspace(), table.name())
+            }
             _ => format!("{}.{}", self.config.keyspace, table.name()),
         };
         TablePreparer { preparer: self, table, name }
@@ -133,7 +135,11 @@ impl TablePreparer<'_> {
 
     /// A query for what is written by compare-and-set.
     pub async fn select_serial(&self, columns: &[&str], of: &str) -> Result<Statement, OpenError> {
-        let purpose = if self.table == Table::Leases { Purpose::LeaseRead } else { Purpose::SerialRead };
+        let purpose = match self.table {
+            Table::Leases => Purpose::LeaseRead,
+            Table::WorkerLeases | Table::VirtualShardLeases => Purpose::SharedLeaseRead,
+            _ => Purpose::SerialRead,
+        };
         self.prepare(purpose, self.select_text(columns, of)).await
     }
 
@@ -148,7 +154,11 @@ impl TablePreparer<'_> {
 
     /// A compare-and-set; `rest` follows the verb and the table's name.
     pub async fn compare_and_set(&self, verb: &str, rest: &str) -> Result<Statement, OpenError> {
-        let purpose = if self.table == Table::Leases { Purpose::Lease } else { Purpose::CompareAndSet };
+        let purpose = match self.table {
+            Table::Leases => Purpose::Lease,
+            Table::WorkerLeases | Table::VirtualShardLeases => Purpose::SharedLease,
+            _ => Purpose::CompareAndSet,
+        };
         self.prepare(purpose, format!("{verb} {} {rest}", self.name)).await
     }
 

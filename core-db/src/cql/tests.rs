@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use rookery_model::id::EPOCH_MS;
 use rookery_model::message::{MessageFlags, MessageRow, MessageType, Nonce};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::store::Write;
 use rookery_model::{ChannelId, MessageId, Snowflake, Timestamp, UserId};
 use scylla::value::CqlValue;
 use tokio::sync::OnceCell;
 
 use super::connect::connect;
-use super::{CqlEngine, batches, clock, migrate, schema};
+use super::{CqlEngine, batches, clock, migrate, outbox, schema};
 use crate::config::CqlConfig;
 use crate::engine::{Engine as _, MessageRange};
 use crate::{OpenError, Store, StoreError};
@@ -300,4 +301,26 @@ async fn two_processes_with_one_node_id_are_not_both_served() {
     assert!(!second.health().writable);
     third.submit(write(5)).unwrap().await.unwrap();
     assert!(second.raise_id_ceiling(5).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_of_the_outbox_that_is_over_and_empty_leaves_the_index() {
+    let Some((engine, _)) = shared_store().await else { return };
+    let (shared, queue) = (engine.shared().clone(), OutboxQueue::Push);
+    let long_ago = Timestamp(1_700_000_000_000_000);
+    let hour = outbox::hour_of(long_ago);
+    let hours = async || shared.tables.outbox_hours.of(&shared.calls, queue).await.unwrap();
+    // As it was written then.
+    batches::write_all(&shared, vec![shared.tables.outbox_hours.put(queue, hour, long_ago.0)]).await.unwrap();
+    assert_eq!(hours().await, [hour]);
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![]));
+    assert_eq!(hours().await, [0; 0]);
+    // Put now, as by an import: it is found, and the hour stays while others may be on their way into it.
+    let row = OutboxRow { queue, place: OutboxPlace { queued_at: long_ago, id: 1 }, work: vec![1] };
+    write(&engine, vec![Write::PutOutbox(row.clone())]).await;
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![row.clone()]));
+    write(&engine, vec![Write::DeleteOutbox { queue, place: row.place }]).await;
+    assert_eq!(engine.outbox(queue, None, 10).await, Ok(vec![]));
+    assert_eq!(hours().await, [hour]);
+    engine.close().await.unwrap();
 }

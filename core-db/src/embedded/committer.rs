@@ -193,6 +193,17 @@ impl Committer {
                 }
                 waiters.push(Waiter::Batch(done));
             }
+            Job::Swap { swap, done } => match leases::swap(&Layers { db, group, batch: &[] }, &swap) {
+                // Even a refusal waits: what it lost against may be in this very group.
+                Ok(change) => {
+                    waiters.push(Waiter::Swap(done, change.is_some()));
+                    change.into_iter().for_each(|change| group.add(change, &self.known_buckets));
+                }
+                Err(error) => {
+                    db.damage().note(&error);
+                    drop(done.send(Err(error)));
+                }
+            },
         }
     }
 

@@ -39,7 +39,13 @@ impl Db {
             .journal_compression(fjall::CompressionType::None)
             .open()?;
         let open = |tree: Tree| database.keyspace(tree.name(), || options(tree));
-        let trees = [open(Tree::Rows)?, open(Tree::Messages)?, open(Tree::Authors)?, open(Tree::Operations)?];
+        let trees = [
+            open(Tree::Rows)?,
+            open(Tree::Messages)?,
+            open(Tree::Authors)?,
+            open(Tree::Operations)?,
+            open(Tree::Outbox)?,
+        ];
         Ok(Self { trees, database, damage: KnownDamage::default() })
     }
 
@@ -60,6 +66,7 @@ impl Db {
             Tree::Messages => &self.trees[1],
             Tree::Authors => &self.trees[2],
             Tree::Operations => &self.trees[3],
+            Tree::Outbox => &self.trees[4],
         }
     }
 
@@ -201,7 +208,7 @@ pub fn begin<'a>(prefix: &'a Key, after: Option<&'a Key>) -> Bound<&'a [u8]> {
 fn options(tree: Tree) -> KeyspaceCreateOptions {
     let memtable_bytes = match tree {
         Tree::Messages => 32 * 1024 * 1024,
-        Tree::Rows | Tree::Authors | Tree::Operations => 16 * 1024 * 1024,
+        Tree::Rows | Tree::Authors | Tree::Operations | Tree::Outbox => 16 * 1024 * 1024,
     };
     KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)
 }

@@ -3,7 +3,8 @@
 use std::ops::{Bound, ControlFlow};
 
 use rookery_model::message::{MessageRow, ReactionEmoji};
-use rookery_model::store::{ReactionCountRow, ReactionRow, UniqueKey, Write};
+use rookery_model::store::{AttachmentRow, MessageEditRow, ReactionCountRow, ReactionRow, UniqueKey, Write};
+use rookery_model::webhook::WebhookRow;
 use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use serde::de::DeserializeOwned;
 
@@ -14,7 +15,7 @@ use crate::doomed::Hidden;
 use crate::dump::{DamagedRow, DumpCursor, DumpPage, DumpRow, Section};
 use crate::key::{Key, Parts};
 use crate::row;
-use crate::tables::{Table, imports, leases, messages, pins, purges, unique_keys};
+use crate::tables::{Table, imports, leases, messages, outbox, pins, purges, unique_keys};
 
 /// Rows of a section behind a cursor, at most `limit` of them looked at.
 pub fn page(
@@ -81,7 +82,11 @@ fn read(
         Section::Applications => Write::PutApplication(cbor(table, key, bytes)?),
         Section::Guilds => Write::PutGuild(cbor(table, key, bytes)?),
         Section::Channels => Write::PutChannel(cbor(table, key, bytes)?),
-        Section::Roles | Section::Members | Section::Bans if hidden.guild(in_guild()?) => return Ok(None),
+        Section::Roles | Section::Members | Section::Bans | Section::Emojis | Section::AuditLog
+            if hidden.guild(in_guild()?) =>
+        {
+            return Ok(None);
+        }
         Section::Roles => Write::PutRole { guild_id: in_guild()?, role: cbor(table, key, bytes)? },
         Section::Members => Write::PutMember(cbor(table, key, bytes)?),
         Section::Bans => Write::PutBan(cbor(table, key, bytes)?),
@@ -100,7 +105,12 @@ fn read(
             Write::PutDmListing { user_id, channel_id: ChannelId::new(id(parts.id())?) }
         }
         Section::ReadStates => Write::PutReadState(cbor(table, key, bytes)?),
-        Section::Messages | Section::Pins | Section::Reactions | Section::ReactionCounts
+        Section::Messages
+        | Section::Pins
+        | Section::Reactions
+        | Section::ReactionCounts
+        | Section::MessageEdits
+        | Section::Attachments
             if hidden.channel(in_channel()?) =>
         {
             return Ok(None);
@@ -134,6 +144,32 @@ fn read(
             }
             Write::PutReactionCount(count)
         }
+        Section::MessageEdits => {
+            let edit: MessageEditRow = cbor(table, key, bytes)?;
+            if hidden.message_of(edit.author_id, edit.message_id) {
+                return Ok(None);
+            }
+            Write::PutMessageEdit(edit)
+        }
+        Section::Attachments => {
+            let attachment: AttachmentRow = cbor(table, key, bytes)?;
+            if hidden.message_of(attachment.author_id, attachment.message_id) {
+                return Ok(None);
+            }
+            Write::PutAttachment(attachment)
+        }
+        Section::Emojis => Write::PutEmoji(cbor(table, key, bytes)?),
+        Section::Webhooks => {
+            let webhook: WebhookRow = cbor(table, key, bytes)?;
+            if hidden.guild(webhook.guild_id) || hidden.channel(webhook.channel_id) {
+                return Ok(None);
+            }
+            Write::PutWebhook(webhook)
+        }
+        Section::AuditLog => Write::PutAuditLogEntry(cbor(table, key, bytes)?),
+        Section::Settings => Write::PutSettings(cbor(table, key, bytes)?),
+        Section::Relationships => Write::PutRelationship(cbor(table, key, bytes)?),
+        Section::Outbox => Write::PutOutbox(outbox::decode(key, bytes)?),
     };
     Ok(Some(DumpRow::Write(write)))
 }

@@ -16,8 +16,9 @@ use crate::key::{Key, Parts};
 use crate::lower::release_invite_code;
 use crate::tables::purges::{self, Purge};
 use crate::tables::{
-    Change, Pair, Sink, Table, View, bans, invites, invites_by_guild, members, message_buckets, messages,
-    messages_by_author, pins, reaction_counts, reactions, roles,
+    Change, Pair, Sink, Table, View, attachments, audit_log, bans, emojis, invites, invites_by_guild, members,
+    message_buckets, message_edits, messages, messages_by_author, pins, reaction_counts, reactions, roles, webhooks,
+    webhooks_by_guild,
 };
 
 /// Rows looked at in one step.
@@ -164,6 +165,9 @@ impl<V: View> Step<'_, V> {
             self.changes.delete(Table::Messages, Key::stored(&key));
         }
         self.remove(Table::MessageBuckets, &message_buckets::prefix(id))?;
+        let files = self.rows(Table::Attachments, &attachments::channel_prefix(id), STEP_ROWS)?;
+        attachments::delete_rows(&mut self.changes, &files)?;
+        self.remove(Table::MessageEdits, &message_edits::channel_prefix(id))?;
         self.remove(Table::Reactions, &reactions::channel_prefix(id))?;
         self.remove(Table::ReactionCounts, &reaction_counts::channel_prefix(id))?;
         self.remove(Table::Pins, &pins::prefix(id))
@@ -184,8 +188,13 @@ impl<V: View> Step<'_, V> {
                 outcome => outcome?,
             }
         }
+        for (key, _) in self.rows(Table::WebhooksByGuild, &webhooks_by_guild::prefix(id), STEP_ROWS)? {
+            webhooks::delete(&mut self.changes, id, webhooks_by_guild::id(id, &key)?);
+        }
         self.remove(Table::Bans, &bans::prefix(id))?;
-        self.remove(Table::Roles, &roles::prefix(id))
+        self.remove(Table::Roles, &roles::prefix(id))?;
+        self.remove(Table::Emojis, &emojis::prefix(id))?;
+        self.remove(Table::AuditLog, &audit_log::prefix(id))
     }
 
     /// Removes an invite with its code and its index row.
@@ -228,7 +237,7 @@ impl<V: View> Step<'_, V> {
     }
 }
 
-/// Removes a message with its reactions and pin, but for its index row; says whether all of it went.
+/// Removes a message with all that hangs on it, but for its index row; says whether all of it went.
 ///
 /// A message may have more reactions than one step removes: then nothing is left of the step, and the message stays.
 pub fn remove_message(
@@ -241,10 +250,15 @@ pub fn remove_message(
     for (table, prefix) in [
         (Table::Reactions, reactions::message_prefix(channel_id, id)),
         (Table::ReactionCounts, reaction_counts::message_prefix(channel_id, id)),
+        (Table::MessageEdits, message_edits::message_prefix(channel_id, id)),
+        (Table::Attachments, attachments::message_prefix(channel_id, id)),
     ] {
         let rows = view.scan(table, &prefix, *left)?;
         *left -= rows.len();
-        rows.iter().for_each(|(key, _)| changes.delete(table, Key::stored(key)));
+        match table {
+            Table::Attachments => attachments::delete_rows(changes, &rows)?,
+            _ => rows.iter().for_each(|(key, _)| changes.delete(table, Key::stored(key))),
+        }
     }
     let Some(rest) = left.checked_sub(1) else { return Ok(false) };
     *left = rest;

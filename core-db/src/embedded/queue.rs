@@ -1,5 +1,6 @@
 //! What waits for the committer, and who waits for it.
 
+use rookery_model::lease::LeaseSwap;
 use tokio::sync::oneshot;
 
 use crate::key::Key;
@@ -10,11 +11,15 @@ pub type Done = oneshot::Sender<Result<(), StoreError>>;
 /// Answers a claim.
 pub type ClaimDone = oneshot::Sender<Result<Result<(), u64>, StoreError>>;
 
+/// Answers a swap of a lease: whether it was applied.
+pub type SwapDone = oneshot::Sender<Result<bool, StoreError>>;
+
 /// What waits in the queue.
 pub enum Job {
     Batch { steps: Vec<lower::Step>, done: Done },
     Claim { key: Key, owner: u64, done: ClaimDone },
     RaiseCeiling { ceiling_ms: u64, done: Done },
+    Swap { swap: LeaseSwap, done: SwapDone },
 }
 
 impl Job {
@@ -23,6 +28,7 @@ impl Job {
         match self {
             Self::Batch { done, .. } | Self::RaiseCeiling { done, .. } => drop(done.send(Err(error))),
             Self::Claim { done, .. } => drop(done.send(Err(error))),
+            Self::Swap { done, .. } => drop(done.send(Err(error))),
         }
     }
 }
@@ -31,6 +37,7 @@ impl Job {
 pub enum Waiter {
     Batch(Done),
     Claim(ClaimDone, Result<(), u64>),
+    Swap(SwapDone, bool),
 }
 
 impl Waiter {
@@ -40,6 +47,7 @@ impl Waiter {
         match self {
             Self::Batch(done) => drop(done.send(outcome)),
             Self::Claim(done, claim) => drop(done.send(outcome.map(|()| claim))),
+            Self::Swap(done, applied) => drop(done.send(outcome.map(|()| applied))),
         }
     }
 }

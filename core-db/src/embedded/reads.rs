@@ -1,16 +1,22 @@
 //! The engine's interface: what each call reads from which table.
 
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
 use rookery_model::store::{
-    DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow, UniqueKey, Write,
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow, UniqueKey, Write,
 };
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 use tokio::sync::oneshot;
 
 use super::EmbeddedEngine;
@@ -21,11 +27,14 @@ use super::shared::Phase;
 use crate::doomed::Hidden;
 use crate::dump::{DamagedRow, DumpCursor, DumpPage, Section};
 use crate::engine::{Answer, Commit, Engine, MessageRange, OwnReaction, PinRow};
+use crate::leases::{check_region, check_swap};
 use crate::lower::lower;
 use crate::tables::{
-    Table, accounts, applications, applications_by_owner, bans, channels, channels_by_guild, dms, dms_by_user, guilds,
-    guilds_by_user, imports, invites, invites_by_guild, leases, members, messages, messages_by_author, operations,
-    pins, reaction_counts, reactions, read_states, retentions, roles, unique_keys,
+    Table, accounts, applications, applications_by_owner, attachments, audit_log, bans, channels, channels_by_guild,
+    dms, dms_by_user, emojis, guilds, guilds_by_user, imports, invites, invites_by_guild, leases, members,
+    message_edits, messages, messages_by_author, operations, outbox, pins, reaction_counts, reactions, read_states,
+    relationships, retentions, roles, settings, unique_keys, virtual_shard_leases, webhooks, webhooks_by_guild,
+    worker_leases,
 };
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats, row};
 
@@ -340,6 +349,113 @@ impl Engine for EmbeddedEngine {
 
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
         self.few(move |db| retentions::get(db, guild_id))
+    }
+
+    fn message_edits(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        limit: usize,
+    ) -> Answer<'_, Vec<MessageEditRow>> {
+        self.of_channel(channel_id, move |db| {
+            let hidden = self.shared.doomed.hidden();
+            let prefix = message_edits::message_prefix(channel_id, message_id);
+            db.page_of_prefix(Table::MessageEdits, &prefix, None, limit, OnDamage::LeaveOut, |key, bytes| {
+                let edit: MessageEditRow = row::decode(Table::MessageEdits, key, bytes)?;
+                Ok((!hidden.message_of(edit.author_id, message_id)).then_some(edit))
+            })
+        })
+    }
+
+    fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>> {
+        self.of_channel(channel_id, move |db| {
+            let hidden = self.shared.doomed.hidden();
+            let prefix = attachments::message_prefix(channel_id, message_id);
+            db.page_of_prefix(Table::Attachments, &prefix, None, usize::MAX, OnDamage::LeaveOut, |key, bytes| {
+                let attachment: AttachmentRow = row::decode(Table::Attachments, key, bytes)?;
+                Ok((!hidden.message_of(attachment.author_id, message_id)).then_some(attachment))
+            })
+        })
+    }
+
+    fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
+        self.of_guild(guild_id, usize::MAX, move |db| emojis::of(db, guild_id))
+    }
+
+    fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {
+        Box::pin(async move {
+            let hidden = self.shared.doomed.hidden();
+            let webhook = self.read(|db| webhooks::get(db, id)).await?;
+            Ok(webhook.filter(|webhook| !hidden.guild(webhook.guild_id) && !hidden.channel(webhook.channel_id)))
+        })
+    }
+
+    fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>> {
+        self.of_guild(guild_id, usize::MAX, move |db| webhooks_by_guild::of(db, guild_id))
+    }
+
+    fn audit_log(
+        &self,
+        guild_id: GuildId,
+        before: Option<AuditLogEntryId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<AuditLogRow>> {
+        self.of_guild(guild_id, limit, move |db| {
+            let after = audit_log::page_start(guild_id, before);
+            let read = |key: &[u8], bytes: &[u8]| row::decode(Table::AuditLog, key, bytes).map(Some);
+            let prefix = audit_log::prefix(guild_id);
+            db.page_of_prefix(Table::AuditLog, &prefix, after.as_ref(), limit, OnDamage::LeaveOut, read)
+        })
+    }
+
+    fn settings(&self, user_id: UserId, kind: u8) -> Answer<'_, Option<SettingsRow>> {
+        self.few(move |db| settings::get(db, user_id, kind))
+    }
+
+    fn relationships(&self, user_id: UserId) -> Answer<'_, Vec<RelationshipRow>> {
+        self.rows(usize::MAX, move |db| relationships::of(db, user_id))
+    }
+
+    fn outbox(&self, queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.rows(limit, move |db| {
+            let after = after.map(|place| outbox::key(queue, place));
+            // Or one damaged row would hold up all the work behind it.
+            let read = |key: &[u8], bytes: &[u8]| outbox::decode(key, bytes).map(Some);
+            db.page_of_prefix(Table::Outbox, &outbox::prefix(queue), after.as_ref(), limit, OnDamage::LeaveOut, read)
+        })
+    }
+
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
+        Box::pin(async move {
+            check_swap(&swap)?;
+            let (done, answer) = oneshot::channel();
+            self.send(Job::Swap { swap, done })?;
+            Self::answer(answer).await
+        })
+    }
+
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>> {
+        self.few(move |db| worker_leases::get(db, worker_id))
+    }
+
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>> {
+        self.rows(usize::MAX, worker_leases::all)
+    }
+
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>> {
+        self.few(move |db| match check_region(region) {
+            Ok(()) => virtual_shard_leases::get(db, region, virtual_shard),
+            // What cannot be stored is not there.
+            Err(_) => Ok(None),
+        })
+    }
+
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>> {
+        let region = region.to_owned();
+        self.rows(usize::MAX, move |db| match check_region(&region) {
+            Ok(()) => virtual_shard_leases::of(db, &region),
+            Err(_) => Ok(Vec::new()),
+        })
     }
 
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {

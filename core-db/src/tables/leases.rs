@@ -1,8 +1,9 @@
 //! `leases`: what a node may do until when; the embedded engine has one node and keeps its id ceiling.
 
 use fjall::Slice;
+use rookery_model::lease::LeaseSwap;
 
-use super::{Sink, Table, View};
+use super::{Change, Sink, Table, View, virtual_shard_leases, worker_leases};
 use crate::key::Key;
 use crate::{StoreError, row};
 
@@ -24,4 +25,18 @@ pub fn id_ceiling(view: &impl View) -> Result<u64, StoreError> {
     let ceiling = <[u8; 8]>::try_from(&*bytes);
     let ceiling = ceiling.map_err(|_| row::corrupt(Table::Leases, key.as_bytes(), "not eight bytes"))?;
     Ok(u64::from_be_bytes(ceiling))
+}
+
+/// What a swap changes; none if something else stands there than it expects.
+pub fn swap(view: &impl View, swap: &LeaseSwap) -> Result<Option<Change>, StoreError> {
+    match swap {
+        LeaseSwap::Worker { before, after } => {
+            let stands = worker_leases::get(view, after.worker_id)?;
+            (stands == *before).then(|| worker_leases::change(after)).transpose()
+        }
+        LeaseSwap::VirtualShard { before, after } => {
+            let stands = virtual_shard_leases::get(view, &after.region, after.virtual_shard)?;
+            (stands == *before).then(|| virtual_shard_leases::change(after)).transpose()
+        }
+    }
 }

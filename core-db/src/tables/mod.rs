@@ -6,11 +6,14 @@
 pub(crate) mod accounts;
 pub(crate) mod applications;
 pub(crate) mod applications_by_owner;
+pub(crate) mod attachments;
+pub(crate) mod audit_log;
 pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod channels_by_guild;
 pub(crate) mod dms;
 pub(crate) mod dms_by_user;
+pub(crate) mod emojis;
 pub(crate) mod guilds;
 pub(crate) mod guilds_by_user;
 pub(crate) mod imports;
@@ -19,17 +22,25 @@ pub(crate) mod invites_by_guild;
 pub(crate) mod leases;
 pub(crate) mod members;
 pub(crate) mod message_buckets;
+pub(crate) mod message_edits;
 pub(crate) mod messages;
 pub(crate) mod messages_by_author;
 pub(crate) mod operations;
+pub(crate) mod outbox;
 pub(crate) mod pins;
 pub(crate) mod purges;
 pub(crate) mod reaction_counts;
 pub(crate) mod reactions;
 pub(crate) mod read_states;
+pub(crate) mod relationships;
 pub(crate) mod retentions;
 pub(crate) mod roles;
+pub(crate) mod settings;
 pub(crate) mod unique_keys;
+pub(crate) mod virtual_shard_leases;
+pub(crate) mod webhooks;
+pub(crate) mod webhooks_by_guild;
+pub(crate) mod worker_leases;
 
 use fjall::Slice;
 
@@ -67,11 +78,24 @@ pub(crate) enum Table {
     MessagesToPurge,
     Retentions,
     Imports,
+    MessageEdits,
+    Attachments,
+    Emojis,
+    Webhooks,
+    WebhooksByGuild,
+    AuditLog,
+    AuditLogBuckets,
+    Settings,
+    Relationships,
+    Outbox,
+    OutboxHours,
+    WorkerLeases,
+    VirtualShardLeases,
 }
 
 /// Which tree of the embedded engine holds a table.
 ///
-/// A tree a table would make a start read thirty manifests and would keep old journals alive for tables that are
+/// A tree a table would make a start read forty manifests and would keep old journals alive for tables that are
 /// written once a week. The trees that are written with every message have a tree each, so that their compaction
 /// does not move anything else; all others share one, told apart by a first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,10 +104,11 @@ pub(crate) enum Tree {
     Messages,
     Authors,
     Operations,
+    Outbox,
 }
 
 impl Tree {
-    pub const ALL: [Self; 4] = [Self::Rows, Self::Messages, Self::Authors, Self::Operations];
+    pub const ALL: [Self; 5] = [Self::Rows, Self::Messages, Self::Authors, Self::Operations, Self::Outbox];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,6 +116,7 @@ impl Tree {
             Self::Messages => "messages",
             Self::Authors => "messages_by_author",
             Self::Operations => "operations",
+            Self::Outbox => "outbox",
         }
     }
 }
@@ -143,6 +169,19 @@ tables! {
     MessagesToPurge = 26 "messages_to_purge",
     Retentions = 27 "retentions",
     Imports = 28 "imports",
+    MessageEdits = 29 "message_edits",
+    Attachments = 30 "attachments",
+    Emojis = 31 "emojis",
+    Webhooks = 32 "webhooks",
+    WebhooksByGuild = 33 "webhooks_by_guild",
+    AuditLog = 34 "audit_log",
+    AuditLogBuckets = 35 "audit_log_buckets",
+    Settings = 36 "settings",
+    Relationships = 37 "relationships",
+    Outbox = 38 "outbox",
+    OutboxHours = 39 "outbox_hours",
+    WorkerLeases = 40 "worker_leases",
+    VirtualShardLeases = 41 "virtual_shard_leases",
 }
 
 impl Table {
@@ -152,6 +191,7 @@ impl Table {
             Self::Messages => Tree::Messages,
             Self::MessagesByAuthor => Tree::Authors,
             Self::Operations => Tree::Operations,
+            Self::Outbox => Tree::Outbox,
             _ => Tree::Rows,
         }
     }

@@ -10,15 +10,23 @@ use rookery_core_db::{
     Commit, Engine, MessagePage, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey,
     Write,
 };
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow};
+use rookery_model::store::{
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow,
+};
 use rookery_model::user::{Account, Application, User};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -302,6 +310,20 @@ impl Engine for Fake {
         ) -> Vec<UserId>;
         pins<'a>(channel_id: ChannelId) -> Vec<PinRow>;
         retention<'a>(guild_id: GuildId) -> Option<RetentionRow>;
+        message_edits<'a>(channel_id: ChannelId, message_id: MessageId, limit: usize) -> Vec<MessageEditRow>;
+        attachments<'a>(channel_id: ChannelId, message_id: MessageId) -> Vec<AttachmentRow>;
+        guild_emojis<'a>(guild_id: GuildId) -> Vec<EmojiRow>;
+        webhook<'a>(id: WebhookId) -> Option<WebhookRow>;
+        guild_webhooks<'a>(guild_id: GuildId) -> Vec<WebhookRow>;
+        audit_log<'a>(guild_id: GuildId, before: Option<AuditLogEntryId>, limit: usize) -> Vec<AuditLogRow>;
+        settings<'a>(user_id: UserId, kind: u8) -> Option<SettingsRow>;
+        relationships<'a>(user_id: UserId) -> Vec<RelationshipRow>;
+        outbox<'a>(queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Vec<OutboxRow>;
+        swap_lease<'a>(swap: LeaseSwap) -> bool;
+        worker_lease<'a>(worker_id: u16) -> Option<WorkerLease>;
+        worker_leases<'a>() -> Vec<WorkerLease>;
+        virtual_shard_lease<'a>(region: &'a str, virtual_shard: u16) -> Option<VirtualShardLease>;
+        virtual_shard_leases<'a>(region: &'a str) -> Vec<VirtualShardLease>;
         import_under_way<'a>() -> Option<ImportRow>;
         dump<'a>(section: Section, after: Option<DumpCursor>, limit: usize) -> DumpPage;
         dump_estimate<'a>() -> u64;

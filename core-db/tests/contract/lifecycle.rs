@@ -11,7 +11,7 @@ use crate::sample::{account, id_at, message, reaction};
 
 const CHANNEL: ChannelId = ChannelId::new(5);
 
-async fn restart(factory: &impl Factory, store: Store) -> Store {
+pub async fn restart(factory: &impl Factory, store: Store) -> Store {
     store.close().await.unwrap();
     drop(store);
     factory.open().await

@@ -13,8 +13,11 @@ mod dump;
 mod faults;
 mod guilds;
 mod jobs;
+mod leases;
 mod lifecycle;
 mod messages;
+mod outbox;
+mod records;
 mod sample;
 mod unique;
 
@@ -109,6 +112,24 @@ contract! {
         authors_are_indexed,
         a_page_stays_full_across_deleted_messages,
         a_deleted_channel_is_gone_at_once_and_its_contents_soon,
+    }
+    records {
+        settings_and_relationships_are_kept_by_user,
+        emojis_are_those_of_their_guild,
+        webhooks_are_found_by_id_by_guild_and_where_they_moved,
+        the_audit_log_is_newest_first_over_its_buckets,
+        a_deleted_guild_takes_along_what_stands_beside_it,
+        former_contents_are_newest_first_and_go_with_their_message,
+        former_contents_are_erased_with_their_author,
+        files_that_go_leave_their_objects_to_be_removed,
+        what_is_larger_than_it_may_be_is_refused,
+    }
+    outbox { work_is_read_oldest_first_until_it_is_done, late_work_is_found_from_the_beginning }
+    leases {
+        a_swap_expects_what_stands_there,
+        virtual_shards_are_those_of_their_region,
+        only_one_of_many_takes_a_lease,
+        swaps_whose_outcome_was_unknown_can_be_repeated,
     }
     unique {
         only_one_of_many_claims_wins,

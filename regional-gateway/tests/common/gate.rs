@@ -9,15 +9,23 @@ use rookery_core_db::{
     Commit, Engine, MessagePage, MessageRange, OwnReaction, PinRow, StoreError, StoreHealth, StoreStats, UniqueKey,
     Write,
 };
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::{BanRow, GuildProperties};
 use rookery_model::invite::InviteRow;
+use rookery_model::lease::{LeaseSwap, VirtualShardLease, WorkerLease};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
+use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
-use rookery_model::store::{DmRow, ImportRow, OperationRow, ReactionCountRow, ReadState, RetentionRow};
+use rookery_model::store::{
+    AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
+    SettingsRow,
+};
 use rookery_model::user::{Account, Application};
-use rookery_model::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
+use rookery_model::webhook::WebhookRow;
+use rookery_model::{ApplicationId, AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
 use tokio::sync::watch;
 
 pub struct Gate {
@@ -227,6 +235,58 @@ impl Engine for Gate {
     }
     fn retention(&self, guild_id: GuildId) -> Answer<'_, Option<RetentionRow>> {
         self.inner.retention(guild_id)
+    }
+    fn message_edits(
+        &self,
+        channel_id: ChannelId,
+        message_id: MessageId,
+        limit: usize,
+    ) -> Answer<'_, Vec<MessageEditRow>> {
+        self.inner.message_edits(channel_id, message_id, limit)
+    }
+    fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>> {
+        self.inner.attachments(channel_id, message_id)
+    }
+    fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
+        self.inner.guild_emojis(guild_id)
+    }
+    fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {
+        self.inner.webhook(id)
+    }
+    fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>> {
+        self.inner.guild_webhooks(guild_id)
+    }
+    fn audit_log(
+        &self,
+        guild_id: GuildId,
+        before: Option<AuditLogEntryId>,
+        limit: usize,
+    ) -> Answer<'_, Vec<AuditLogRow>> {
+        self.inner.audit_log(guild_id, before, limit)
+    }
+    fn settings(&self, user_id: UserId, kind: u8) -> Answer<'_, Option<SettingsRow>> {
+        self.inner.settings(user_id, kind)
+    }
+    fn relationships(&self, user_id: UserId) -> Answer<'_, Vec<RelationshipRow>> {
+        self.inner.relationships(user_id)
+    }
+    fn outbox(&self, queue: OutboxQueue, after: Option<OutboxPlace>, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.inner.outbox(queue, after, limit)
+    }
+    fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
+        self.inner.swap_lease(swap)
+    }
+    fn worker_lease(&self, worker_id: u16) -> Answer<'_, Option<WorkerLease>> {
+        self.inner.worker_lease(worker_id)
+    }
+    fn worker_leases(&self) -> Answer<'_, Vec<WorkerLease>> {
+        self.inner.worker_leases()
+    }
+    fn virtual_shard_lease<'a>(&'a self, region: &'a str, virtual_shard: u16) -> Answer<'a, Option<VirtualShardLease>> {
+        self.inner.virtual_shard_lease(region, virtual_shard)
+    }
+    fn virtual_shard_leases<'a>(&'a self, region: &'a str) -> Answer<'a, Vec<VirtualShardLease>> {
+        self.inner.virtual_shard_leases(region)
     }
     fn import_under_way(&self) -> Answer<'_, Option<ImportRow>> {
         self.inner.import_under_way()

@@ -31,10 +31,14 @@ pub enum Purpose {
     CompareAndSet,
     /// Their current value.
     SerialRead,
-    /// Compare-and-set of leases.
+    /// Compare-and-set of the leases of node ids.
     Lease,
     /// Their current value.
     LeaseRead,
+    /// Compare-and-set of leases that the nodes of all data centres compete for.
+    SharedLease,
+    /// Their current value.
+    SharedLeaseRead,
 }
 
 impl Purpose {
@@ -47,12 +51,14 @@ impl Purpose {
             Self::SerialRead => "serial_read",
             Self::Lease => "lease",
             Self::LeaseRead => "lease_read",
+            Self::SharedLease => "shared_lease",
+            Self::SharedLeaseRead => "shared_lease_read",
         }
     }
 
     /// Whether a call changes rows on a condition.
     pub const fn is_compare_and_set(self) -> bool {
-        matches!(self, Self::CompareAndSet | Self::Lease)
+        matches!(self, Self::CompareAndSet | Self::Lease | Self::SharedLease)
     }
 
     /// Whether a call may be sent again without another effect.
@@ -85,10 +91,10 @@ struct Serial {
 pub struct Levels {
     /// Of reads and writes.
     pub quorum: Consistency,
-    /// Of unique keys. A name must be unique over all data centres, now and after another one was added: so it is
+    /// Of unique keys and of leases that nodes compete for. A name, a worker id or a shard's owner must be unique over all data centres, now and after another one was added: so it is
     /// always a majority of all replicas.
     pub unique: SerialConsistency,
-    /// Of leases. A node's row is its own, so what survives with its writes is enough.
+    /// Of leases of node ids. A node's row is its own, so what survives with its writes is enough.
     pub lease: SerialConsistency,
 }
 
@@ -128,8 +134,8 @@ impl Profiles {
         match purpose {
             Purpose::Read => self.read.clone(),
             Purpose::Write => self.write.clone(),
-            Purpose::CompareAndSet => self.unique.compare_and_set.clone(),
-            Purpose::SerialRead => self.unique.read.clone(),
+            Purpose::CompareAndSet | Purpose::SharedLease => self.unique.compare_and_set.clone(),
+            Purpose::SerialRead | Purpose::SharedLeaseRead => self.unique.read.clone(),
             Purpose::Lease => self.lease.compare_and_set.clone(),
             Purpose::LeaseRead => self.lease.read.clone(),
         }

@@ -1,8 +1,9 @@
 //! The contents of deleted channels and guilds.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
-use rookery_model::{ChannelId, GuildId, MessageId};
+use rookery_model::{AttachmentId, ChannelId, GuildId, MessageId};
 use smallvec::SmallVec;
 
 use super::everywhere::{Everywhere, Reader};
@@ -12,6 +13,7 @@ use crate::cql::cas;
 use crate::cql::counters::Counters;
 use crate::cql::lanes::{self, Lane};
 use crate::cql::lower::invite_release;
+use crate::cql::outbox::removals;
 use crate::cql::statement::Mutation;
 use crate::cql::tables::messages::Trace;
 use crate::cql::tables::purges::Job;
@@ -47,10 +49,15 @@ pub async fn channel(everywhere: &Everywhere<'_>, id: ChannelId) -> Result<(), S
                 let bucket = vec![
                     tables.messages.delete_bucket(id, bucket, at),
                     tables.reaction_counts.delete_bucket(id, bucket, at),
+                    tables.message_edits.delete_bucket(id, bucket, at),
+                    tables.attachments.delete_bucket(id, bucket, at),
                 ];
                 remove(everywhere, bucket).await?;
             } else {
-                remove(everywhere, vec![shared.tables.message_buckets.delete(id, bucket, at)]).await?;
+                let tables = &shared.tables;
+                // Former contents of a message that was never stored here.
+                let edits = tables.message_edits.delete_bucket(id, bucket, at);
+                remove(everywhere, vec![edits, tables.message_buckets.delete(id, bucket, at)]).await?;
             }
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
@@ -58,27 +65,50 @@ pub async fn channel(everywhere: &Everywhere<'_>, id: ChannelId) -> Result<(), S
     Err(do_not_go(format_args!("channel {id}")))
 }
 
-/// Walks over a bucket as each data centre has it and removes what hangs on its messages; says whether there are any.
+/// Walks over a bucket as each data centre has it and removes what hangs on its messages; says whether there is anything.
 ///
-/// The messages themselves go afterwards, all with one tombstone: taken away step by step they would leave tombstones for
-/// the next step to read over.
+/// The messages themselves go afterwards, all with one tombstone, and their former contents and files likewise: taken away
+/// step by step they would leave tombstones for the next step to read over.
 async fn messages(everywhere: &Everywhere<'_>, of: (ChannelId, u32)) -> Result<bool, StoreError> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut files) = (HashSet::new(), HashSet::new());
     let mut is_any = false;
     for reader in everywhere.readers() {
         let mut below = i64::MAX;
         loop {
             let traces = everywhere.shared.tables.messages.traces(reader, of, below, STEP_ROWS).await?;
-            let Some(last) = traces.last() else { break };
-            below = bound(last.message_id());
-            is_any = true;
+            let is_last = traces.len() < STEP_ROWS as usize;
+            // The last step takes the files, if any, below the oldest message.
+            let from = traces.last().filter(|_| !is_last).map_or(i64::MIN, |last| bound(last.message_id()));
+            is_any |= note_files(everywhere, reader, of, from..below, &mut files).await?;
+            is_any |= !traces.is_empty();
             hanging_on(everywhere, reader, of.0, &traces, &mut seen).await?;
-            if traces.len() < STEP_ROWS as usize {
+            if is_last {
                 break;
             }
+            below = from;
             tokio::time::sleep(BETWEEN_STEPS).await;
         }
     }
+    Ok(is_any)
+}
+
+/// Notes the objects of files whose rows are about to go, those that no earlier data centre showed; says whether there are
+/// files.
+async fn note_files(
+    everywhere: &Everywhere<'_>,
+    reader: &Reader<'_>,
+    of: (ChannelId, u32),
+    messages: Range<i64>,
+    seen: &mut HashSet<AttachmentId>,
+) -> Result<bool, StoreError> {
+    let shared = everywhere.shared;
+    let mut files = shared.tables.attachments.between(reader, of, messages).await?;
+    let is_any = !files.is_empty();
+    if seen.len() > SEEN_MAX {
+        seen.clear();
+    }
+    files.retain(|file| seen.insert(file.id));
+    everywhere.write(removals(shared, &files, shared.clock.take(1))?).await?;
     Ok(is_any)
 }
 
@@ -140,11 +170,15 @@ pub async fn guild(everywhere: &Everywhere<'_>, id: GuildId) -> Result<(), Store
             is_any |= members(everywhere, reader, id).await?;
             is_any |= invites(everywhere, reader, id).await?;
             is_any |= channels(everywhere, reader, id).await?;
+            is_any |= webhooks(everywhere, reader, id).await?;
+            is_any |= audit_log(everywhere, reader, id, at).await?;
         }
         let mut rest = vec![
             tables.members.delete_all(id, at),
             tables.invites_by_guild.delete_all(id, at),
             tables.channels_by_guild.delete_all(id, at),
+            tables.webhooks_by_guild.delete_all(id, at),
+            tables.audit_log_buckets.delete_all(id, at),
         ];
         if is_any {
             remove(everywhere, rest).await?;
@@ -154,6 +188,7 @@ pub async fn guild(everywhere: &Everywhere<'_>, id: GuildId) -> Result<(), Store
         rest.extend([
             tables.bans.delete_all(id, at),
             tables.roles.delete_all(id, at),
+            tables.emojis.delete_all(id, at),
             tables.retentions.delete(id, at),
             tables.guilds.delete(id, at),
         ]);
@@ -195,6 +230,29 @@ async fn invites(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId) 
         cas::release(everywhere.shared, releases).await?;
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
+}
+
+/// Removes a guild's webhooks.
+async fn webhooks(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId) -> Result<bool, StoreError> {
+    let tables = &everywhere.shared.tables;
+    let mut after = None;
+    loop {
+        let ids = tables.webhooks_by_guild.ids_above(reader, id, after, STEP_ROWS).await?;
+        let Some(last) = ids.last() else { return Ok(after.is_some()) };
+        after = Some(*last);
+        let at = everywhere.shared.clock.take(1);
+        remove(everywhere, ids.iter().map(|webhook_id| tables.webhooks.delete(*webhook_id, at)).collect()).await?;
+        tokio::time::sleep(BETWEEN_STEPS).await;
+    }
+}
+
+/// Removes a guild's audit log, a tombstone a bucket.
+async fn audit_log(everywhere: &Everywhere<'_>, reader: &Reader<'_>, id: GuildId, at: i64) -> Result<bool, StoreError> {
+    let tables = &everywhere.shared.tables;
+    let buckets = tables.audit_log_buckets.of_at(reader, id).await?;
+    let rows = buckets.iter().map(|bucket| tables.audit_log.delete_bucket(id, *bucket, at));
+    remove(everywhere, rows.collect()).await?;
+    Ok(!buckets.is_empty())
 }
 
 /// Notes the channels that the deletion did not see: another data centre had just made them.

@@ -122,6 +122,11 @@ impl<'a> Reader<'a> {
         Self { calls, at: None }
     }
 
+    /// The way to the cluster, for what is noted about rows.
+    pub fn calls(&self) -> &'a Calls {
+        self.calls
+    }
+
     /// The rows of a query, page by page.
     pub async fn rows<R>(&self, statement: &Statement, values: impl SerializeRow + Sync) -> Result<Vec<R>, StoreError>
     where

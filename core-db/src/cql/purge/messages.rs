@@ -1,13 +1,15 @@
 //! Single messages that go in the background, wherever they stand: those of erased users, those that are too old.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rookery_model::{ChannelId, MessageId, UserId};
+use rookery_model::store::AttachmentRow;
+use rookery_model::{AttachmentId, ChannelId, MessageId, UserId};
 
 use super::everywhere::{Everywhere, Reader};
 use crate::StoreError;
 use crate::bucket::bucket_of;
 use crate::cql::counters::Counters;
+use crate::cql::outbox::removals;
 use crate::cql::statement::Mutation;
 use crate::cql::tables::messages_to_purge::Due;
 use crate::cql::tables::purges::Job;
@@ -41,6 +43,7 @@ pub async fn remove(
         jobs.push(tables.messages_to_purge.put(day, Due { channel_id, message_id, deleted_at_us: at }));
         rows.push(tables.messages.mark_deleted(channel_id, message_id, at));
         rows.push(tables.reactions.clear(channel_id, message_id, None, at)?);
+        rows.push(tables.message_edits.delete_of_message(channel_id, message_id, at));
     }
     let mut by_bucket: BTreeMap<(ChannelId, u32), Vec<MessageId>> = BTreeMap::new();
     for Doomed { channel_id, message_id, .. } in messages.iter().copied() {
@@ -48,6 +51,9 @@ pub async fn remove(
     }
     for ((channel_id, _), message_ids) in by_bucket {
         rows.extend(hanging_on(everywhere, reader, channel_id, &message_ids, at).await?);
+        let files = files(everywhere, channel_id, &message_ids).await?;
+        jobs.extend(removals(shared, &files, at)?);
+        rows.extend(files.iter().map(|file| tables.attachments.delete(file, at)));
     }
     let index = messages.iter().filter_map(|message| {
         let author_id = message.indexed_by?;
@@ -60,6 +66,20 @@ pub async fn remove(
     everywhere.write(index.collect()).await?;
     Counters::add(&shared.calls.counters.purged_rows, messages.len() as u64);
     Ok(())
+}
+
+/// The files of messages, whoever has them: their rows alone lead to their objects.
+async fn files(
+    everywhere: &Everywhere<'_>,
+    channel_id: ChannelId,
+    message_ids: &[MessageId],
+) -> Result<Vec<AttachmentRow>, StoreError> {
+    let mut files: HashMap<(MessageId, AttachmentId), AttachmentRow> = HashMap::new();
+    for reader in everywhere.readers() {
+        let found = everywhere.shared.tables.attachments.of_at(reader, channel_id, message_ids).await?;
+        files.extend(found.into_iter().map(|file| ((file.message_id, file.id), file)));
+    }
+    Ok(files.into_values().collect())
 }
 
 /// Counts and pins of messages of a bucket: no tombstone where there is nothing.

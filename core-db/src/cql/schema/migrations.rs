@@ -75,6 +75,19 @@ migrations! {
     "0026_messages_to_purge",
     "0027_retentions",
     "0028_imports",
+    "0029_message_edits",
+    "0030_attachments",
+    "0031_emojis",
+    "0032_webhooks",
+    "0033_webhooks_by_guild",
+    "0034_audit_log",
+    "0035_audit_log_buckets",
+    "0036_settings",
+    "0037_relationships",
+    "0038_outbox",
+    "0039_outbox_hours",
+    "0040_worker_leases",
+    "0041_virtual_shard_leases",
 }
 
 /// The version that this binary works with.

@@ -50,12 +50,16 @@ pub(crate) use column;
 pub(crate) mod accounts;
 pub(crate) mod applications;
 pub(crate) mod applications_by_owner;
+pub(crate) mod attachments;
+pub(crate) mod audit_log;
+pub(crate) mod audit_log_buckets;
 pub(crate) mod bans;
 #[macro_use]
 pub(crate) mod channels;
 pub(crate) mod channels_by_guild;
 pub(crate) mod dms;
 pub(crate) mod dms_by_user;
+pub(crate) mod emojis;
 pub(crate) mod guilds;
 pub(crate) mod guilds_by_user;
 pub(crate) mod imports;
@@ -64,18 +68,27 @@ pub(crate) mod invites_by_guild;
 pub(crate) mod leases;
 pub(crate) mod members;
 pub(crate) mod message_buckets;
+pub(crate) mod message_edits;
 pub(crate) mod messages;
 pub(crate) mod messages_by_author;
 pub(crate) mod messages_to_purge;
 pub(crate) mod operations;
+pub(crate) mod outbox;
+pub(crate) mod outbox_hours;
 pub(crate) mod pins;
 pub(crate) mod purges;
 pub(crate) mod reaction_counts;
 pub(crate) mod reactions;
 pub(crate) mod read_states;
+pub(crate) mod relationships;
 pub(crate) mod retentions;
 pub(crate) mod roles;
+pub(crate) mod settings;
 pub(crate) mod unique_keys;
+pub(crate) mod virtual_shard_leases;
+pub(crate) mod webhooks;
+pub(crate) mod webhooks_by_guild;
+pub(crate) mod worker_leases;
 
 /// What the files of tables need.
 mod prelude {
@@ -120,11 +133,15 @@ all_tables! {
     accounts: Accounts,
     applications: Applications,
     applications_by_owner: ApplicationsByOwner,
+    attachments: Attachments,
+    audit_log: AuditLog,
+    audit_log_buckets: AuditLogBuckets,
     bans: Bans,
     channels: Channels,
     channels_by_guild: ChannelsByGuild,
     dms: Dms,
     dms_by_user: DmsByUser,
+    emojis: Emojis,
     guilds: Guilds,
     guilds_by_user: GuildsByUser,
     imports: Imports,
@@ -133,16 +150,25 @@ all_tables! {
     leases: Leases,
     members: Members,
     message_buckets: MessageBuckets,
+    message_edits: MessageEdits,
     messages: Messages,
     messages_by_author: MessagesByAuthor,
     messages_to_purge: MessagesToPurge,
     operations: Operations,
+    outbox: Outbox,
+    outbox_hours: OutboxHours,
     pins: Pins,
     purges: Purges,
     reaction_counts: ReactionCounts,
     reactions: Reactions,
     read_states: ReadStates,
+    relationships: Relationships,
     retentions: Retentions,
     roles: Roles,
+    settings: Settings,
     unique_keys: UniqueKeys,
+    virtual_shard_leases: VirtualShardLeases,
+    webhooks: Webhooks,
+    webhooks_by_guild: WebhooksByGuild,
+    worker_leases: WorkerLeases,
 }

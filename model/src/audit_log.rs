@@ -1,0 +1,28 @@
+//! The audit log: who changed what in a guild.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AuditLogEntryId, GuildId, Snowflake, UserId};
+
+/// What is stored of an entry; its id says when it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLogRow {
+    pub guild_id: GuildId,
+    pub id: AuditLogEntryId,
+    /// Who did it.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    /// What was changed: a user, channel, role, webhook and so on.
+    #[serde(default)]
+    pub target_id: Option<Snowflake>,
+    /// The API's number of the action.
+    pub action_type: u16,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The API's list of changes, as JSON.
+    #[serde(default)]
+    pub changes: Option<String>,
+    /// The API's options of the entry, as JSON.
+    #[serde(default)]
+    pub options: Option<String>,
+}
