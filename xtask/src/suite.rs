@@ -26,7 +26,9 @@ const STORE: &str = "rookery-core-db";
 /// Tests that run on a database cluster as well: what people and bots do, and what a killed process must not lose.
 const ACCEPTANCE: &str = "rookery-tests";
 const ON_CLUSTER: [&str; 4] = ["clients", "crash", "everyday", "gateway"];
-/// Tells them so.
+/// Kills nodes of clusters of its own, which takes longest: last.
+const FAULTS: &str = "rookery-test-database";
+/// Tells tests which store their servers run on.
 const TEST_STORE: &str = "ROOKERY_TEST_STORE";
 const EMBEDDED: &str = "embedded";
 const CQL: &str = "cql";
@@ -122,7 +124,7 @@ fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
         shell::run(command.env(TEST_GUEST, &guest).envs(environment.iter().cloned()))
     };
     let mut most = vec!["--workspace"];
-    for package in [BOTS, SCHEMA, STORE] {
+    for package in [BOTS, SCHEMA, STORE, FAULTS] {
         most.extend(["--exclude", package]);
     }
     let mut outcomes =
@@ -132,6 +134,7 @@ fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
         again.extend(ON_CLUSTER.iter().flat_map(|name| ["--test", name]));
         outcomes.push(test(&again, CQL));
     }
+    outcomes.push(test(&["--package", FAULTS], EMBEDDED));
     outcomes.into_iter().collect()
 }
 
