@@ -19,7 +19,12 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a free port; where it forwards to may be said later, since ports are known late.
     pub async fn start() -> anyhow::Result<(Self, watch::Sender<Option<SocketAddr>>)> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_at("127.0.0.1:0".parse()?).await
+    }
+
+    /// Likewise, at an address that is given.
+    pub async fn start_at(address: SocketAddr) -> anyhow::Result<(Self, watch::Sender<Option<SocketAddr>>)> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (target, mut known_target) = watch::channel(None::<SocketAddr>);
         let (cuts, _) = watch::channel(0);

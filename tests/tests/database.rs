@@ -74,7 +74,10 @@ async fn a_cluster_that_comes_later_is_used() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data_dir = folder.path().join("data");
     let operator = free_address()?;
-    let (proxy, target) = Proxy::start().await?;
+    // The nodes of a cluster have one port, and the driver takes that of the first for all.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.200.{high}.{}:{}", low.max(1), cluster.first()?.port()).parse()?;
+    let (proxy, target) = Proxy::start_at(address).await?;
     let (keyspace, proxied) = (format!("store.cql.keyspace={}", cluster.keyspace), proxy.address.to_string());
     let more = [
         "--cql",
