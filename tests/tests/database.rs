@@ -98,7 +98,7 @@ async fn a_cluster_that_comes_later_is_used() -> anyhow::Result<()> {
     ensure!(status == 200, "{status} {text}");
 
     // The folder is this process's, and says where its store is.
-    let again = run(folder.path(), dev(&data_dir, "127.0.0.1:0", &["--cql", &proxied, "--set", &keyspace])).await?;
+    let again = run(folder.path(), dev(&data_dir, "127.0.0.1:0", &more)).await?;
     says(&again, 1, &["another process runs on the data folder"])?;
     process.ask_to_end()?;
     ensure!(process.ended().await? == Some(0), "{}", process.log());
