@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::DevConfig;
 use crate::node::Node;
 use crate::ready::Ready;
-use crate::store::Opened;
+use crate::store::{Opened, Schema};
 use crate::{descriptors, pop_role, region_role, secrets, start, store};
 
 /// After this a drain is over, finished or not.
@@ -132,8 +132,7 @@ impl Parts {
         let store_part = readiness.part("store");
         let operator = start_operator(args.operator, readiness, drain, telemetry).await?;
         let ca = DeploymentCa::create_or_load(data_dir)?;
-        store::migrate(&config.store, &store_part, drain).await?;
-        let store = store::open(&config.store, data_dir, &store_part, drain).await?;
+        let store = store::open(&config.store, Schema::Migrated, data_dir, &store_part, drain).await?;
         let Opened { store, node } = store.context("stopped while waiting for the database")?;
         store::keep_up(store.clone(), store_part, drain);
         let token_key = secrets::token_key(data_dir)?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RegionRoleConfig;
 use crate::ready::Ready;
-use crate::store::Opened;
+use crate::store::{Opened, Schema};
 use crate::{descriptors, dev, secrets, start, store};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
     // The folder is this process's until it ends.
     let Some(Opened { store, node: _node }) =
-        store::open(&config.store(), &config.data_dir, &store_part, &drain).await?
+        store::open(&config.store(), Schema::Expected, &config.data_dir, &store_part, &drain).await?
     else {
         tracing::info!("stopped while waiting for the database");
         return Ok(());

@@ -116,10 +116,25 @@ pub struct Opened {
     pub node: Option<Node>,
 }
 
+/// What becomes of a cluster's schema that is missing or older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// It is made or migrated.
+    Migrated,
+    /// It is refused: `rookery admin schema` is the operator's to run.
+    Expected,
+}
+
 /// Opens the store; none when the drain began before a cluster could be reached.
 ///
 /// While a cluster cannot be reached, `part` says why the process is not ready, and it is tried again.
-pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Drain) -> anyhow::Result<Option<Opened>> {
+pub async fn open(
+    config: &StoreConfig,
+    schema: Schema,
+    data_dir: &Path,
+    part: &Part,
+    drain: &Drain,
+) -> anyhow::Result<Option<Opened>> {
     let (store, node) = match config.cluster() {
         None => {
             let store = embedded(EmbeddedConfig::new(folder(data_dir))).await?;
@@ -129,7 +144,14 @@ pub async fn open(config: &StoreConfig, data_dir: &Path, part: &Part, drain: &Dr
         Some(cluster) => {
             let node = Node::take(data_dir, cluster)?;
             let waiting = |error: &OpenError, _| part.not_ready(error.to_string());
-            let opening = Store::open_cql_when_reachable(node.on(cluster), waiting);
+            let opening = async {
+                if schema == Schema::Migrated {
+                    let migrated = Store::migrate_cql_when_reachable(cluster.clone(), waiting).await?;
+                    let (from, to) = (migrated.from, migrated.to);
+                    tracing::info!(from, to, keyspace = cluster.keyspace, "the schema is there");
+                }
+                Store::open_cql_when_reachable(node.on(cluster), waiting).await
+            };
             tokio::select! {
                 store = opening => (store?, Some(node)),
                 () = drain.begun() => return Ok(None),
@@ -162,20 +184,6 @@ pub fn keep_up(store: Store, part: Part, drain: &Drain) {
             }
         }
     });
-}
-
-/// Makes or migrates the schema where the store is in a cluster, trying again while that cannot be reached.
-pub async fn migrate(config: &StoreConfig, part: &Part, drain: &Drain) -> anyhow::Result<()> {
-    let Some(cluster) = config.cluster() else { return Ok(()) };
-    let migrating = Store::migrate_cql_when_reachable(cluster.clone(), |error, _| part.not_ready(error.to_string()));
-    tokio::select! {
-        migrated = migrating => {
-            let migrated = migrated?;
-            tracing::info!(from = migrated.from, to = migrated.to, keyspace = cluster.keyspace, "the schema is there");
-            Ok(())
-        }
-        () = drain.begun() => bail!("stopped while waiting for the database"),
-    }
 }
 
 /// Where the embedded store of a data folder lies.

@@ -17,7 +17,6 @@ pub struct Rookery {
 impl Rookery {
     /// Starts `rookery dev` on a data folder, all ports free ones, and waits for its ready file.
     pub async fn start(data_dir: &Path, extra: &[&str]) -> anyhow::Result<Self> {
-        crate::store::tidy().await?;
         Ok(Self {
             process: Process::start(data_dir, Self::args(data_dir, extra)).await?,
             data_dir: data_dir.to_owned(),

@@ -8,24 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use scylla::client::session_builder::SessionBuilder;
 
 /// `cql` for a cluster; anything else, or nothing, is the embedded store.
 const ENGINE: &str = "ROOKERY_TEST_STORE";
 /// Contact points of the cluster, separated by commas.
 const CONTACT_POINTS: &str = "ROOKERY_TEST_CQL";
 
-/// How the keyspaces of tests begin; the process's id follows.
+/// How the keyspaces of tests begin; the process's id follows, by which the store's own tests drop what a run left.
 const PREFIX: &str = "rookery_test_";
 
 /// What a folder of data is in the cluster: a keyspace, the same for every start on that folder.
-static KEYSPACES: LazyLock<Mutex<Keyspaces>> = LazyLock::new(Default::default);
-
-#[derive(Default)]
-struct Keyspaces {
-    of_folders: HashMap<PathBuf, String>,
-    made: usize,
-}
+static KEYSPACES: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Default::default);
 
 /// A cluster for one test.
 pub struct Cluster {
@@ -58,7 +51,7 @@ pub fn cluster(test: &str) -> Option<Cluster> {
 }
 
 /// Whether servers under test run on a cluster.
-pub fn is_cql() -> bool {
+fn is_cql() -> bool {
     std::env::var(ENGINE).is_ok_and(|engine| engine == "cql")
 }
 
@@ -75,41 +68,7 @@ pub fn args(data_dir: &Path) -> Vec<String> {
 
 fn keyspace(data_dir: &Path) -> String {
     let mut keyspaces = KEYSPACES.lock().unwrap_or_else(PoisonError::into_inner);
-    let Keyspaces { of_folders, made } = &mut *keyspaces;
-    let name = || {
-        *made += 1;
-        format!("{PREFIX}{}_{made}", std::process::id())
-    };
-    of_folders.entry(data_dir.to_owned()).or_insert_with(name).clone()
-}
-
-/// Drops keyspaces that nobody uses any more: of folders that are gone, and of test processes that are over.
-///
-/// A node holds memory for every table, and a run makes more than a small one can hold.
-pub async fn tidy() -> anyhow::Result<()> {
-    if !is_cql() {
-        return Ok(());
-    }
-    let points = std::env::var(CONTACT_POINTS).unwrap_or_default();
-    let session = SessionBuilder::new().known_nodes(points.split(',')).build().await.context("the cluster")?;
-    let names = session.query_unpaged("SELECT keyspace_name FROM system_schema.keyspaces", ()).await?;
-    let names = names.into_rows_result()?;
-    for row in names.rows::<(String,)>()? {
-        let (name,) = row?;
-        if is_left_over(&name) {
-            session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {name}"), ()).await?;
-        }
-    }
-    Ok(())
-}
-
-fn is_left_over(name: &str) -> bool {
-    let Some(owner) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()) else { return false };
-    if owner != std::process::id().to_string() {
-        return !Path::new("/proc").join(owner).exists();
-    }
-    let keyspaces = KEYSPACES.lock().unwrap_or_else(PoisonError::into_inner);
-    // Leases stand in a keyspace beside, by the same name.
-    let of = |keyspace: &str| name == keyspace || name == format!("{keyspace}_leases");
-    keyspaces.of_folders.iter().any(|(folder, keyspace)| of(keyspace) && !folder.parent().is_some_and(Path::exists))
+    let number = keyspaces.len();
+    let name = || format!("{PREFIX}{}_{number}", std::process::id());
+    keyspaces.entry(data_dir.to_owned()).or_insert_with(name).clone()
 }

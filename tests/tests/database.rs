@@ -1,10 +1,11 @@
-//! A server whose store is in a cluster: what it says while that does not answer.
+//! A server whose store is in a cluster: what it says while that does not answer, and who may run on it.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use anyhow::ensure;
-use rookery_tests::{Ended, Process, http_client, run};
+use anyhow::{Context as _, ensure};
+use rookery_tests::{Ended, Process, Proxy, cluster, http_client, run};
+use serde_json::Value;
 
 /// An address where nobody listened a moment ago.
 fn free_address() -> anyhow::Result<String> {
@@ -64,5 +65,51 @@ async fn what_names_no_cluster_is_told() -> anyhow::Result<()> {
     says(&run(home, ["admin", "export", "archive"]).await?, 2, &["--data-dir"])?;
     says(&run(home, ["admin", "export", "archive", "--data-dir", "nowhere"]).await?, 1, &["nowhere holds no store"])?;
     says(&run(home, ["admin", "export", "archive", "--data-dir", "a", "--cql", "b"]).await?, 2, &["--cql"])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_comes_later_is_used() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("later") else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let data_dir = folder.path().join("data");
+    let operator = free_address()?;
+    // The nodes of a cluster have one port, and the driver takes that of the first for all.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.200.{high}.{}:{}", low.max(1), cluster.first()?.port()).parse()?;
+    let (proxy, target) = Proxy::start_at(address).await?;
+    let (keyspace, proxied) = (format!("store.cql.keyspace={}", cluster.keyspace), proxy.address.to_string());
+    let more = [
+        "--cql",
+        &proxied,
+        "--set",
+        &keyspace,
+        "--set",
+        &format!("store.cql.local_data_centre={}", cluster.data_centre),
+        "--set",
+        "store.cql.connect_timeout_ms=500",
+    ];
+    let mut process =
+        Process::start_until(&data_dir, dev(&data_dir, &operator, &more), "cannot open the store yet").await?;
+    ensure!(readiness(&operator).await?.0 == 503);
+    target.send_replace(Some(cluster.first()?));
+    process.ready().await?;
+    let (status, text) = readiness(&operator).await?;
+    ensure!(status == 200, "{status} {text}");
+
+    // The folder is this process's, and says where its store is.
+    let again = run(folder.path(), dev(&data_dir, "127.0.0.1:0", &more)).await?;
+    says(&again, 1, &["another process runs on the data folder"])?;
+    process.ask_to_end()?;
+    ensure!(process.ended().await? == Some(0), "{}", process.log());
+    let export = ["admin", "export", "archive", "--data-dir"].map(OsString::from);
+    let export = run(folder.path(), export.into_iter().chain([data_dir.clone().into()])).await?;
+    says(&export, 1, &["is in the cluster at", &cluster.keyspace])?;
+
+    // A second migration finds nothing to do.
+    let schema = ["admin", "--json", "schema", "--cql", &cluster.contact_points, "--set", &keyspace];
+    let schema = run(folder.path(), schema).await?;
+    let answer: Value = serde_json::from_str(&schema.stdout).context("JSON")?;
+    ensure!(answer["from"] == answer["to"] && answer["to"].as_u64() > Some(0), "{schema:?}");
     Ok(())
 }
