@@ -1,6 +1,7 @@
 //! Executes batches.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ const GROUP_MAX_BYTES: usize = 128 * 1024;
 /// Executes a batch behind those it must see.
 pub async fn execute(
     shared: &Arc<Shared>,
-    plan: Plan,
+    plan: Box<Plan>,
     ticket: Ticket,
     before: Vec<CancellationToken>,
     deadline: Instant,
@@ -67,37 +68,46 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes a stage, which writes something unless it is empty.
-    async fn stage(
-        &mut self,
-        is_empty: bool,
-        stage: impl Future<Output = Result<(), StoreError>>,
-    ) -> Result<(), StoreError> {
-        if is_empty {
-            return Ok(());
-        }
-        stage.await.map_err(|error| if self.wrote { as_unknown(error) } else { error })?;
+    /// Takes what came of a stage that had something to write.
+    ///
+    /// Its outcome and not its future: a future that is handed on is kept twice, and these are large.
+    fn stage(&mut self, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+        outcome.map_err(|error| if self.wrote { as_unknown(error) } else { error })?;
         self.wrote = true;
         Ok(())
     }
 }
 
-async fn run(shared: &Arc<Shared>, plan: Plan, deadline: Instant) -> Result<(), StoreError> {
+async fn run(shared: &Arc<Shared>, mut plan: Box<Plan>, deadline: Instant) -> Result<(), StoreError> {
+    // By reference, and each stage taken when it begins: the plan is large, and what is held while it waits is copied.
     let Plan { indexes, rows, lookups, releases, trailing, operations, buckets, hours, retention_changed, passes: _ } =
-        plan;
+        &mut *plan;
     let write = |mutations| write_until(shared, mutations, deadline);
     let mut progress = Progress::default();
-    progress.stage(indexes.is_empty(), write(indexes)).await?;
-    shared.buckets.note_stored(&buckets);
-    shared.known_hours.note(&hours);
-    progress.stage(rows.is_empty(), write(rows)).await?;
-    if retention_changed {
+    if !indexes.is_empty() {
+        progress.stage(write(take(indexes)).await)?;
+        shared.buckets.note_stored(buckets);
+        shared.known_hours.note(hours);
+    }
+    if !rows.is_empty() {
+        progress.stage(write(take(rows)).await)?;
+    }
+    if *retention_changed {
         shared.retention_changed.notify_one();
     }
-    progress.stage(lookups.is_empty(), look_up_all(shared, lookups, deadline)).await?;
-    progress.stage(releases.is_empty(), release_all(shared, releases)).await?;
-    progress.stage(trailing.is_empty(), write(trailing)).await?;
-    progress.stage(operations.is_empty(), write(operations)).await
+    if !lookups.is_empty() {
+        progress.stage(Box::pin(look_up_all(shared, take(lookups), deadline)).await)?;
+    }
+    if !releases.is_empty() {
+        progress.stage(Box::pin(release_all(shared, take(releases))).await)?;
+    }
+    if !trailing.is_empty() {
+        progress.stage(write(take(trailing)).await)?;
+    }
+    if !operations.is_empty() {
+        progress.stage(write(take(operations)).await)?;
+    }
+    Ok(())
 }
 
 async fn look_up_all(shared: &Arc<Shared>, lookups: Vec<(Lookup, i64)>, deadline: Instant) -> Result<(), StoreError> {
@@ -114,13 +124,21 @@ async fn look_up(shared: &Arc<Shared>, lookup: Lookup, at: i64, deadline: Instan
     let Found { jobs, rows, releases, indexes, doomed, day } = found;
     let write = |mutations| write_until(shared, mutations, deadline);
     let mut progress = Progress::default();
-    progress.stage(jobs.is_empty(), write(jobs)).await?;
+    if !jobs.is_empty() {
+        progress.stage(write(jobs).await)?;
+    }
     if let Some(day) = day {
         shared.known_days.note(day);
     }
-    progress.stage(rows.is_empty(), write(rows)).await?;
-    progress.stage(releases.is_empty(), release_all(shared, releases)).await?;
-    progress.stage(indexes.is_empty(), write(indexes)).await?;
+    if !rows.is_empty() {
+        progress.stage(write(rows).await)?;
+    }
+    if !releases.is_empty() {
+        progress.stage(release_all(shared, releases).await)?;
+    }
+    if !indexes.is_empty() {
+        progress.stage(write(indexes).await)?;
+    }
     if !doomed.is_empty() {
         shared.doom(doomed);
     }
@@ -168,12 +186,11 @@ async fn write_until(shared: &Shared, mutations: Vec<Mutation>, deadline: Instan
         _ => {
             let groups = groups(mutations);
             let number = groups.len() as u64;
-            let outcomes: Vec<Result<(), StoreError>> = futures_util::stream::iter(groups)
+            let outcomes = futures_util::stream::iter(groups)
                 .map(|group| async move { write(&group).await })
                 .buffer_unordered(CONCURRENT)
-                .collect()
-                .await;
-            joined(outcomes)?;
+                .collect::<Vec<Result<(), StoreError>>>();
+            joined(outcomes.await)?;
             number
         }
     };
@@ -251,18 +268,15 @@ mod tests {
         assert_eq!(joined(vec![Err(untouched()), Err(unknown())]), Err(unknown()));
     }
 
-    #[tokio::test]
-    async fn after_a_stage_that_wrote_every_failure_is_unknown() {
+    #[test]
+    fn after_a_stage_that_wrote_every_failure_is_unknown() {
         let corrupt = || StoreError::Corrupt { table: "pins", key: "1".into(), reason: words() };
         let failures = [StoreError::Unwritable(words()), StoreError::Invalid(words()), corrupt()];
         for failure in failures {
             let mut progress = Progress::default();
-            // An empty stage writes nothing and is not even begun.
-            let never = async { panic!("begun") };
-            assert_eq!(progress.stage(true, never).await, Ok(()));
-            assert_eq!(progress.stage(false, async { Err(failure.clone()) }).await, Err(failure.clone()));
-            assert_eq!(progress.stage(false, async { Ok(()) }).await, Ok(()));
-            let later = progress.stage(false, async { Err(failure) }).await;
+            assert_eq!(progress.stage(Err(failure.clone())), Err(failure.clone()));
+            assert_eq!(progress.stage(Ok(())), Ok(()));
+            let later = progress.stage(Err(failure));
             assert!(matches!(later, Err(StoreError::Unknown(reason)) if reason.contains("words")));
         }
     }

@@ -200,8 +200,27 @@ impl Calls {
     where
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {
+        let mut rows = Vec::new();
+        self.each(statement, values, |row| rows.push(row)).await?;
+        Ok(rows)
+    }
+
+    /// Hands on each row of a query that bounds itself, as it is decoded: rows are large, and copies of them dear.
+    pub async fn each<R>(
+        &self,
+        statement: &Statement,
+        values: impl SerializeRow + Sync,
+        mut take: impl FnMut(R),
+    ) -> Result<(), StoreError>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
         let result = self.once(statement, &values).await.map_err(Failure::into_read_error)?;
-        decode(statement, &rows_of(statement, result)?)
+        let rows = rows_of(statement, result)?;
+        for row in rows.rows::<R>().map_err(|error| not_understood(statement, &error))? {
+            take(row.map_err(|error| not_understood(statement, &error))?);
+        }
+        Ok(())
     }
 
     /// The one row of a query, if there is one.
@@ -291,7 +310,7 @@ impl Calls {
         let outcome = match mutations {
             [] => return Ok(()),
             [one] => self.session.execute_unpaged(&one.statement.prepared, &*one.values as Values<'_>).await,
-            several => self.write_batch(several).await,
+            several => Box::pin(self.write_batch(several)).await,
         };
         self.note(Purpose::Write, admitted, begin, outcome).map(drop)
     }

@@ -10,6 +10,7 @@ use rookery_model::{ChannelId, MessageId, UserId};
 use scylla::deserialize::row::DeserializeRow;
 use scylla::response::PagingState;
 
+use super::damage::Decoded;
 use super::shared::Shared;
 use super::statement::{Preparer, Statement};
 use super::tables::messages::PageRow;
@@ -226,7 +227,7 @@ async fn query(
             put(Write::PutDmListing { user_id: id(row.user_id), channel_id: id(row.channel_id) })
         }),
         Section::ReadStates => each!(read_states::Row, |row| put(Write::PutReadState(read_states::state(row)))),
-        Section::Messages => each!(messages::Row, |row| message(hidden, row)),
+        Section::Messages => each!(Decoded<messages::PageRow, 3>, |row| message(hidden, row)),
         Section::Pins => each!(pins::Row, |row: pins::Row| {
             let (channel_id, message_id) = (id(row.channel_id), id(row.message_id));
             let pinned_at = rookery_model::Timestamp(row.pinned_at_us);
@@ -285,11 +286,11 @@ where
     Ok(rows.map(|row| row.map_err(|error| not_understood(&error))).collect())
 }
 
-fn message(hidden: &Hidden<'_>, row: tables::messages::Row) -> Result<Option<DumpRow>, StoreError> {
-    match tables::messages::page_row(row)? {
+fn message(hidden: &Hidden<'_>, row: Decoded<PageRow, 3>) -> Result<Option<DumpRow>, StoreError> {
+    match tables::messages::understood(row)? {
         PageRow::Message(message) => {
             let is_hidden = hidden.channel(message.channel_id) || hidden.message_of(message.author_id, message.id);
-            Ok((!is_hidden).then_some(DumpRow::Write(Write::PutMessage(*message))))
+            Ok((!is_hidden).then_some(DumpRow::Write(Write::PutMessage(message))))
         }
         PageRow::Hidden(_) => Ok(None),
     }

@@ -103,15 +103,16 @@ impl CqlEngine {
     fn submit_batch(&self, batch: Vec<Write>) -> Result<Commit, StoreError> {
         self.shared.check_writable()?;
         let place = Place::take(&self.shared)?;
-        let plan = lower::lower(&self.shared, batch)?;
-        let (ticket, before) = match plan.is_empty() {
+        let mut plan = Box::new(lower::lower(&self.shared, batch)?);
+        let (is_empty, waits, passes) = (plan.is_empty(), plan.waits(), std::mem::take(&mut plan.passes));
+        let (ticket, before) = match is_empty {
             // Nothing to write: it is through when everything before it is.
             true => {
                 let before = self.shared.lanes.all();
                 (self.shared.lanes.enter(lanes::Passes::new()), before)
             }
-            false if plan.waits() => self.shared.lanes.enter_behind(plan.passes.clone()),
-            false => (self.shared.lanes.enter(plan.passes.clone()), Vec::new()),
+            false if waits => self.shared.lanes.enter_behind(passes),
+            false => (self.shared.lanes.enter(passes), Vec::new()),
         };
         let (done, commit) = oneshot::channel();
         let deadline = self.shared.calls.write_deadline();
@@ -122,7 +123,8 @@ impl CqlEngine {
             // Nobody may be listening any more; the write stands.
             drop(done.send(outcome));
         };
-        self.tasks.spawn_on(task, &self.runtime);
+        // Boxed at once: it is large, and would be copied by each layer that it passes.
+        self.tasks.spawn_on(Box::pin(task), &self.runtime);
         Ok(Commit::new(commit))
     }
 

@@ -107,19 +107,24 @@ impl Page<'_> {
             let asked = rows_max.min(ROWS_MAX);
             let limit = i32::try_from(asked).unwrap_or(i32::MAX);
             let messages = &self.shared.tables.messages;
-            let rows = messages.page(&self.shared.calls, self.channel_id, bucket, side, limit).await?;
-            let (read, found_before) = (rows.len(), self.found.len());
-            for row in rows {
+            let found_before = self.found.len();
+            let found = &mut self.found;
+            let mut last = None;
+            let take = |row| {
                 let id = match row {
                     PageRow::Message(message) => {
                         let id = message.id;
                         if !self.hidden.message_of(message.author_id, id) {
-                            self.found.push(*message);
+                            found.push(message);
                         }
                         id
                     }
                     PageRow::Hidden(id) => id,
                 };
+                last = Some(id);
+            };
+            let read = messages.page(&self.shared.calls, self.channel_id, bucket, side, limit, take).await?;
+            if let Some(id) = last {
                 side = match side {
                     Side::Below(_) => Side::Below(bound(id)),
                     Side::Above(_) => Side::Above(bound(id)),

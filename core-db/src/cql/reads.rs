@@ -60,7 +60,7 @@ impl Engine for CqlEngine {
 
     fn claim(&self, key: UniqueKey, owner: u64) -> Answer<'_, Result<(), u64>> {
         // The place in the order is taken now, not when the answer is first asked for.
-        let claim = self.shared().check_open().and_then(|()| {
+        let claim = self.shared().check_held().and_then(|()| {
             let place = Place::take(self.shared())?;
             let claim = cas::claim(self.shared(), key, owner)?;
             Ok(async move {
@@ -426,7 +426,7 @@ impl Engine for CqlEngine {
 
     fn swap_lease(&self, swap: LeaseSwap) -> Answer<'_, bool> {
         Box::pin(async move {
-            self.shared().check_open()?;
+            self.shared().check_held()?;
             self.finish(cas::swap_lease(self.shared().clone(), swap)).await
         })
     }

@@ -85,13 +85,19 @@ impl Shared {
         }
     }
 
-    /// Refuses writes while the cluster does not answer, or the node id may be another process's.
+    /// Refuses what changes rows while the node id may be another process's.
+    pub fn check_held(&self) -> Result<(), StoreError> {
+        self.check_open()?;
+        self.lease.check(self.node_id())
+    }
+
+    /// Likewise, and while the cluster does not answer writes.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         self.check_open()?;
         if !self.calls.is_closed(Purpose::Write) {
             return Err(StoreError::Unwritable(self.health().reason));
         }
-        self.lease.check(self.node_id())
+        self.check_held()
     }
 
     /// The row of leases that is this process's.

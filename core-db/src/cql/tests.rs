@@ -11,7 +11,7 @@ use std::time::Duration;
 use rookery_model::id::EPOCH_MS;
 use rookery_model::message::{MessageFlags, MessageRow, MessageType, Nonce};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
-use rookery_model::store::Write;
+use rookery_model::store::{UniqueKey, Write};
 use rookery_model::{ChannelId, MessageId, Snowflake, Timestamp, UserId};
 use scylla::value::CqlValue;
 use tokio::sync::OnceCell;
@@ -299,6 +299,9 @@ async fn two_processes_with_one_node_id_are_not_both_served() {
     super::lease::renew(second.shared()).await.unwrap();
     assert!(matches!(second.submit(write(4)), Err(StoreError::Unwritable(reason)) if reason.contains("node id 8")));
     assert!(!second.health().writable);
+    let claim = second.claim(UniqueKey::Username("eight".into()), 8).await;
+    assert!(matches!(claim, Err(StoreError::Unwritable(_))), "{claim:?}");
+    assert_eq!(third.claim(UniqueKey::Username("eight".into()), 9).await, Ok(Ok(())));
     third.submit(write(5)).unwrap().await.unwrap();
     assert!(second.raise_id_ceiling(5).await.is_err());
 }

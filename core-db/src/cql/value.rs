@@ -28,6 +28,7 @@ impl NeverEmpty for i32 {}
 impl NeverEmpty for bool {}
 /// CBOR of something; at least a byte.
 impl NeverEmpty for Vec<u8> {}
+impl NeverEmpty for &[u8] {}
 
 impl<T: SerializeValue + NeverEmpty> SerializeValue for Blank<T> {
     fn serialize<'b>(
@@ -115,7 +116,7 @@ pub fn nested<T: Serialize>(value: Option<&T>) -> Result<Blank<Vec<u8>>, StoreEr
 }
 
 /// A structure out of its column; `Err` says what is wrong with it.
-pub fn unnested<T: DeserializeOwned>(column: &'static str, raw: &Blank<Vec<u8>>) -> Result<Option<T>, String> {
-    let decode = |bytes: &Vec<u8>| ciborium::from_reader(bytes.as_slice());
+pub fn unnested<T: DeserializeOwned>(column: &'static str, raw: &Blank<impl AsRef<[u8]>>) -> Result<Option<T>, String> {
+    let decode = |bytes| ciborium::from_reader(AsRef::<[u8]>::as_ref(bytes));
     raw.0.as_ref().map(decode).transpose().map_err(|error| format!("{column} cannot be read: {error}"))
 }

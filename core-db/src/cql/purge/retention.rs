@@ -103,10 +103,8 @@ async fn remove_old(
         lanes::ended(shared.lanes.on(&Lane::Channel(channel_id.get()))).await;
         let pins = tables.pins.of(calls, channel_id).await?;
         let pinned: HashSet<MessageId> = pins.into_iter().map(|pin| pin.message_id).collect();
-        let rows = tables.messages.page(calls, channel_id, bucket, Side::Below(below), STEP_ROWS).await?;
-        let is_last = (rows.len() as i64) < i64::from(STEP_ROWS);
-        let mut doomed = Vec::with_capacity(rows.len());
-        for row in rows {
+        let (from, mut doomed) = (Side::Below(below), Vec::new());
+        let take = |row| {
             let message_id = match row {
                 PageRow::Hidden(id) => id,
                 PageRow::Message(message) => {
@@ -118,7 +116,9 @@ async fn remove_old(
                 }
             };
             below = bound(message_id);
-        }
+        };
+        let read = tables.messages.page(calls, channel_id, bucket, from, STEP_ROWS, take).await?;
+        let is_last = i32::try_from(read).is_ok_and(|read| read < STEP_ROWS);
         if !doomed.is_empty() {
             // At home alone: an hour later the next pass sees what another data centre had.
             let here = Everywhere::here(shared);

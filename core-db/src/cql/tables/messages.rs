@@ -1,8 +1,11 @@
 //! `messages`: `((channel_id, bucket), message_id DESC)`.
 
-use rookery_model::message::{MessageFlags, MessageRow};
+mod page_row;
+
+use rookery_model::message::MessageRow;
 use rookery_model::{ChannelId, MessageId, UserId};
 
+pub use self::page_row::PageRow;
 use super::prelude::*;
 use crate::bucket::bucket_of;
 use crate::cql::damage::{Damage, Decoded};
@@ -40,14 +43,6 @@ pub enum Side {
     Below(i64),
     /// Ids above one, oldest first.
     Above(i64),
-}
-
-/// A row of a page.
-#[derive(Debug)]
-pub enum PageRow {
-    Message(Box<MessageRow>),
-    /// Deleted or incomplete; only where it stands.
-    Hidden(MessageId),
 }
 
 /// What the removal of a channel needs of a message.
@@ -167,9 +162,9 @@ impl Messages {
         id: MessageId,
     ) -> Result<Option<MessageRow>, StoreError> {
         let key = (big(channel_id), bucket_of(id).cast_signed(), big(id));
-        let row: Option<Row> = calls.row(&self.get, key).await?;
-        Ok(match row.map(page_row).transpose()? {
-            Some(PageRow::Message(message)) => Some(*message),
+        let row: Option<Decoded<PageRow, 3>> = calls.row(&self.get, key).await?;
+        Ok(match row.map(understood).transpose()? {
+            Some(PageRow::Message(message)) => Some(message),
             Some(PageRow::Hidden(_)) | None => None,
         })
     }
@@ -186,7 +181,7 @@ impl Messages {
         Ok(row.map(|(author_id,)| id_or_none(author_id)))
     }
 
-    /// Rows of one bucket from one side.
+    /// Hands on rows of one bucket from one side; answers how many there were.
     pub async fn page(
         &self,
         calls: &Calls,
@@ -194,26 +189,27 @@ impl Messages {
         bucket: u32,
         side: Side,
         limit: i32,
-    ) -> Result<Vec<PageRow>, StoreError> {
+        mut take: impl FnMut(PageRow),
+    ) -> Result<usize, StoreError> {
         let (statement, from) = match side {
             Side::Below(from) => (&self.below, from),
             Side::Above(from) => (&self.above, from),
         };
         let values = (big(channel_id), bucket.cast_signed(), from, limit);
-        let rows: Vec<Decoded<Row, 3>> = calls.rows(statement, values).await?;
-        // A damaged row only stands where it stands: it must not take the page away.
-        let shown = |row| {
-            let Damage { key, reason } = match row {
-                Decoded::Row(row) => match understand(row) {
-                    Ok(row) => return row,
-                    Err(damage) => damage,
-                },
-                Decoded::Damaged(damage) => damage,
-            };
-            calls.left_out(statement, &key, &reason);
-            PageRow::Hidden(id(key[2]))
+        let mut read = 0;
+        let show = |row: Decoded<PageRow, 3>| {
+            read += 1;
+            match row {
+                Decoded::Row(row) => take(row),
+                // It only stands where it stands: it must not take the page away.
+                Decoded::Damaged(Damage { key, reason }) => {
+                    calls.left_out(statement, &key, &reason);
+                    take(PageRow::Hidden(id(key[2])));
+                }
+            }
         };
-        Ok(rows.into_iter().map(shown).collect())
+        calls.each(statement, values, show).await?;
+        Ok(read)
     }
 
     /// The newest rows of a bucket below one, marked ones too.
@@ -230,6 +226,14 @@ impl Messages {
 
 fn partition(channel_id: ChannelId, message_id: MessageId) -> Partition {
     Partition::Of(channel_id.get(), bucket_of(message_id).into())
+}
+
+/// A row that must be understood.
+pub fn understood(row: Decoded<PageRow, 3>) -> Result<PageRow, StoreError> {
+    match row {
+        Decoded::Row(row) => Ok(row),
+        Decoded::Damaged(Damage { key, reason }) => Err(corrupt(Table::Messages, &key, reason)),
+    }
 }
 
 pub fn row(message: &MessageRow) -> Result<Row, StoreError> {
@@ -274,47 +278,5 @@ pub fn row(message: &MessageRow) -> Result<Row, StoreError> {
         webhook_id: blank_id(*webhook_id),
         nonce: nested(nonce.as_ref())?,
         deleted: Blank(None),
-    })
-}
-
-pub fn page_row(row: Row) -> Result<PageRow, StoreError> {
-    understand(row).map_err(|Damage { key, reason }| corrupt(Table::Messages, &key, reason))
-}
-
-fn understand(row: Row) -> Result<PageRow, Damage<3>> {
-    let key = [row.channel_id, i64::from(row.bucket), row.message_id];
-    if row.deleted.0 == Some(true) {
-        return Ok(PageRow::Hidden(id(row.message_id)));
-    }
-    let (Some(author_id), Some(kind)) = (row.author_id.0, row.kind) else {
-        // What is left of a row whose other columns were removed: nobody put it like this, nobody sees it.
-        metrics::counter!("rookery_store_partial_rows_total").increment(1);
-        return Ok(PageRow::Hidden(id(row.message_id)));
-    };
-    let message = message(row, author_id, kind).map_err(|reason| Damage { key, reason })?;
-    Ok(PageRow::Message(Box::new(message)))
-}
-
-fn message(row: Row, author_id: i64, kind: i8) -> Result<MessageRow, String> {
-    let marks = row.marks.unwrap_or(0);
-    Ok(MessageRow {
-        channel_id: id(row.channel_id),
-        id: id(row.message_id),
-        author_id: id(author_id),
-        kind: kind.cast_unsigned().try_into()?,
-        edited_timestamp: row.edited_timestamp_us.0.map(Timestamp),
-        tts: marks & MARK_TTS != 0,
-        mention_everyone: marks & MARK_EVERYONE != 0,
-        mention_users: ids(row.mention_users),
-        mention_roles: ids(row.mention_roles),
-        attachments: unnested("attachments", &row.attachments)?.unwrap_or_default(),
-        embeds: unnested("embeds", &row.embeds)?.unwrap_or_default(),
-        flags: MessageFlags::from_bits_retain(row.flags.0.unwrap_or(0).cast_unsigned()),
-        pinned: marks & MARK_PINNED != 0,
-        message_reference: unnested("message_reference", &row.message_reference)?,
-        application_id: id_or_none(row.application_id),
-        webhook_id: id_or_none(row.webhook_id),
-        nonce: unnested("nonce", &row.nonce)?,
-        content: row.content,
     })
 }
