@@ -23,7 +23,7 @@ pub fn drive(encoding: Encoding, frames: &[u8]) {
             session.handle_frame(now_ms, Frame::Binary(frame));
             session.handle_dispatch(Payload::new(Event::Resumed));
             while let Some(transmit) = session.poll_transmit() {
-                assert!(!transmit.data.is_empty());
+                assert!(!transmit.is_empty());
             }
             assert!(session.last_seq() >= seq, "numbers never go back");
             seq = session.last_seq();

@@ -1,5 +1,6 @@
 //! One client connection: HELLO, heartbeats, limits, decoding, encoding. It knows no session.
 
+use bytes::Bytes;
 use rookery_model::gateway::{CloseCode, Opcode};
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use crate::action::Action;
 use crate::config::SessionConfig;
 use crate::inbound::{ClientPayload, Envelope, Frame};
-use crate::outbound::{CompressionFailed, Control, Outbound, Transmit};
+use crate::outbound::{CompressionFailed, Control, Outbound};
 use crate::params::GatewayParams;
 use crate::rate_limit::RateWindow;
+use crate::transmit::Transmit;
 
 /// Control payloads and actions that may wait; a shell that drives the core as it should never leaves as many.
 const WAITING_MAX: usize = 256;
@@ -205,7 +207,7 @@ impl Connection {
     pub(crate) const fn take_acknowledged(&mut self) -> Option<u64> {
         self.acknowledged.take()
     }
-    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &[u8]) -> Option<Transmit> {
+    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &Bytes) -> Option<Transmit> {
         let written = self.outbound.dispatch(name, seq, data);
         self.written(written)
     }

@@ -21,7 +21,7 @@
 //! let params = GatewayParams::from_query("v=10&encoding=json").unwrap();
 //! let mut connection = Connection::new(0, Arc::new(SessionConfig::default()), params);
 //! let hello = connection.poll_transmit().unwrap();
-//! assert!(!hello.is_binary && hello.data.starts_with(br#"{"t":null,"s":null,"op":10,"#));
+//! assert!(!hello.is_binary && hello.into_bytes().starts_with(br#"{"t":null,"s":null,"op":10,"#));
 //!
 //! // A frame came in.
 //! connection.handle_frame(5, Frame::Text(r#"{"op":2,"d":{"token":"Bot abc","intents":513,"properties":{}}}"#));
@@ -36,7 +36,7 @@
 //! // READY goes here, by `handle_own_dispatch`; events for many sessions are shared.
 //! let shared = Payload::new(Event::Resumed);
 //! assert!(session.handle_dispatch(Arc::clone(&shared)));
-//! assert_eq!(session.poll_transmit().unwrap().data, r#"{"t":"RESUMED","s":1,"op":0,"d":{}}"#);
+//! assert_eq!(session.poll_transmit().unwrap().into_bytes(), r#"{"t":"RESUMED","s":1,"op":0,"d":{}}"#);
 //!
 //! // The socket broke. The session waits, and takes what happens meanwhile.
 //! session.handle_detached(1_000);
@@ -50,7 +50,7 @@
 //!     Err(_connection) => { /* it was told why; drive it on as a connection without session */ }
 //! }
 //! assert_eq!(session.poll_transmit().map(|hello| hello.is_binary), Some(false));
-//! assert_eq!(session.poll_transmit().unwrap().data, r#"{"t":"RESUMED","s":2,"op":0,"d":{}}"#);
+//! assert_eq!(session.poll_transmit().unwrap().into_bytes(), r#"{"t":"RESUMED","s":2,"op":0,"d":{}}"#);
 //! ```
 //!
 //! What the shell must see to: read frames before it reports a timeout; accept WebSocket messages somewhat larger than
@@ -68,12 +68,13 @@ mod payload;
 mod rate_limit;
 mod replay;
 mod session;
+mod transmit;
 
 pub use action::{Action, EndReason};
 pub use config::SessionConfig;
 pub use connection::Connection;
 pub use inbound::{ClientPayload, Frame};
-pub use outbound::Transmit;
 pub use params::{Compression, Encoding, GatewayParams, ParamsError};
 pub use payload::Payload;
 pub use session::{Session, SessionInit};
+pub use transmit::{Head, Transmit};

@@ -8,14 +8,7 @@ use serde::Serialize;
 use crate::config::SessionConfig;
 use crate::etf;
 use crate::params::{Compression, Encoding, GatewayParams};
-
-/// A WebSocket message to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    pub data: Bytes,
-    /// Whether it goes as a binary message and not as text.
-    pub is_binary: bool,
-}
+use crate::transmit::{Head, HeadFull, Transmit};
 
 /// A payload of the protocol itself, without sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,37 +91,40 @@ impl Outbound {
             Control::Reconnect => write(encoding, Opcode::Reconnect, ()),
             Control::InvalidSession { resumable } => write(encoding, Opcode::InvalidSession, resumable),
         };
-        self.frame(&[&payload])
-    }
-
-    /// The envelope of an event around data that was written before.
-    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &[u8]) -> Result<Transmit, CompressionFailed> {
-        match self.encoding {
-            Encoding::Json => {
-                let mut digits = [0; 20];
-                let seq = decimal(seq, &mut digits);
-                self.frame(&[br#"{"t":""#, name.as_bytes(), br#"","s":"#, seq, br#","op":0,"d":"#, data, b"}"])
+        match &mut self.compressor {
+            Compressor::Off | Compressor::Payloads { .. } => {
+                Ok(Transmit::whole(payload.into(), self.encoding == Encoding::Etf))
             }
-            Encoding::Etf => self.frame(&[&etf_head(name, seq), data]),
+            Compressor::Stream(stream) => {
+                let len = payload.len();
+                Ok(Transmit::whole(compress(stream, &[&payload], len, FlushCompress::Sync)?, true))
+            }
         }
     }
 
-    fn frame(&mut self, parts: &[&[u8]]) -> Result<Transmit, CompressionFailed> {
-        let len = parts.iter().map(|p| p.len()).sum::<usize>();
-        match &mut self.compressor {
-            Compressor::Stream(stream) => {
-                Ok(Transmit { data: compress(stream, parts, len, FlushCompress::Sync)?, is_binary: true })
-            }
+    /// The envelope of an event around data that was written before. Uncompressed, this neither copies the data nor
+    /// allocates.
+    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &Bytes) -> Result<Transmit, CompressionFailed> {
+        let tail = match self.encoding {
+            Encoding::Json => b"}".as_slice(),
+            Encoding::Etf => b"",
+        };
+        let Ok(head) = dispatch_head(self.encoding, name, seq) else {
+            // No event's name is as long; if one were, its sessions could not go on.
+            return Err(CompressionFailed);
+        };
+        let len = head.len() + data.len() + tail.len();
+        let whole = match &mut self.compressor {
+            Compressor::Stream(stream) => compress(stream, &[&head, data, tail], len, FlushCompress::Sync)?,
             Compressor::Payloads { min_bytes, level } if len >= *min_bytes => {
                 let mut stream = Compress::new(Level::new(*level), true);
-                Ok(Transmit { data: compress(&mut stream, parts, len, FlushCompress::Finish)?, is_binary: true })
+                compress(&mut stream, &[&head, data, tail], len, FlushCompress::Finish)?
             }
             Compressor::Payloads { .. } | Compressor::Off => {
-                let mut data = Vec::with_capacity(len);
-                parts.iter().for_each(|part| data.extend_from_slice(part));
-                Ok(Transmit { data: data.into(), is_binary: self.encoding == Encoding::Etf })
+                return Ok(Transmit::around(head, data.clone(), tail, self.encoding == Encoding::Etf));
             }
-        }
+        };
+        Ok(Transmit::whole(whole, true))
     }
 }
 
@@ -158,20 +154,35 @@ fn decimal(mut n: u64, buffer: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-/// A map of four pairs up to the key `d`, whose value follows.
-fn etf_head(name: &str, seq: u64) -> Vec<u8> {
-    let mut head = Vec::with_capacity(48 + name.len());
-    head.extend([etf::VERSION, etf::MAP]);
-    head.extend(4u32.to_be_bytes());
-    let put = |written: Result<(), etf::Error>| written.expect("short text and integers can be written");
-    put(etf::write_term(&mut head, "t"));
-    put(etf::write_term(&mut head, name));
-    put(etf::write_term(&mut head, "s"));
-    put(etf::write_term(&mut head, &seq));
-    put(etf::write_term(&mut head, "op"));
-    put(etf::write_term(&mut head, &(Opcode::Dispatch as u8)));
-    put(etf::write_term(&mut head, "d"));
-    head
+/// A dispatch up to its data.
+fn dispatch_head(encoding: Encoding, name: &str, seq: u64) -> Result<Head, HeadFull> {
+    let mut head = Head::new();
+    match encoding {
+        Encoding::Json => {
+            head.put(br#"{"t":""#)?;
+            head.put(name.as_bytes())?;
+            head.put(br#"","s":"#)?;
+            head.put(decimal(seq, &mut [0; 20]))?;
+            head.put(br#","op":0,"d":"#)?;
+        }
+        Encoding::Etf => {
+            head.put(&[etf::VERSION, etf::MAP, 0, 0, 0, 4])?;
+            etf_text(&mut head, "t")?;
+            etf_text(&mut head, name)?;
+            etf_text(&mut head, "s")?;
+            etf::unsigned(seq, |piece| head.put(piece))?;
+            etf_text(&mut head, "op")?;
+            etf::unsigned(Opcode::Dispatch as u64, |piece| head.put(piece))?;
+            etf_text(&mut head, "d")?;
+        }
+    }
+    Ok(head)
+}
+
+fn etf_text(head: &mut Head, text: &str) -> Result<(), HeadFull> {
+    head.put(&[etf::BINARY])?;
+    head.put(&(text.len() as u32).to_be_bytes())?;
+    head.put(text.as_bytes())
 }
 
 /// Compresses the parts as one piece and flushes.
@@ -221,6 +232,16 @@ mod tests {
     fn numbers_of_every_length() {
         for n in [0, 9, 10, 12_345, u64::MAX] {
             assert_eq!(decimal(n, &mut [0; 20]), n.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_longest_head_fits() {
+        const LONGEST_NAME: &str = "GUILD_SCHEDULED_EVENT_USER_REMOVE";
+        for encoding in [Encoding::Json, Encoding::Etf] {
+            let head = dispatch_head(encoding, LONGEST_NAME, u64::MAX).expect("room");
+            // Compression puts as many bytes before it.
+            assert!(head.len() + 7 <= 95, "{encoding:?}: {}", head.len());
         }
     }
 }

@@ -9,10 +9,10 @@ use crate::action::{Action, EndReason};
 use crate::config::SessionConfig;
 use crate::connection::Connection;
 use crate::inbound::Frame;
-use crate::outbound::Transmit;
 use crate::params::Encoding;
 use crate::payload::{Payload, sees_content, serialize};
 use crate::replay::{Own, Replay, Stored};
+use crate::transmit::Transmit;
 
 /// Who a session belongs to and what it asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 struct Counting;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: as above.
         unsafe { System.alloc(layout) }
     }
@@ -34,9 +36,28 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+fn sending_a_shared_event_allocates_nothing() {
+    let events: Vec<_> = (0..64).map(|n| Payload::new(message_create(message(n, 2, "hello"), Some(1)))).collect();
+    for query in ["encoding=json", "encoding=etf"] {
+        let (mut first, mut reader) = session(query, ALL_INTENTS);
+        let (mut second, _) = session(query, ALL_INTENTS);
+        for payload in &events {
+            // The first of all sessions writes the event.
+            first.handle_dispatch(payload.clone());
+            drain(&mut first, &mut reader);
+            second.handle_dispatch(payload.clone());
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let bytes: usize = std::iter::from_fn(|| second.poll_transmit()).map(|transmit| transmit.len()).sum();
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{query}");
+        assert!(bytes > 64 * 100);
+    }
+}
+
 /// One test, so that nothing else allocates meanwhile.
 #[test]
-fn an_idle_session_stays_below_3_kib() {
+fn an_idle_session_stays_below_3_kib_and_sending_allocates_nothing() {
+    sending_a_shared_event_allocates_nothing();
     let config = config();
     let shared: Vec<_> = (0..200).map(|n| Payload::new(numbered(n))).collect();
     let make = || {

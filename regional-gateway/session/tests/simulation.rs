@@ -293,9 +293,9 @@ impl World {
                 (None, None) => None,
             };
             let Some(transmit) = transmit else { break };
-            link.to_client.extend((transmit.data.len() as u32).to_be_bytes());
+            link.to_client.extend((transmit.len() as u32).to_be_bytes());
             link.to_client.push_back(u8::from(transmit.is_binary));
-            link.to_client.extend(&transmit.data);
+            transmit.slices().into_iter().for_each(|piece| link.to_client.extend(piece));
         }
     }
 

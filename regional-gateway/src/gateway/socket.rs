@@ -98,7 +98,7 @@ impl Socket {
     /// Queues a frame of the session.
     pub fn queue(&mut self, transmit: Transmit) {
         let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
-        self.websocket.queue(kind, transmit.data);
+        self.websocket.queue(kind, transmit.into_bytes());
     }
 
     /// Writes what is queued.

@@ -16,5 +16,6 @@ mod tag;
 pub use de::{from_slice, from_term};
 pub use error::Error;
 pub use reader::{MAX_DEPTH, map_entries};
+pub(crate) use ser::unsigned;
 pub use ser::{to_vec, write_term};
-pub(crate) use tag::{MAP, VERSION};
+pub(crate) use tag::{BINARY, MAP, VERSION};

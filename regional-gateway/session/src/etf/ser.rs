@@ -17,6 +17,29 @@ pub fn write_term<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result
     value.serialize(&mut Serializer { out, as_text: None })
 }
 
+/// Hands a number's term, in its shortest form, to `put`.
+pub(crate) fn unsigned<E>(v: u64, put: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    if let Ok(small) = u8::try_from(v) {
+        put(&[tag::SMALL_INTEGER, small])
+    } else if let Ok(int) = i32::try_from(v) {
+        let [a, b, c, d] = int.to_be_bytes();
+        put(&[tag::INTEGER, a, b, c, d])
+    } else {
+        let (term, len) = big(v, false);
+        put(&term[..len])
+    }
+}
+
+/// A number beyond 32 bits as a term, and the term's length.
+fn big(magnitude: u64, negative: bool) -> ([u8; 11], usize) {
+    let digits = magnitude.to_le_bytes();
+    let len = digits.len() - magnitude.leading_zeros() as usize / 8;
+    let mut term = [0; 11];
+    term[..3].copy_from_slice(&[tag::SMALL_BIG, len as u8, u8::from(negative)]);
+    term[3..].copy_from_slice(&digits);
+    (term, 3 + len)
+}
+
 struct Serializer<'a> {
     out: &'a mut Vec<u8>,
     /// Set while the integer inside a newtype that clients expect as text is written.
@@ -45,20 +68,14 @@ impl Serializer<'_> {
         Ok(())
     }
     fn big(&mut self, magnitude: u64, negative: bool) {
-        let digits = magnitude.to_le_bytes();
-        let len = digits.len() - magnitude.leading_zeros() as usize / 8;
-        self.out.extend([tag::SMALL_BIG, len as u8, u8::from(negative)]);
-        self.out.extend(&digits[..len]);
+        let (term, len) = big(magnitude, negative);
+        self.out.extend(&term[..len]);
     }
     fn unsigned(&mut self, v: u64) {
-        if let Ok(small) = u8::try_from(v) {
-            self.out.extend([tag::SMALL_INTEGER, small]);
-        } else if let Ok(int) = i32::try_from(v) {
-            self.out.push(tag::INTEGER);
-            self.out.extend(int.to_be_bytes());
-        } else {
-            self.big(v, false);
-        }
+        let Ok(()) = unsigned(v, |term| {
+            self.out.extend(term);
+            Ok::<(), std::convert::Infallible>(())
+        });
     }
     fn signed(&mut self, v: i64) {
         if let Ok(v) = u64::try_from(v) {

@@ -31,7 +31,7 @@ impl Reader {
     }
 
     pub fn read(&mut self, transmit: &Transmit) -> Value {
-        self.read_bytes(&transmit.data, transmit.is_binary)
+        self.read_bytes(&transmit.clone().into_bytes(), transmit.is_binary)
     }
 
     pub fn read_bytes(&mut self, data: &[u8], is_binary: bool) -> Value {

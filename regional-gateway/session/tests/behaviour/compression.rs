@@ -12,7 +12,7 @@ fn one_stream_over_the_connection_and_a_new_one_after_resume() {
         for n in 1..=200 {
             session.handle_dispatch(Payload::new(message_create(message(n, 2, "the same text again"), Some(1))));
             let transmit = session.poll_transmit().expect("a frame");
-            sizes.push(transmit.data.len());
+            sizes.push(transmit.len());
             assert_eq!(reader.read(&transmit)["s"], n);
         }
         assert!(sizes[199] * 3 < sizes[0], "the context is kept: {} then {}", sizes[0], sizes[199]);
@@ -60,7 +60,7 @@ fn large_payloads_are_compressed_by_themselves_where_asked() {
         session.handle_dispatch(Payload::new(message_create(message(1, 2, &"x".repeat(len)), Some(1))));
         let transmit = session.poll_transmit().expect("a frame");
         assert_eq!(transmit.is_binary, is_binary);
-        assert!(transmit.data.len() < 1_000);
+        assert!(transmit.len() < 1_000);
         assert_eq!(reader.read(&transmit)["d"]["content"].as_str().map(str::len), Some(len));
     }
 }
@@ -70,6 +70,6 @@ fn with_another_compression_in_the_address_payloads_stay_plain() {
     for query in ["v=10&compress=zstd-stream", "encoding=etf"] {
         let mut session = session_asking_for_payload_compression(query);
         session.handle_dispatch(Payload::new(message_create(message(1, 2, &"x".repeat(10_000)), Some(1))));
-        assert!(session.poll_transmit().is_some_and(|t| t.data.len() > 10_000), "{query}");
+        assert!(session.poll_transmit().is_some_and(|t| t.len() > 10_000), "{query}");
     }
 }

@@ -84,7 +84,7 @@ fn what_is_no_longer_kept_is_an_invalid_session_and_the_connection_goes_on() {
     session.handle_detached(0);
     let mut refused = session.resume(1, connect("v=10"), 5).expect_err("refused");
     let answer = refused.poll_transmit().expect("INVALID SESSION");
-    assert_eq!(answer.data, r#"{"t":null,"s":null,"op":9,"d":false}"#);
+    assert_eq!(answer.into_bytes(), r#"{"t":null,"s":null,"op":9,"d":false}"#);
     // It may identify on the same connection.
     send(&mut refused, 2, &identify(0));
     assert!(matches!(refused.poll_action(), Some(Action::Identify(_))));
@@ -103,7 +103,7 @@ fn the_window_ends_after_five_minutes() {
     assert_eq!((session.poll_action(), session.poll_timeout()), (None, None));
     assert!(!session.handle_dispatch(Payload::new(numbered(1))));
     let mut refused = session.resume(301_001, connect("v=10"), 0).expect_err("refused");
-    assert!(refused.poll_transmit().is_some_and(|t| t.data.ends_with(br#""op":9,"d":false}"#)));
+    assert!(refused.poll_transmit().is_some_and(|t| t.into_bytes().ends_with(br#""op":9,"d":false}"#)));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_connection_can_be_told_that_its_session_may_still_come() {
     send(&mut connection, 1, &json!({"op": 6, "d": {"token": "t", "session_id": "s", "seq": 1}}));
     assert!(connection.poll_action().is_some());
     connection.invalid_session(2, true);
-    assert!(connection.poll_transmit().is_some_and(|t| t.data.ends_with(br#""op":9,"d":true}"#)));
+    assert!(connection.poll_transmit().is_some_and(|t| t.into_bytes().ends_with(br#""op":9,"d":true}"#)));
     send(&mut connection, 3, &json!({"op": 6, "d": {"token": "t", "session_id": "s", "seq": 1}}));
     assert!(matches!(connection.poll_action(), Some(Action::Resume(_))));
     assert_eq!(closed_with(&mut connection), None::<u16>);
