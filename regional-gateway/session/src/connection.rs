@@ -1,16 +1,18 @@
 //! One client connection: HELLO, heartbeats, limits, decoding, encoding. It knows no session.
 
-use bytes::Bytes;
 use rookery_model::gateway::{CloseCode, Opcode};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::action::Action;
+use crate::compression::CompressionFailed;
 use crate::config::SessionConfig;
+use crate::envelope::Control;
 use crate::inbound::{ClientPayload, Envelope, Frame};
-use crate::outbound::{CompressionFailed, Control, Outbound};
+use crate::outbound::Outbound;
 use crate::params::GatewayParams;
+use crate::payload::Body;
 use crate::rate_limit::RateWindow;
 use crate::transmit::Transmit;
 
@@ -207,8 +209,8 @@ impl Connection {
     pub(crate) const fn take_acknowledged(&mut self) -> Option<u64> {
         self.acknowledged.take()
     }
-    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, data: &Bytes) -> Option<Transmit> {
-        let written = self.outbound.dispatch(name, seq, data);
+    pub(crate) fn dispatch(&mut self, name: &str, seq: u64, body: Body<'_>) -> Option<Transmit> {
+        let written = self.outbound.dispatch(name, seq, body);
         self.written(written)
     }
     pub(crate) const fn encoding(&self) -> crate::params::Encoding {

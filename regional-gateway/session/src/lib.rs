@@ -58,8 +58,10 @@
 //! because what the kernel took counts as sent; push the guilds of a READY only while [`Session::has_room`].
 
 mod action;
+mod compression;
 mod config;
 mod connection;
+mod envelope;
 pub mod etf;
 mod inbound;
 mod outbound;
@@ -71,7 +73,7 @@ mod session;
 mod transmit;
 
 pub use action::{Action, EndReason};
-pub use config::SessionConfig;
+pub use config::{SessionConfig, ZlibMode};
 pub use connection::Connection;
 pub use inbound::{ClientPayload, Frame};
 pub use params::{Compression, Encoding, GatewayParams, ParamsError};

@@ -7,6 +7,7 @@ use rookery_model::gateway::{Event, Intents};
 use rookery_model::message::Message;
 use std::sync::{Arc, OnceLock};
 
+use crate::compression::zlib;
 use crate::etf;
 use crate::params::Encoding;
 
@@ -24,9 +25,50 @@ pub struct Payload {
 /// The forms of the data in one encoding.
 #[derive(Debug, Default)]
 struct Forms {
-    full: OnceLock<Bytes>,
+    full: OnceLock<Form>,
     /// Rarely needed: messages in guilds, for bots without the content intent.
-    reduced: OnceLock<Box<[OnceLock<Bytes>; 3]>>,
+    reduced: OnceLock<Box<[OnceLock<Form>; 3]>>,
+}
+
+/// Data as it is written, and compressed if somebody needs it so.
+#[derive(Debug)]
+pub(crate) struct Form {
+    plain: Bytes,
+    zlib: OnceLock<zlib::Blocks>,
+}
+
+impl Form {
+    pub(crate) const fn new(plain: Bytes) -> Self {
+        Self { plain, zlib: OnceLock::new() }
+    }
+    pub(crate) const fn plain(&self) -> &Bytes {
+        &self.plain
+    }
+}
+
+/// The data of an event on its way out.
+#[derive(Clone, Copy)]
+pub(crate) enum Body<'a> {
+    /// What is made of it is kept for other sessions.
+    Shared(&'a Form),
+    /// For this session alone, and mostly for once.
+    Own(&'a Bytes),
+}
+
+impl<'a> Body<'a> {
+    pub(crate) const fn plain(self) -> &'a Bytes {
+        match self {
+            Self::Shared(form) => form.plain(),
+            Self::Own(data) => data,
+        }
+    }
+    /// With the tail that its encoding has, in blocks for any zlib stream.
+    pub(crate) fn zlib(self, tail: &[u8], level: u32) -> zlib::Blocks {
+        match self {
+            Self::Shared(form) => form.zlib.get_or_init(|| zlib::deflate(&form.plain, tail, level)).clone(),
+            Self::Own(data) => zlib::deflate(data, tail, level),
+        }
+    }
 }
 
 /// How much of a message's content a session gets to see.
@@ -55,7 +97,7 @@ impl Payload {
     }
     /// The data as a session of this user gets it; for tests and measurements outside sessions.
     pub fn data_for(&self, encoding: Encoding, viewer: UserId, intents: Option<Intents>) -> Bytes {
-        self.data(encoding, self.exposure(viewer, sees_content(intents))).clone()
+        self.form(encoding, self.exposure(viewer, sees_content(intents))).plain().clone()
     }
 
     /// What a session may see: everything with the intent, and without it what is the user's own or meant for them.
@@ -77,18 +119,19 @@ impl Payload {
         }
     }
 
-    pub(crate) fn data(&self, encoding: Encoding, exposure: Exposure) -> &Bytes {
+    pub(crate) fn form(&self, encoding: Encoding, exposure: Exposure) -> &Form {
         let forms = match encoding {
             Encoding::Json => &self.json,
             Encoding::Etf => &self.etf,
         };
         let place = match exposure {
-            Exposure::Full => return forms.full.get_or_init(|| serialize(encoding, &self.event)),
+            Exposure::Full => return forms.full.get_or_init(|| Form::new(serialize(encoding, &self.event))),
             Exposure::OuterOnly => 0,
             Exposure::ReferencedOnly => 1,
             Exposure::Hidden => 2,
         };
-        forms.reduced.get_or_init(Box::default)[place].get_or_init(|| self.serialize_reduced(encoding, exposure))
+        forms.reduced.get_or_init(Box::default)[place]
+            .get_or_init(|| Form::new(self.serialize_reduced(encoding, exposure)))
     }
 
     fn serialize_reduced(&self, encoding: Encoding, exposure: Exposure) -> Bytes {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::params::Encoding;
-use crate::payload::{Exposure, Payload};
+use crate::payload::{Body, Exposure, Payload};
 
 /// An event that has a sequence number.
 pub(crate) enum Stored {
@@ -42,10 +42,10 @@ impl Stored {
             Self::Own(own) => own.name,
         }
     }
-    pub(crate) fn data(&self, encoding: Encoding) -> &Bytes {
+    pub(crate) fn body(&self, encoding: Encoding) -> Body<'_> {
         match self {
-            Self::Shared { payload, exposure, .. } => payload.data(encoding, *exposure),
-            Self::Own(own) => &own.data,
+            Self::Shared { payload, exposure, .. } => Body::Shared(payload.form(encoding, *exposure)),
+            Self::Own(own) => Body::Own(&own.data),
         }
     }
     fn can_be_written_as(&self, encoding: Encoding) -> bool {

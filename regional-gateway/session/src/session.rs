@@ -180,7 +180,7 @@ impl Session {
             return false;
         }
         let exposure = payload.exposure(self.init.user_id, sees_content(self.init.intents));
-        let bytes = u32::try_from(payload.data(self.encoding, exposure).len()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(payload.form(self.encoding, exposure).plain().len()).unwrap_or(u32::MAX);
         self.push(Stored::Shared { payload, exposure, bytes });
         true
     }
@@ -283,7 +283,7 @@ impl Session {
         }
         let seq = self.next_unsent;
         let event = self.replay.get(seq)?;
-        let transmit = connection.dispatch(event.name(), seq, event.data(self.encoding))?;
+        let transmit = connection.dispatch(event.name(), seq, event.body(self.encoding))?;
         self.next_unsent += 1;
         if seq > self.exempt_until {
             self.unsent_bytes = self.unsent_bytes.saturating_sub(event.bytes());

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 /// The longest head: an event of 29 letters with a number of 20 digits in the longest encoding, and what compression
 /// puts before it.
-const HEAD_MAX_BYTES: usize = 95;
+pub(crate) const HEAD_MAX_BYTES: usize = 95;
 
 /// A WebSocket message to send.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,10 +7,11 @@
 mod common;
 
 use common::*;
-use rookery_session::{Payload, Session};
+use rookery_session::{Connection, Payload, Session, SessionConfig, ZlibMode};
 use serde_json::json;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
@@ -36,9 +37,31 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Whatever it asked for: who has not identified must not cost much.
+fn a_connection_without_session_stays_below_1_kib() {
+    let context = Arc::new(SessionConfig { zlib: ZlibMode::Context, ..SessionConfig::default() });
+    for query in ["v=10", "compress=zlib-stream", "encoding=etf&compress=zlib-stream"] {
+        for config in [config(), context.clone()] {
+            let before = IN_USE.load(Ordering::Relaxed);
+            let mut connection = Connection::new(0, config, params(query));
+            let mut reader = Reader::new(params(query));
+            for now_ms in 1..5 {
+                send(&mut connection, now_ms, &json!({"op": 1, "d": null}));
+            }
+            while let Some(transmit) = connection.poll_transmit() {
+                reader.read(&transmit);
+            }
+            drop(reader);
+            let bytes = IN_USE.load(Ordering::Relaxed) - before + size_of::<Connection>();
+            assert!(bytes < 1_024, "{query}: {bytes}");
+            black_box(connection);
+        }
+    }
+}
+
 fn sending_a_shared_event_allocates_nothing() {
     let events: Vec<_> = (0..64).map(|n| Payload::new(message_create(message(n, 2, "hello"), Some(1)))).collect();
-    for query in ["encoding=json", "encoding=etf"] {
+    for query in ["encoding=json", "encoding=etf", "compress=zlib-stream", "encoding=etf&compress=zlib-stream"] {
         let (mut first, mut reader) = session(query, ALL_INTENTS);
         let (mut second, _) = session(query, ALL_INTENTS);
         for payload in &events {
@@ -58,6 +81,7 @@ fn sending_a_shared_event_allocates_nothing() {
 #[test]
 fn an_idle_session_stays_below_3_kib_and_sending_allocates_nothing() {
     sending_a_shared_event_allocates_nothing();
+    a_connection_without_session_stays_below_1_kib();
     let config = config();
     let shared: Vec<_> = (0..200).map(|n| Payload::new(numbered(n))).collect();
     let make = || {

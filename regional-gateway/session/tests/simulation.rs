@@ -17,6 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rookery_session::{
     Action, Compression, Connection, Encoding, EndReason, Frame, GatewayParams, Payload, Session, SessionConfig,
+    ZlibMode,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -96,6 +97,7 @@ impl World {
             replay_acknowledged_max_events: rng.random_range(0..8),
             // A client here does in a minute what others do in a day.
             rate_events: None,
+            zlib: if rng.random() { ZlibMode::Shared } else { ZlibMode::Context },
             zlib_window_bits: 9,
             ..SessionConfig::default()
         };

@@ -23,11 +23,13 @@ pub const ALL_INTENTS: u64 = Intents::all().bits();
 pub struct Reader {
     params: GatewayParams,
     inflate: Decompress,
+    /// Bytes that the decompressor is given next.
+    piece: usize,
 }
 
 impl Reader {
     pub fn new(params: GatewayParams) -> Self {
-        Self { params, inflate: Decompress::new(true) }
+        Self { params, inflate: Decompress::new(true), piece: 1 }
     }
 
     pub fn read(&mut self, transmit: &Transmit) -> Value {
@@ -63,8 +65,11 @@ impl Reader {
                 return plain;
             }
             plain.reserve(1024);
+            // In pieces of any length, as a socket gives them.
+            self.piece = self.piece * 7 % 1_009;
+            let end = (consumed + self.piece).min(data.len());
             self.inflate
-                .decompress_vec(&data[consumed..], &mut plain, FlushDecompress::Sync)
+                .decompress_vec(&data[consumed..end], &mut plain, FlushDecompress::Sync)
                 .expect("the stream goes on where it stopped");
         }
     }
