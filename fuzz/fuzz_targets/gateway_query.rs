@@ -19,6 +19,7 @@ fuzz_target!(|query: &str| {
         Compression::None => "",
         Compression::Declined => "other",
         Compression::ZlibStream => "zlib-stream",
+        Compression::ZstdStream => "zstd-stream",
     };
     let written = format!("v={}&encoding={encoding}&compress={compress}", params.version);
     assert_eq!(GatewayParams::from_query(&written), Ok(params));

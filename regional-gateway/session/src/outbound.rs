@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::compression::{CompressionFailed, zlib};
+use crate::compression::{CompressionFailed, zlib, zstd};
 use crate::config::{SessionConfig, ZlibMode};
 use crate::envelope::{Control, dispatch_head, dispatch_tail};
 use crate::params::{Compression, Encoding, GatewayParams};
@@ -29,12 +29,15 @@ enum Compressor {
     },
     /// A zlib stream with a context of this connection.
     ZlibContext(Box<zlib::Context>),
+    /// A zstd stream, whose events are compressed once for all.
+    Zstd(zstd::Start),
 }
 
 impl Outbound {
     pub(crate) fn new(params: GatewayParams, config: &SessionConfig) -> Self {
         let compressor = match (params.compression, config.zlib) {
             (Compression::None | Compression::Declined, _) => Compressor::Off,
+            (Compression::ZstdStream, _) => Compressor::Zstd(zstd::Start::default()),
             (Compression::ZlibStream, ZlibMode::Shared) => {
                 Compressor::ZlibShared { start: zlib::Start::default(), level: config.zlib_shared_level }
             }
@@ -67,6 +70,7 @@ impl Outbound {
             }
             Compressor::ZlibShared { start, .. } => start.stored_message(&payload),
             Compressor::ZlibContext(context) => context.control(&payload)?,
+            Compressor::Zstd(start) => start.raw_message(&payload),
         };
         Ok(Transmit::whole(whole, true))
     }
@@ -102,6 +106,7 @@ impl Outbound {
                     Transmit::around(head, data.clone(), zlib::stored_tail(!tail.is_empty()), true)
                 }
             }),
+            Compressor::Zstd(start) => Ok(Transmit::around(start.raw_head(&head)?, body.zstd(tail), b"", true)),
             Compressor::ZlibContext(context) => context.message(&[&head, data, tail]).map(whole),
         })
     }

@@ -21,6 +21,8 @@ pub enum Compression {
     Declined,
     /// One zlib stream over the whole connection, each message flushed.
     ZlibStream,
+    /// One zstd frame over the whole connection, each message in whole blocks.
+    ZstdStream,
 }
 
 /// What a connection's query asks for.
@@ -79,6 +81,7 @@ impl GatewayParams {
                     params.compression = match value {
                         "" => Compression::None,
                         "zlib-stream" => Compression::ZlibStream,
+                        "zstd-stream" => Compression::ZstdStream,
                         _ => Compression::Declined,
                     };
                 }
@@ -103,7 +106,8 @@ mod tests {
             of("encoding=etf&v=9&compress=zlib-stream"),
             Ok(GatewayParams { version: 9, encoding: Encoding::Etf, compression: Compression::ZlibStream })
         );
-        assert_eq!(of("v=10&compress=zstd-stream").map(|p| p.compression), Ok(Compression::Declined));
+        assert_eq!(of("v=10&compress=zstd-stream").map(|p| p.compression), Ok(Compression::ZstdStream));
+        assert_eq!(of("v=10&compress=brotli-stream").map(|p| p.compression), Ok(Compression::Declined));
         assert_eq!(of("v=10&client=web&compress").map(|p| p.compression), Ok(Compression::None));
     }
 

@@ -7,7 +7,7 @@ use rookery_model::gateway::{Event, Intents};
 use rookery_model::message::Message;
 use std::sync::{Arc, OnceLock};
 
-use crate::compression::zlib;
+use crate::compression::{zlib, zstd};
 use crate::etf;
 use crate::params::Encoding;
 
@@ -35,11 +35,12 @@ struct Forms {
 pub(crate) struct Form {
     plain: Bytes,
     zlib: OnceLock<zlib::Blocks>,
+    zstd: OnceLock<Bytes>,
 }
 
 impl Form {
     pub(crate) const fn new(plain: Bytes) -> Self {
-        Self { plain, zlib: OnceLock::new() }
+        Self { plain, zlib: OnceLock::new(), zstd: OnceLock::new() }
     }
     pub(crate) const fn plain(&self) -> &Bytes {
         &self.plain
@@ -67,6 +68,13 @@ impl<'a> Body<'a> {
         match self {
             Self::Shared(form) => form.zlib.get_or_init(|| zlib::deflate(&form.plain, tail, level)).clone(),
             Self::Own(data) => zlib::deflate(data, tail, level),
+        }
+    }
+    /// The same for any zstd stream.
+    pub(crate) fn zstd(self, tail: &[u8]) -> Bytes {
+        match self {
+            Self::Shared(form) => form.zstd.get_or_init(|| zstd::compress(&form.plain, tail)).clone(),
+            Self::Own(data) => zstd::compress(data, tail),
         }
     }
 }

@@ -40,7 +40,7 @@ static ALLOCATOR: Counting = Counting;
 /// Whatever it asked for: who has not identified must not cost much.
 fn a_connection_without_session_stays_below_1_kib() {
     let context = Arc::new(SessionConfig { zlib: ZlibMode::Context, ..SessionConfig::default() });
-    for query in ["v=10", "compress=zlib-stream", "encoding=etf&compress=zlib-stream"] {
+    for query in ["v=10", "compress=zlib-stream", "encoding=etf&compress=zlib-stream", "compress=zstd-stream"] {
         for config in [config(), context.clone()] {
             let before = IN_USE.load(Ordering::Relaxed);
             let mut connection = Connection::new(0, config, params(query));
@@ -61,7 +61,13 @@ fn a_connection_without_session_stays_below_1_kib() {
 
 fn sending_a_shared_event_allocates_nothing() {
     let events: Vec<_> = (0..64).map(|n| Payload::new(message_create(message(n, 2, "hello"), Some(1)))).collect();
-    for query in ["encoding=json", "encoding=etf", "compress=zlib-stream", "encoding=etf&compress=zlib-stream"] {
+    for query in [
+        "encoding=json",
+        "encoding=etf",
+        "compress=zlib-stream",
+        "encoding=etf&compress=zlib-stream",
+        "compress=zstd-stream",
+    ] {
         let (mut first, mut reader) = session(query, ALL_INTENTS);
         let (mut second, _) = session(query, ALL_INTENTS);
         for payload in &events {

@@ -222,7 +222,9 @@ impl World {
             } else {
                 *[Encoding::Json, Encoding::Etf].choose(&mut self.rng).expect("two")
             },
-            compression: *[Compression::None, Compression::ZlibStream].choose(&mut self.rng).expect("two"),
+            compression: *[Compression::None, Compression::ZlibStream, Compression::ZstdStream]
+                .choose(&mut self.rng)
+                .expect("three"),
         };
         self.link = Some(Link {
             to_client: VecDeque::new(),

@@ -56,6 +56,8 @@ fn compressed_once_for_all_or_with_a_context() {
     check("encoding=json&compress=zlib-stream", context(), 40);
     check("encoding=etf&compress=zlib-stream", SessionConfig::default(), 60);
     check("encoding=etf&compress=zlib-stream", context(), 40);
+    check("encoding=json&compress=zstd-stream", SessionConfig::default(), 60);
+    check("encoding=etf&compress=zstd-stream", SessionConfig::default(), 62);
     assert_eq!(failures, []);
 }
 
@@ -64,13 +66,13 @@ fn the_smallest_events_hardly_grow() {
     let mut corpus = Corpus::new(8);
     let message = corpus.message();
     for event in [corpus.typing_in_dm(), corpus.deletion(), Event::Resumed] {
-        for encoding in ["json", "etf"] {
-            let query = format!("encoding={encoding}&compress=zlib-stream");
+        for (encoding, compress) in [("json", "zlib"), ("etf", "zlib"), ("json", "zstd"), ("etf", "zstd")] {
+            let query = format!("encoding={encoding}&compress={compress}-stream");
             // The first event of a stream may have its start before it.
             let alone = bytes(&query, SessionConfig::default(), std::slice::from_ref(&message));
             let compressed = bytes(&query, SessionConfig::default(), &[message.clone(), event.clone()]) - alone;
             let plain = bytes(&without_compression(&query), SessionConfig::default(), std::slice::from_ref(&event));
-            println!("{} in {encoding}: {compressed} of {plain} bytes", event.name());
+            println!("{} in {encoding}, {compress}: {compressed} of {plain} bytes", event.name());
             assert!(compressed <= plain + 10, "{}", event.name());
         }
     }

@@ -4,7 +4,9 @@
 //! the data) goes in a block of plain bytes, and the data follows in blocks that refer to nothing before them, made once
 //! for everybody who gets the event.
 
+mod sequences;
 pub(crate) mod zlib;
+pub(crate) mod zstd;
 
 /// The compressor failed; the connection cannot go on.
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@ use rookery_session::{
 use serde_json::{Value, json};
 use std::io::Read;
 use std::sync::Arc;
+use zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 pub const BOT: UserId = UserId::new(7);
 pub const ALL_INTENTS: u64 = Intents::all().bits();
@@ -23,13 +24,14 @@ pub const ALL_INTENTS: u64 = Intents::all().bits();
 pub struct Reader {
     params: GatewayParams,
     inflate: Decompress,
+    zstd: DCtx<'static>,
     /// Bytes that the decompressor is given next.
     piece: usize,
 }
 
 impl Reader {
     pub fn new(params: GatewayParams) -> Self {
-        Self { params, inflate: Decompress::new(true), piece: 1 }
+        Self { params, inflate: Decompress::new(true), zstd: DCtx::create(), piece: 1 }
     }
 
     pub fn read(&mut self, transmit: &Transmit) -> Value {
@@ -43,6 +45,10 @@ impl Reader {
                 assert!(data.ends_with(&[0, 0, 0xff, 0xff]), "a message ends with a sync flush");
                 self.inflate_stream(data)
             }
+            Compression::ZstdStream => {
+                assert!(is_binary, "compressed streams go in binary messages");
+                self.decompress_zstd(data)
+            }
             _ if self.params.encoding == Encoding::Json && is_binary => {
                 let mut plain = Vec::new();
                 flate2::read::ZlibDecoder::new(data).read_to_end(&mut plain).expect("a zlib payload");
@@ -53,6 +59,26 @@ impl Reader {
         match self.params.encoding {
             Encoding::Json => serde_json::from_slice(&plain).expect("JSON"),
             Encoding::Etf => etf::from_slice(&plain).expect("ETF"),
+        }
+    }
+
+    fn decompress_zstd(&mut self, data: &[u8]) -> Vec<u8> {
+        let (mut plain, mut consumed) = (Vec::new(), 0);
+        let mut buffer = vec![0; 4_096];
+        loop {
+            self.piece = self.piece * 7 % 1_009;
+            let end = (consumed + self.piece).min(data.len());
+            let mut input = InBuffer::around(&data[consumed..end]);
+            let mut output = OutBuffer::around(&mut buffer[..]);
+            let left =
+                self.zstd.decompress_stream(&mut output, &mut input).expect("the frame goes on where it stopped");
+            assert_ne!(left, 0, "there is one frame, which never ends");
+            plain.extend(output.as_slice());
+            let is_full = output.as_slice().len() == 4_096;
+            consumed += input.pos();
+            if consumed == data.len() && !is_full {
+                return plain;
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! zlib-stream, and single compressed payloads.
+//! zlib-stream, zstd-stream, and single compressed payloads.
 
 use crate::common::*;
 use rookery_session::{Connection, Frame, Payload, SessionConfig, ZlibMode};
@@ -14,6 +14,8 @@ fn one_stream_over_the_connection_and_a_new_one_after_resume() {
     for (query, config) in [
         ("compress=zlib-stream", config()),
         ("encoding=etf&compress=zlib-stream", config()),
+        ("compress=zstd-stream", config()),
+        ("encoding=etf&compress=zstd-stream", config()),
         ("compress=zlib-stream", context()),
         ("encoding=etf&compress=zlib-stream", context()),
     ] {
@@ -39,21 +41,24 @@ fn one_stream_over_the_connection_and_a_new_one_after_resume() {
 #[test]
 fn a_shared_event_is_compressed_once() {
     let payload = Payload::new(message_create(message(1, 2, "one text for two sessions"), Some(1)));
-    let data = |_| {
-        let (mut session, mut reader) = session("compress=zlib-stream", ALL_INTENTS);
+    let data = |query: &str| {
+        let (mut session, mut reader) = session(query, ALL_INTENTS);
         session.handle_dispatch(payload.clone());
         let transmit = session.poll_transmit().expect("a frame");
         assert_eq!(reader.read(&transmit)["d"]["content"], "one text for two sessions");
         transmit.into_parts().1
     };
-    let [first, second] = [1, 2].map(data);
-    assert_eq!(first.as_ptr(), second.as_ptr());
+    for query in ["compress=zlib-stream", "compress=zstd-stream", "encoding=etf&compress=zstd-stream"] {
+        assert_eq!(data(query).as_ptr(), data(query).as_ptr(), "{query}");
+    }
 }
 
 #[test]
 fn messages_of_any_size_come_through() {
-    for config in [config(), context()] {
-        let (mut session, mut reader) = session_with("compress=zlib-stream", ALL_INTENTS, config);
+    let all =
+        [("compress=zlib-stream", config()), ("compress=zlib-stream", context()), ("compress=zstd-stream", config())];
+    for (query, config) in all {
+        let (mut session, mut reader) = session_with(query, ALL_INTENTS, config);
         // Text that hardly compresses, in lengths around the buffers' sizes.
         let mut noise = 1u64;
         let mut text = |len: usize| -> String {
@@ -75,8 +80,9 @@ fn messages_of_any_size_come_through() {
 
 #[test]
 fn protocol_messages_stand_anywhere_in_the_stream() {
-    for config in [config(), context()] {
-        let query = "compress=zlib-stream";
+    let all =
+        [("compress=zlib-stream", config()), ("compress=zlib-stream", context()), ("compress=zstd-stream", config())];
+    for (query, config) in all {
         let mut connection = Connection::new(0, config, params(query));
         let mut reader = Reader::new(params(query));
         let mut op = |connection: &mut Connection| {
@@ -144,12 +150,13 @@ fn with_another_compression_in_the_address_payloads_stay_plain() {
 
 #[test]
 fn a_compressed_stream_is_not_compressed_twice() {
-    let query = "compress=zlib-stream";
-    let mut connection = Connection::new(0, config(), params(query));
-    let mut reader = Reader::new(params(query));
-    assert_eq!(reader.read(&connection.poll_transmit().expect("HELLO"))["op"], 10);
-    send(&mut connection, 0, &json!({"op": 2, "d": {"token": "t", "intents": ALL_INTENTS, "compress": true}}));
-    let mut session = accept(connection, "s1");
-    assert!(session.handle_own_dispatch(&ready(&"s".repeat(5_000))));
-    assert_eq!(drain(&mut session, &mut reader)[0]["t"], "READY");
+    for query in ["compress=zlib-stream", "compress=zstd-stream"] {
+        let mut connection = Connection::new(0, config(), params(query));
+        let mut reader = Reader::new(params(query));
+        assert_eq!(reader.read(&connection.poll_transmit().expect("HELLO"))["op"], 10);
+        send(&mut connection, 0, &json!({"op": 2, "d": {"token": "t", "intents": ALL_INTENTS, "compress": true}}));
+        let mut session = accept(connection, "s1");
+        assert!(session.handle_own_dispatch(&ready(&"s".repeat(5_000))));
+        assert_eq!(drain(&mut session, &mut reader)[0]["t"], "READY");
+    }
 }
