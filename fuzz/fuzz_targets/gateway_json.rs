@@ -5,7 +5,7 @@
 mod drive;
 
 use libfuzzer_sys::fuzz_target;
-use rookery_session::{ClientPayload, Encoding, Frame, etf};
+use rookery_session::{ClientPayload, Encoding, Frame, cbor, etf};
 use serde_json::Value;
 
 fn depth(value: &Value) -> usize {
@@ -29,6 +29,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(payload) = ClientPayload::decode(Encoding::Json, Frame::Text(&text)) else { return };
     if depth(&value) < usize::from(etf::MAX_DEPTH) {
         let term = etf::to_vec(&value).expect("any JSON can be written");
-        assert_eq!(ClientPayload::decode(Encoding::Etf, Frame::Binary(&term)), Ok(payload));
+        assert_eq!(ClientPayload::decode(Encoding::Etf, Frame::Binary(&term)).as_ref(), Ok(&payload));
+        let item = cbor::to_vec(&value).expect("any JSON can be written");
+        assert_eq!(ClientPayload::decode(Encoding::Cbor, Frame::Binary(&item)), Ok(payload));
     }
 });

@@ -14,6 +14,7 @@ fuzz_target!(|query: &str| {
     let encoding = match params.encoding {
         Encoding::Json => "json",
         Encoding::Etf => "etf",
+        Encoding::Cbor => "cbor",
     };
     let compress = match params.compression {
         Compression::None => "",

@@ -3,9 +3,9 @@
 use rookery_model::gateway::Opcode;
 use serde::Serialize;
 
-use crate::etf;
 use crate::params::Encoding;
 use crate::transmit::{Head, HeadFull};
+use crate::{cbor, etf};
 
 /// A payload of the protocol itself, without sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ fn write<D: Serialize>(encoding: Encoding, opcode: Opcode, d: D) -> Vec<u8> {
     match encoding {
         Encoding::Json => serde_json::to_vec(&envelope).expect(WRITABLE),
         Encoding::Etf => etf::to_vec(&envelope).expect(WRITABLE),
+        Encoding::Cbor => cbor::to_vec(&envelope).expect(WRITABLE),
     }
 }
 
@@ -57,7 +58,7 @@ fn write<D: Serialize>(encoding: Encoding, opcode: Opcode, d: D) -> Vec<u8> {
 pub(crate) const fn dispatch_tail(encoding: Encoding) -> &'static [u8] {
     match encoding {
         Encoding::Json => b"}",
-        Encoding::Etf => b"",
+        Encoding::Etf | Encoding::Cbor => b"",
     }
 }
 
@@ -82,6 +83,17 @@ pub(crate) fn dispatch_head(encoding: Encoding, name: &str, seq: u64) -> Result<
             etf::unsigned(Opcode::Dispatch as u64, |piece| head.put(piece))?;
             etf_text(&mut head, "d")?;
         }
+        Encoding::Cbor => {
+            // A map of four pairs.
+            head.put(&[0xa4])?;
+            cbor_text(&mut head, "t")?;
+            cbor_text(&mut head, name)?;
+            cbor_text(&mut head, "s")?;
+            cbor_head(&mut head, cbor::UNSIGNED, seq)?;
+            cbor_text(&mut head, "op")?;
+            cbor_head(&mut head, cbor::UNSIGNED, Opcode::Dispatch as u64)?;
+            cbor_text(&mut head, "d")?;
+        }
     }
     Ok(head)
 }
@@ -89,6 +101,16 @@ pub(crate) fn dispatch_head(encoding: Encoding, name: &str, seq: u64) -> Result<
 fn etf_text(head: &mut Head, text: &str) -> Result<(), HeadFull> {
     head.put(&[etf::BINARY])?;
     head.put(&(text.len() as u32).to_be_bytes())?;
+    head.put(text.as_bytes())
+}
+
+fn cbor_head(head: &mut Head, major: u8, n: u64) -> Result<(), HeadFull> {
+    let (bytes, len) = cbor::head(major, n);
+    head.put(&bytes[..len])
+}
+
+fn cbor_text(head: &mut Head, text: &str) -> Result<(), HeadFull> {
+    cbor_head(head, cbor::TEXT, text.len() as u64)?;
     head.put(text.as_bytes())
 }
 
@@ -122,7 +144,7 @@ mod tests {
         const LONGEST_NAME: &str = "GUILD_SCHEDULED_EVENT_USER_REMOVE";
         // The starts of a compressed stream and of its first block.
         const BEFORE_BYTES: usize = 9;
-        for encoding in [Encoding::Json, Encoding::Etf] {
+        for encoding in [Encoding::Json, Encoding::Etf, Encoding::Cbor] {
             let head = dispatch_head(encoding, LONGEST_NAME, u64::MAX).expect("room");
             assert!(head.len() + BEFORE_BYTES <= HEAD_MAX_BYTES, "{encoding:?}: {}", head.len());
         }

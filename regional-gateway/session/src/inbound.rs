@@ -6,11 +6,12 @@ use rookery_model::gateway::{
 };
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 
-use crate::etf;
 use crate::params::Encoding;
+use crate::{cbor, etf};
 
 /// A WebSocket message from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,7 @@ enum Data<'a> {
     Absent,
     Json(&'a str),
     Etf(&'a [u8]),
+    Cbor(Value),
 }
 
 impl<'a> Envelope<'a> {
@@ -85,7 +87,8 @@ impl<'a> Envelope<'a> {
                 (wire.op, wire.d.map_or(Data::Absent, |raw| Data::Json(raw.get())))
             }
             (Encoding::Etf, Frame::Binary(bytes)) => etf_envelope(bytes).ok_or(CloseCode::DecodeError)?,
-            (Encoding::Etf, Frame::Text(_)) => return Err(CloseCode::DecodeError),
+            (Encoding::Cbor, Frame::Binary(bytes)) => cbor_envelope(bytes).ok_or(CloseCode::DecodeError)?,
+            (Encoding::Etf | Encoding::Cbor, Frame::Text(_)) => return Err(CloseCode::DecodeError),
         };
         let opcode = op.known().filter(|op| op.is_from_client()).ok_or(CloseCode::UnknownOpcode)?;
         Ok(Self { opcode, data })
@@ -109,19 +112,21 @@ impl<'a> Envelope<'a> {
 
     /// Reads data that must be an object: derived implementations would take a list of the fields' values too.
     fn object<T: DeserializeOwned>(&self) -> Result<T, CloseCode> {
-        let value = match self.data {
+        let value = match &self.data {
             Data::Json(text) if text.starts_with('{') => serde_json::from_str(text).ok(),
             Data::Etf(bytes) if bytes.first() == Some(&etf::MAP) => etf::from_term(bytes).ok(),
+            Data::Cbor(value) if value.is_object() => T::deserialize(value).ok(),
             _ => None,
         };
         value.ok_or(CloseCode::DecodeError)
     }
 
     fn sequence(&self) -> Result<Option<u64>, CloseCode> {
-        let seq = match self.data {
+        let seq = match &self.data {
             Data::Absent => Ok(None),
             Data::Json(text) => serde_json::from_str::<Option<Integer>>(text).map_err(|_| CloseCode::DecodeError),
             Data::Etf(bytes) => etf::from_term::<Option<Integer>>(bytes).map_err(|_| CloseCode::DecodeError),
+            Data::Cbor(value) => Option::<Integer>::deserialize(value).map_err(|_| CloseCode::DecodeError),
         }?;
         seq.map(|Integer(n)| u64::try_from(n).map_err(|_| CloseCode::DecodeError)).transpose()
     }
@@ -136,6 +141,12 @@ fn etf_envelope(bytes: &[u8]) -> Option<(Integer, Data<'_>)> {
     })
     .ok()?;
     Some((etf::from_term(op?).ok()?, data))
+}
+
+fn cbor_envelope(bytes: &[u8]) -> Option<(Integer, Data<'_>)> {
+    let Ok(Value::Object(mut map)) = cbor::value(bytes) else { return None };
+    let op = Integer::deserialize(map.get("op")?).ok()?;
+    Some((op, map.remove("d").map_or(Data::Absent, Data::Cbor)))
 }
 
 /// A whole number, also one written as a float.

@@ -58,6 +58,8 @@
 //! because what the kernel took counts as sent; push the guilds of a READY only while [`Session::has_room`].
 
 mod action;
+mod binary;
+pub mod cbor;
 mod compression;
 mod config;
 mod connection;

@@ -8,6 +8,8 @@ pub enum Encoding {
     #[default]
     Json,
     Etf,
+    /// This server's own: as JSON in CBOR, with ids as integers.
+    Cbor,
 }
 
 /// How a connection compresses what the server sends.
@@ -45,7 +47,7 @@ impl Default for GatewayParams {
 pub enum ParamsError {
     #[error("the gateway's versions are 9 and 10")]
     Version,
-    #[error("the encodings are json and etf")]
+    #[error("the encodings are json, etf and cbor")]
     Encoding,
 }
 
@@ -74,6 +76,7 @@ impl GatewayParams {
                     params.encoding = match value {
                         "json" => Encoding::Json,
                         "etf" => Encoding::Etf,
+                        "cbor" => Encoding::Cbor,
                         _ => return Err(ParamsError::Encoding),
                     };
                 }
@@ -108,6 +111,7 @@ mod tests {
         );
         assert_eq!(of("v=10&compress=zstd-stream").map(|p| p.compression), Ok(Compression::ZstdStream));
         assert_eq!(of("v=10&compress=brotli-stream").map(|p| p.compression), Ok(Compression::Declined));
+        assert_eq!(of("encoding=cbor").map(|p| p.encoding), Ok(Encoding::Cbor));
         assert_eq!(of("v=10&client=web&compress").map(|p| p.compression), Ok(Compression::None));
     }
 

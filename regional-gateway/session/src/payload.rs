@@ -8,8 +8,8 @@ use rookery_model::message::Message;
 use std::sync::{Arc, OnceLock};
 
 use crate::compression::{zlib, zstd};
-use crate::etf;
 use crate::params::Encoding;
+use crate::{cbor, etf};
 
 /// An event on its way to many sessions.
 ///
@@ -20,6 +20,7 @@ pub struct Payload {
     event: Event,
     json: Forms,
     etf: Forms,
+    cbor: Forms,
 }
 
 /// The forms of the data in one encoding.
@@ -93,7 +94,7 @@ pub(crate) enum Exposure {
 impl Payload {
     /// Wraps an event for dispatch.
     pub fn new(event: Event) -> Arc<Self> {
-        Arc::new(Self { event, json: Forms::default(), etf: Forms::default() })
+        Arc::new(Self { event, json: Forms::default(), etf: Forms::default(), cbor: Forms::default() })
     }
     /// The event inside.
     pub const fn event(&self) -> &Event {
@@ -131,6 +132,7 @@ impl Payload {
         let forms = match encoding {
             Encoding::Json => &self.json,
             Encoding::Etf => &self.etf,
+            Encoding::Cbor => &self.cbor,
         };
         let place = match exposure {
             Exposure::Full => return forms.full.get_or_init(|| Form::new(serialize(encoding, &self.event))),
@@ -192,6 +194,11 @@ pub(crate) fn serialize(encoding: Encoding, event: &Event) -> Bytes {
         Encoding::Etf => {
             let mut out = Vec::with_capacity(512);
             etf::write_term(&mut out, &EventData(event)).expect(WRITABLE);
+            out.into()
+        }
+        Encoding::Cbor => {
+            let mut out = Vec::with_capacity(512);
+            cbor::write_value(&mut out, &EventData(event)).expect(WRITABLE);
             out.into()
         }
     }

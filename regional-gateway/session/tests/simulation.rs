@@ -220,7 +220,7 @@ impl World {
             encoding: if keep_encoding {
                 self.encoding_of_session
             } else {
-                *[Encoding::Json, Encoding::Etf].choose(&mut self.rng).expect("two")
+                *[Encoding::Json, Encoding::Etf, Encoding::Cbor].choose(&mut self.rng).expect("three")
             },
             compression: *[Compression::None, Compression::ZlibStream, Compression::ZstdStream]
                 .choose(&mut self.rng)

@@ -10,7 +10,8 @@ use rookery_model::message::{Message, MessageFlags, MessageType};
 use rookery_model::user::User;
 use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use rookery_session::{
-    Action, Compression, Connection, Encoding, Frame, GatewayParams, Session, SessionConfig, SessionInit, Transmit, etf,
+    Action, Compression, Connection, Encoding, Frame, GatewayParams, Session, SessionConfig, SessionInit, Transmit,
+    cbor, etf,
 };
 use serde_json::{Value, json};
 use std::io::Read;
@@ -59,6 +60,7 @@ impl Reader {
         match self.params.encoding {
             Encoding::Json => serde_json::from_slice(&plain).expect("JSON"),
             Encoding::Etf => etf::from_slice(&plain).expect("ETF"),
+            Encoding::Cbor => cbor::from_slice(&plain).expect("CBOR"),
         }
     }
 
@@ -106,6 +108,7 @@ pub fn encode(encoding: Encoding, payload: &Value) -> Vec<u8> {
     match encoding {
         Encoding::Json => serde_json::to_vec(payload).expect("JSON"),
         Encoding::Etf => etf::to_vec(payload).expect("ETF"),
+        Encoding::Cbor => cbor::to_vec(payload).expect("CBOR"),
     }
 }
 

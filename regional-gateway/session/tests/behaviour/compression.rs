@@ -16,6 +16,8 @@ fn one_stream_over_the_connection_and_a_new_one_after_resume() {
         ("encoding=etf&compress=zlib-stream", config()),
         ("compress=zstd-stream", config()),
         ("encoding=etf&compress=zstd-stream", config()),
+        ("encoding=cbor&compress=zlib-stream", config()),
+        ("encoding=cbor&compress=zstd-stream", config()),
         ("compress=zlib-stream", context()),
         ("encoding=etf&compress=zlib-stream", context()),
     ] {
@@ -139,7 +141,7 @@ fn a_large_ready_is_compressed_by_itself_where_asked() {
 /// messages are binary, would not look.
 #[test]
 fn with_another_compression_in_the_address_payloads_stay_plain() {
-    for query in ["v=10&compress=brotli-stream", "encoding=etf"] {
+    for query in ["v=10&compress=brotli-stream", "encoding=etf", "encoding=cbor"] {
         let mut session = session_asking_for_payload_compression(query);
         assert!(session.handle_own_dispatch(&ready(&"s".repeat(5_000))));
         assert!(session.poll_transmit().is_some_and(|t| t.len() > 5_000), "{query}");

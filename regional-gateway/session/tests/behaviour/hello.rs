@@ -22,6 +22,7 @@ fn json_goes_as_text_and_everything_else_as_binary() {
     assert_eq!(is_binary("encoding=json"), Some(false));
     assert_eq!(is_binary("encoding=json&compress=brotli-stream"), Some(false));
     assert_eq!(is_binary("encoding=etf"), Some(true));
+    assert_eq!(is_binary("encoding=cbor"), Some(true));
     assert_eq!(is_binary("encoding=json&compress=zlib-stream"), Some(true));
 }
 

@@ -45,6 +45,7 @@ fn seen(event: Event, viewer: u64, intents: Option<Intents>, encoding: Encoding)
     let data: Value = match encoding {
         Encoding::Json => serde_json::from_slice(&data).expect("JSON"),
         Encoding::Etf => rookery_session::etf::from_term(&data).expect("ETF"),
+        Encoding::Cbor => rookery_session::cbor::from_slice(&data).expect("CBOR"),
     };
     let visible = |m: &Value| {
         let shown = m["content"] == "secret";
@@ -59,7 +60,7 @@ fn seen(event: Event, viewer: u64, intents: Option<Intents>, encoding: Encoding)
 fn content_without_the_intent_is_only_ones_own_or_meant_for_one() {
     let some = Some(Intents::GUILD_MESSAGES);
     let with = Some(Intents::GUILD_MESSAGES | Intents::MESSAGE_CONTENT);
-    for encoding in [Encoding::Json, Encoding::Etf] {
+    for encoding in [Encoding::Json, Encoding::Etf, Encoding::Cbor] {
         let plain = |author, mentions: &[u64], guild, viewer, intents| {
             seen(message_create(content(1, author, mentions), guild), viewer, intents, encoding).0
         };
@@ -81,7 +82,7 @@ fn the_message_replied_to_is_judged_by_itself() {
         outer.referenced_message = Some(Some(Box::new(inner)));
         message_create(outer, Some(1))
     };
-    for encoding in [Encoding::Json, Encoding::Etf] {
+    for encoding in [Encoding::Json, Encoding::Etf, Encoding::Cbor] {
         let of = |event| seen(event, 7, some, encoding);
         assert_eq!(of(reply(content(2, 3, &[]), content(1, 2, &[]))), (false, Some(false)));
         assert_eq!(of(reply(content(2, 3, &[7]), content(1, 2, &[]))), (true, Some(false)));

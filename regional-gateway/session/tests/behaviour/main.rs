@@ -2,6 +2,7 @@
 
 mod backlog;
 mod bad_input;
+mod cbor;
 mod common;
 mod compression;
 mod etf;
