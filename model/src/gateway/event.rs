@@ -291,6 +291,11 @@ impl Event {
         }
     }
 
+    /// Whether it tells of a moment only: a session that falls behind goes without it, and RESUME does not bring it back.
+    pub const fn is_ephemeral(&self) -> bool {
+        matches!(self, Self::TypingStart(_))
+    }
+
     /// The intents of which a session needs one; empty means that everybody gets it.
     ///
     /// Source: "List of Intents" of the API's documentation. An update of the session's own member goes out whatever

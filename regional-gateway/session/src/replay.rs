@@ -7,6 +7,14 @@ use std::sync::Arc;
 use crate::params::Encoding;
 use crate::payload::{Body, Exposure, Payload};
 
+/// How long somebody is typing, for who looks at it.
+const EPHEMERAL_FOR_S: u16 = 10;
+
+/// A time as [`Stored::Shared`] keeps it.
+pub(crate) const fn seconds(now_ms: u64) -> u16 {
+    (now_ms / 1_000) as u16
+}
+
 /// An event that has a sequence number.
 pub(crate) enum Stored {
     Shared {
@@ -14,6 +22,8 @@ pub(crate) enum Stored {
         exposure: Exposure,
         /// What it counts against the bounds.
         bytes: u32,
+        /// When it came, in seconds that begin anew every 18 hours.
+        at_s: u16,
     },
     Own(Box<Own>),
 }
@@ -46,6 +56,20 @@ impl Stored {
         match self {
             Self::Shared { payload, exposure, .. } => Body::Shared(payload.form(encoding, *exposure)),
             Self::Own(own) => Body::Own(&own.data),
+        }
+    }
+    /// Whether it tells of a moment only.
+    fn is_ephemeral(&self) -> bool {
+        match self {
+            Self::Shared { payload, .. } => payload.event().is_ephemeral(),
+            Self::Own(_) => false,
+        }
+    }
+    /// Whether that moment is over.
+    pub(crate) fn is_stale(&self, now_ms: u64) -> bool {
+        match self {
+            Self::Shared { at_s, .. } => self.is_ephemeral() && seconds(now_ms).wrapping_sub(*at_s) > EPHEMERAL_FOR_S,
+            Self::Own(_) => false,
         }
     }
     fn can_be_written_as(&self, encoding: Encoding) -> bool {
@@ -110,6 +134,28 @@ impl Replay {
         }
     }
 
+    /// Takes one out: the numbers of all that follow are one less. Nobody may rely on them yet.
+    pub(crate) fn remove(&mut self, seq: u64) -> Option<Stored> {
+        let place = usize::try_from(seq.checked_sub(self.first_seq)?).ok()?;
+        let event = self.events.remove(place)?;
+        self.bytes -= event.bytes();
+        Some(event)
+    }
+
+    /// Takes out what told of a moment, of all after this number.
+    pub(crate) fn remove_ephemeral_after(&mut self, seq: u64) {
+        let mut place = self.first_seq;
+        let bytes = &mut self.bytes;
+        self.events.retain(|event| {
+            let keep = place <= seq || !event.is_ephemeral();
+            place += 1;
+            if !keep {
+                *bytes -= event.bytes();
+            }
+            keep
+        });
+    }
+
     /// Forgets everything and gives the memory back; the numbers go on.
     pub(crate) fn clear(&mut self) {
         self.first_seq += self.events.len() as u64;
@@ -134,7 +180,7 @@ mod tests {
     }
     fn shared() -> Stored {
         let payload = Payload::new(rookery_model::gateway::Event::Resumed);
-        Stored::Shared { payload, exposure: Exposure::Full, bytes: 2 }
+        Stored::Shared { payload, exposure: Exposure::Full, bytes: 2, at_s: 0 }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::inbound::Frame;
 use crate::params::Encoding;
 use crate::payload::{Payload, sees_content, serialize};
-use crate::replay::{Own, Replay, Stored};
+use crate::replay::{Own, Replay, Stored, seconds};
 use crate::transmit::Transmit;
 
 /// Who a session belongs to and what it asked for.
@@ -64,6 +64,8 @@ pub struct Session {
     unsent_own_bytes: usize,
     /// How this session's own events are written.
     encoding: Encoding,
+    /// The newest time that was told.
+    now_ms: u64,
     link: Link,
 }
 
@@ -95,6 +97,7 @@ impl Session {
             unsent_bytes: 0,
             unsent_own_bytes: 0,
             encoding: connection.encoding(),
+            now_ms: 0,
             link: Link::Attached(Box::new(connection)),
         }
     }
@@ -155,8 +158,16 @@ impl Session {
         self.replay.get(self.last_seq()).map_or(0, Stored::bytes)
     }
 
+    /// Tells the time, once a round; events that tell of a moment are dropped when it is over.
+    pub const fn observe_time(&mut self, now_ms: u64) {
+        if now_ms > self.now_ms {
+            self.now_ms = now_ms;
+        }
+    }
+
     /// Takes a message of the client.
     pub fn handle_frame(&mut self, now_ms: u64, frame: Frame<'_>) {
+        self.observe_time(now_ms);
         let sent = self.next_unsent - 1;
         let Link::Attached(connection) = &mut self.link else { return };
         connection.handle_frame(now_ms, frame);
@@ -167,6 +178,7 @@ impl Session {
 
     /// Looks at the clock; to be called when [`poll_timeout`](Self::poll_timeout) has passed.
     pub fn handle_timeout(&mut self, now_ms: u64) {
+        self.observe_time(now_ms);
         match &mut self.link {
             Link::Attached(connection) => connection.handle_timeout(now_ms),
             Link::Detached { until_ms } if now_ms >= *until_ms => self.end(EndReason::ResumeWindowPassed),
@@ -175,13 +187,16 @@ impl Session {
     }
 
     /// Takes an event that others may get too; false if the session does not want it or is over.
+    ///
+    /// [Ephemeral](Event::is_ephemeral) ones are not taken while nobody reads, or reads too slowly.
     pub fn handle_dispatch(&mut self, payload: Arc<Payload>) -> bool {
-        if self.is_ended() || !self.wants(payload.event()) {
+        let event = payload.event();
+        if self.is_ended() || !self.wants(event) || (event.is_ephemeral() && !self.keeps_up()) {
             return false;
         }
         let exposure = payload.exposure(self.init.user_id, sees_content(self.init.intents));
         let bytes = u32::try_from(payload.form(self.encoding, exposure).plain().len()).unwrap_or(u32::MAX);
-        self.push(Stored::Shared { payload, exposure, bytes });
+        self.push(Stored::Shared { payload, exposure, bytes, at_s: seconds(self.now_ms) });
         true
     }
 
@@ -240,6 +255,9 @@ impl Session {
             connection.invalid_session(now_ms, false);
             return Err(Box::new(connection));
         }
+        self.observe_time(now_ms);
+        // What the client did not receive, it numbers as it comes now.
+        self.replay.remove_ephemeral_after(seq);
         connection.attach();
         self.encoding = connection.encoding();
         self.link = Link::Attached(Box::new(connection));
@@ -281,6 +299,8 @@ impl Session {
         if connection.is_closed() {
             return None;
         }
+        self.drop_stale();
+        let Link::Attached(connection) = &mut self.link else { return None };
         let seq = self.next_unsent;
         let event = self.replay.get(seq)?;
         let transmit = connection.dispatch(event.name(), seq, event.body(self.encoding))?;
@@ -292,6 +312,27 @@ impl Session {
             }
         }
         Some(transmit)
+    }
+
+    /// Takes out the next events to send as far as their moments are over; the numbers of what follows were not given
+    /// to this connection yet.
+    fn drop_stale(&mut self) {
+        let seq = self.next_unsent;
+        while self.replay.get(seq).is_some_and(|event| event.is_stale(self.now_ms)) {
+            let bytes = self.replay.remove(seq).map_or(0, |event| event.bytes());
+            if seq > self.exempt_until {
+                self.unsent_bytes = self.unsent_bytes.saturating_sub(bytes);
+            } else {
+                self.exempt_until -= 1;
+            }
+        }
+    }
+
+    /// Whether a client reads, and has at most half of what it may have before it.
+    fn keeps_up(&self) -> bool {
+        self.is_attached()
+            && self.unsent_events() <= self.config.unsent_max_events / 2
+            && self.unsent_bytes <= self.config.unsent_max_bytes / 2
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

@@ -341,6 +341,7 @@ impl SessionTask {
     /// One look at every source; whether any had something.
     fn round(&mut self, cx: &mut Context<'_>) -> Progress {
         let now_ms = self.region.clock.now_ms();
+        self.session.observe_time(now_ms);
         let sources = [
             self.receive_signals(cx),
             self.receive_frames(cx, now_ms),

@@ -5,6 +5,7 @@ mod bad_input;
 mod cbor;
 mod common;
 mod compression;
+mod ephemeral;
 mod etf;
 mod heartbeat;
 mod hello;
