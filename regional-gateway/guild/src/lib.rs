@@ -14,6 +14,7 @@ mod audience;
 mod commands;
 mod create_guild;
 mod limits;
+pub mod member_list;
 mod members;
 mod mentions;
 mod needs;

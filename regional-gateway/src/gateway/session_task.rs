@@ -255,6 +255,7 @@ impl SessionTask {
                 Action::PresenceUpdate(_)
                 | Action::VoiceStateUpdate(_)
                 | Action::GuildSubscriptions(_)
+                | Action::GuildSubscriptionsBulk(_)
                 | Action::RequestSoundboardSounds(_) => {}
             }
         }

@@ -5,6 +5,7 @@ mod dms;
 mod gateway;
 mod guilds;
 mod invites;
+mod member_list_ops;
 mod members;
 mod messages;
 mod mirror;
