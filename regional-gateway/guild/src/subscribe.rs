@@ -9,9 +9,9 @@ use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
 
 use crate::Outcome;
-use crate::audience::Subscriber;
 use crate::members::MemberEntry;
 use crate::state::{GuildCore, GuildSpace, Space};
+use crate::subscribers::Subscriber;
 
 /// Connected bots that a large guild's GUILD_CREATE names at most.
 const CONNECTED_BOTS_MAX: usize = 1_000;
@@ -25,8 +25,10 @@ impl GuildCore {
         let (id, user_id) = (subscriber.id, subscriber.user_id);
         let is_large = guild.members().len() > subscriber.large_threshold as usize;
         let gets_members = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_PRESENCES));
-        self.subscribers.insert(subscriber);
-        self.subscribers.forget_audiences();
+        let Space::Guild(guild) = &mut self.space else { return Err(ErrorCode::CannotExecuteOnDm.into()) };
+        let notes = guild.for_audiences.take();
+        self.subscribers.catch_up(guild, notes);
+        self.subscribers.insert(guild, subscriber);
 
         let guild = self.guild()?;
         let members = match (gets_members, is_large) {
@@ -64,14 +66,11 @@ impl GuildCore {
 
     /// The member and the bots that are connected: few, while people may be thousands.
     fn connected_bots_and(&self, guild: &GuildSpace, user_id: UserId) -> Vec<Member> {
-        let mut ids: Vec<UserId> = self.subscribers.users().collect();
+        let mut ids: Vec<UserId> =
+            self.subscribers.bots().filter(|id| *id != user_id).take(CONNECTED_BOTS_MAX).collect();
+        ids.push(user_id);
         ids.sort_unstable();
-        ids.into_iter()
-            .filter_map(|id| guild.members().get(id))
-            .filter(|entry| entry.row.user_id == user_id || entry.user.bot)
-            .take(CONNECTED_BOTS_MAX)
-            .map(MemberEntry::view)
-            .collect()
+        ids.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
     }
 
     /// Takes over a changed name or avatar of somebody who may be a member.

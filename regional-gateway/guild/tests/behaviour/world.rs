@@ -7,7 +7,7 @@ use rookery_guild::{
 };
 use rookery_model::call::{Call, CreateChannel, CreateGuild, CreateMessage, CreateRole, Reply};
 use rookery_model::channel::{Channel, ChannelType, Overwrite, OverwriteType};
-use rookery_model::gateway::{Event, Intents};
+use rookery_model::gateway::{Capabilities, Event, Intents};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{Message, MessageFlags};
 use rookery_model::role::Role;
@@ -275,7 +275,10 @@ impl World {
     pub fn subscribe(&mut self, user_id: UserId, intents: Option<Intents>) -> (SubscriberId, Outcome) {
         let id = SubscriberId(self.next_subscriber);
         self.next_subscriber += 1;
-        let outcome = self.core.subscribe(Subscriber { id, user_id, intents, large_threshold: 50 }).expect("a member");
+        let outcome = self
+            .core
+            .subscribe(Subscriber { id, user_id, intents, large_threshold: 50, capabilities: Capabilities::empty() })
+            .expect("a member");
         (id, outcome)
     }
 }
