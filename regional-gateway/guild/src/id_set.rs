@@ -29,10 +29,6 @@ impl IdSet {
         }
     }
 
-    pub fn contains(&self, id: SubscriberId) -> bool {
-        self.changed.get(&id).copied().unwrap_or_else(|| self.ids.binary_search(&id).is_ok())
-    }
-
     pub fn is_empty(&self) -> bool {
         let left = self.changed.values().filter(|is_in| !**is_in).count();
         left == self.ids.len() && left == self.changed.len()
@@ -80,7 +76,6 @@ mod tests {
                 truth.remove(&id)
             };
             assert_eq!(set.is_empty(), truth.is_empty());
-            assert_eq!(set.contains(SubscriberId(3)), truth.contains(&3));
             if state >> 33 & 7 == 0 {
                 assert_eq!(
                     set.ids().iter().map(|id| id.0).collect::<Vec<_>>(),

@@ -14,6 +14,7 @@ use rookery_model::{ChannelId, GuildId, RoleId, UserId};
 
 use crate::Limits;
 use crate::journal::{Journal, Note};
+use crate::live_lists::LiveLists;
 use crate::members::Members;
 use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
@@ -50,6 +51,7 @@ pub struct GuildCore {
     pub(crate) subscribers: Subscribers,
     pub(crate) recent: Recent,
     pub(crate) passive: Passive,
+    pub(crate) lists: LiveLists,
 }
 
 pub(crate) enum Space {
@@ -125,6 +127,7 @@ impl GuildCore {
             subscribers: Subscribers::default(),
             recent: Recent::default(),
             passive: Passive::default(),
+            lists: LiveLists::default(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::subscribers::Subscriber;
 const CONNECTED_BOTS_MAX: usize = 1_000;
 
 impl GuildCore {
-    /// Adds a session; the outcome's only dispatch is its GUILD_CREATE, which takes its place in the stream like any
-    /// other. 50001 for strangers.
+    /// Adds a session; the outcome's first dispatch is its GUILD_CREATE, which takes its place in the stream like any
+    /// other. Others see in their member lists that the user is there. 50001 for strangers.
     pub fn subscribe(&mut self, subscriber: Subscriber) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let own = guild.require_member(subscriber.user_id)?.clone();
@@ -28,7 +28,11 @@ impl GuildCore {
         let Space::Guild(guild) = &mut self.space else { return Err(ErrorCode::CannotExecuteOnDm.into()) };
         let notes = guild.for_audiences.take();
         self.subscribers.catch_up(guild, notes);
+        self.lists.forget(id);
         self.subscribers.insert(guild, subscriber);
+        if let [_] = self.subscribers.of(user_id) {
+            self.note_connection(user_id);
+        }
 
         let guild = self.guild()?;
         let members = match (gets_members, is_large) {
@@ -56,12 +60,20 @@ impl GuildCore {
         if self.subscribers.get(id).is_some_and(|s| s.wants(event.required_intents())) {
             out.send(event, [id]);
         }
+        self.update_lists(&mut out);
         Ok(out)
     }
 
-    /// Forgets a session.
-    pub fn unsubscribe(&mut self, id: SubscriberId) {
-        self.subscribers.remove(id);
+    /// Forgets a session; others may see in their member lists that its user is gone.
+    pub fn unsubscribe(&mut self, id: SubscriberId) -> Outcome {
+        let mut out = Outcome::default();
+        self.lists.forget(id);
+        let Some(subscriber) = self.subscribers.remove(id) else { return out };
+        if self.subscribers.of(subscriber.user_id).is_empty() {
+            self.note_connection(subscriber.user_id);
+        }
+        self.update_lists(&mut out);
+        out
     }
 
     /// The member and the bots that are connected: few, while people may be thousands.
@@ -94,6 +106,7 @@ impl GuildCore {
                 if let Some(event) = event {
                     self.send_about_member(&mut out, user.id, event);
                 }
+                self.update_lists(&mut out);
             }
         }
         out

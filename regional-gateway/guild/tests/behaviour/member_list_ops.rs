@@ -20,21 +20,30 @@ pub struct Client<T> {
     items: Vec<Option<T>>,
     /// Whether an item behind the end goes to the end, as JavaScript's `splice` has it.
     splices: bool,
+    is_fresh: bool,
 }
 
 impl<T> Default for Client<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), splices: false }
+        Self { items: Vec::new(), splices: true, is_fresh: true }
     }
 }
 
 impl<T: Clone> Client<T> {
     fn set(&mut self, index: u32, item: Option<T>) {
+        self.is_fresh = true;
         let index = index as usize;
         if self.items.len() <= index {
             self.items.resize(index + 1, None);
         }
         self.items[index] = item;
+    }
+    /// Whether something came since the last [`Client::age`].
+    pub fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+    pub fn age(&mut self) {
+        self.is_fresh = false;
     }
     pub fn sync(&mut self, [first, last]: [u32; 2], items: &[T]) {
         assert!(items.len() <= (last - first) as usize + 1);
@@ -44,6 +53,7 @@ impl<T: Clone> Client<T> {
     }
     pub fn insert(&mut self, index: u32, item: T) {
         let index = index as usize;
+        self.is_fresh = true;
         if self.items.len() < index && !self.splices {
             self.items.resize(index, None);
         }
@@ -54,6 +64,7 @@ impl<T: Clone> Client<T> {
         self.set(index, Some(item));
     }
     pub fn delete(&mut self, index: u32) {
+        self.is_fresh = true;
         if (index as usize) < self.items.len() {
             self.items.remove(index as usize);
         }

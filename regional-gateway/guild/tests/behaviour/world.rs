@@ -273,12 +273,19 @@ impl World {
     }
 
     pub fn subscribe(&mut self, user_id: UserId, intents: Option<Intents>) -> (SubscriberId, Outcome) {
+        self.subscribe_with(user_id, intents, Capabilities::empty())
+    }
+
+    pub fn subscribe_with(
+        &mut self,
+        user_id: UserId,
+        intents: Option<Intents>,
+        capabilities: Capabilities,
+    ) -> (SubscriberId, Outcome) {
         let id = SubscriberId(self.next_subscriber);
         self.next_subscriber += 1;
-        let outcome = self
-            .core
-            .subscribe(Subscriber { id, user_id, intents, large_threshold: 50, capabilities: Capabilities::empty() })
-            .expect("a member");
+        let subscriber = Subscriber { id, user_id, intents, large_threshold: 50, capabilities };
+        let outcome = self.core.subscribe(subscriber).expect("a member");
         (id, outcome)
     }
 }
