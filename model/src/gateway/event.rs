@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GuildMembersChunk, Intents};
+use super::{GuildMemberListUpdate, GuildMembersChunk, Intents, PassiveUpdateV1, PassiveUpdateV2};
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
 use crate::member::Member;
@@ -235,6 +235,7 @@ pub enum Event {
     GuildMemberRemove(GuildUser),
     GuildMemberUpdate(MemberEvent),
     GuildMembersChunk(GuildMembersChunk),
+    GuildMemberListUpdate(Box<GuildMemberListUpdate>),
     GuildRoleCreate(RoleEvent),
     GuildRoleUpdate(RoleEvent),
     GuildRoleDelete(RoleDelete),
@@ -249,6 +250,8 @@ pub enum Event {
     MessageReactionRemoveAll(ReactionsCleared),
     MessageReactionRemoveEmoji(ReactionsCleared),
     MessageAck(MessageAck),
+    PassiveUpdateV1(PassiveUpdateV1),
+    PassiveUpdateV2(PassiveUpdateV2),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
 }
@@ -272,6 +275,7 @@ impl Event {
             Self::GuildMemberRemove(_) => "GUILD_MEMBER_REMOVE",
             Self::GuildMemberUpdate(_) => "GUILD_MEMBER_UPDATE",
             Self::GuildMembersChunk(_) => "GUILD_MEMBERS_CHUNK",
+            Self::GuildMemberListUpdate(_) => "GUILD_MEMBER_LIST_UPDATE",
             Self::GuildRoleCreate(_) => "GUILD_ROLE_CREATE",
             Self::GuildRoleUpdate(_) => "GUILD_ROLE_UPDATE",
             Self::GuildRoleDelete(_) => "GUILD_ROLE_DELETE",
@@ -286,6 +290,8 @@ impl Event {
             Self::MessageReactionRemoveAll(_) => "MESSAGE_REACTION_REMOVE_ALL",
             Self::MessageReactionRemoveEmoji(_) => "MESSAGE_REACTION_REMOVE_EMOJI",
             Self::MessageAck(_) => "MESSAGE_ACK",
+            Self::PassiveUpdateV1(_) => "PASSIVE_UPDATE_V1",
+            Self::PassiveUpdateV2(_) => "PASSIVE_UPDATE_V2",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
         }
@@ -308,6 +314,8 @@ impl Event {
             Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) | Self::GuildMembersChunk(_) => {
                 Intents::empty()
             }
+            // Only for people's sessions that asked for them.
+            Self::GuildMemberListUpdate(_) | Self::PassiveUpdateV1(_) | Self::PassiveUpdateV2(_) => Intents::empty(),
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
@@ -356,6 +364,7 @@ impl Event {
             Self::GuildBanAdd(d) | Self::GuildBanRemove(d) | Self::GuildMemberRemove(d) => d.serialize(serializer),
             Self::GuildMemberAdd(d) | Self::GuildMemberUpdate(d) => d.serialize(serializer),
             Self::GuildMembersChunk(d) => d.serialize(serializer),
+            Self::GuildMemberListUpdate(d) => d.serialize(serializer),
             Self::GuildRoleCreate(d) | Self::GuildRoleUpdate(d) => d.serialize(serializer),
             Self::GuildRoleDelete(d) => d.serialize(serializer),
             Self::InviteCreate(d) => d.serialize(serializer),
@@ -366,6 +375,8 @@ impl Event {
             Self::MessageReactionAdd(d) | Self::MessageReactionRemove(d) => d.serialize(serializer),
             Self::MessageReactionRemoveAll(d) | Self::MessageReactionRemoveEmoji(d) => d.serialize(serializer),
             Self::MessageAck(d) => d.serialize(serializer),
+            Self::PassiveUpdateV1(d) => d.serialize(serializer),
+            Self::PassiveUpdateV2(d) => d.serialize(serializer),
             Self::TypingStart(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
         }

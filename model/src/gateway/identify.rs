@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
-use super::{CloseCode, Intents, PresenceUpdate};
+use super::{Capabilities, CloseCode, Intents, PresenceUpdate};
 use crate::GuildId;
 
 /// A token as a client sent it; it never shows in logs.
@@ -113,6 +113,9 @@ pub struct Identify {
     pub presence: Option<PresenceUpdate>,
     #[serde(default, rename = "intents", deserialize_with = "intent_bits")]
     pub intent_bits: Option<u64>,
+    /// As the client sent them; see [`Identify::capabilities`].
+    #[serde(default, rename = "capabilities", deserialize_with = "intent_bits")]
+    pub capability_bits: Option<u64>,
 }
 
 impl Identify {
@@ -129,6 +132,12 @@ impl Identify {
             None => Ok(None),
             Some(bits) => Intents::from_bits(bits).map(Some).ok_or(CloseCode::InvalidIntents),
         }
+    }
+    /// Those of the client's capabilities that have a meaning here; bits that nobody knows are passed over, and so is
+    /// a number that no set of bits has.
+    pub fn capabilities(&self) -> Capabilities {
+        let bits = self.capability_bits.filter(|bits| *bits != u64::MAX).unwrap_or_default();
+        Capabilities::from_bits_truncate(bits)
     }
 }
 
@@ -212,6 +221,16 @@ mod tests {
         let guild = GuildId::new(175_928_847_299_117_063);
         let holders: Vec<u32> = (0..7).filter(|&id| Shard { id, count: 7 }.holds_guild(guild)).collect();
         assert_eq!(holders, [((guild.get() >> 22) % 7) as u32]);
+    }
+
+    #[test]
+    fn capabilities_of_every_form() {
+        let of = |json: &str| parse(&format!(r#"{{"token":"t","capabilities":{json}}}"#)).capabilities();
+        assert_eq!(of("16381"), Capabilities::PASSIVE_GUILD_UPDATE);
+        assert_eq!(of("16435"), Capabilities::PASSIVE_GUILD_UPDATE_V2);
+        for none in ["0", "null", "-1", "1.5", "1e300"] {
+            assert_eq!(of(none), Capabilities::empty(), "{none}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The gateway's codes, intents, what clients send and what is dispatched to them.
 
+mod capabilities;
 mod close_code;
 pub mod event;
-mod guild_subscriptions;
+mod guild_member_list_update;
+pub mod guild_subscriptions;
 mod identify;
 mod intents;
 mod opcode;
+mod passive_update;
 mod presence_update;
 mod request_guild_members;
 mod request_soundboard_sounds;
@@ -13,12 +16,18 @@ mod resume;
 mod subscriber_id;
 mod voice_state_update;
 
+pub use capabilities::Capabilities;
 pub use close_code::CloseCode;
 pub use event::Event;
-pub use guild_subscriptions::GuildSubscriptions;
+pub use guild_member_list_update::{
+    GuildMemberListUpdate, ListClientStatus, ListMember, ListPresence, MemberGroup, MemberGroupId, MemberListItem,
+    MemberListOp, PresenceUser,
+};
+pub use guild_subscriptions::{GuildSubscriptions, GuildSubscriptionsBulk, Subscription};
 pub use identify::{GatewayToken, Identify, IdentifyProperties, Shard};
 pub use intents::Intents;
 pub use opcode::Opcode;
+pub use passive_update::{PassiveChannel, PassiveUpdateV1, PassiveUpdateV2};
 pub use presence_update::{Activity, PresenceUpdate, Status};
 pub use request_guild_members::{GuildMembersChunk, RequestGuildMembers};
 pub use request_soundboard_sounds::RequestSoundboardSounds;

@@ -13,10 +13,13 @@ use rookery_model::user::User;
 use rookery_model::{ChannelId, GuildId, RoleId, UserId};
 
 use crate::Limits;
-use crate::audience::Subscribers;
+use crate::journal::{Journal, Note};
+use crate::live_lists::LiveLists;
 use crate::members::Members;
+use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
 use crate::recent::Recent;
+use crate::subscribers::Subscribers;
 
 /// All rows of a guild, as the shell reads them.
 #[derive(Clone, Debug)]
@@ -47,6 +50,8 @@ pub struct GuildCore {
     pub(crate) space: Space,
     pub(crate) subscribers: Subscribers,
     pub(crate) recent: Recent,
+    pub(crate) passive: Passive,
+    pub(crate) lists: LiveLists,
 }
 
 pub(crate) enum Space {
@@ -65,8 +70,10 @@ pub(crate) struct GuildSpace {
     pub(crate) banned: HashSet<UserId>,
     pub(crate) is_deleted: bool,
     pub(crate) permissions: PermissionCache,
-    /// Grows with every change of who sees what; audiences computed at another value are void.
-    sight_version: u64,
+    /// What audiences must follow.
+    pub(crate) for_audiences: Journal,
+    /// What member lists must follow.
+    pub(crate) for_lists: Journal,
 }
 
 /// A DM's or group DM's row.
@@ -99,7 +106,8 @@ impl GuildCore {
             banned: state.banned.into_iter().collect(),
             is_deleted: false,
             permissions: PermissionCache::default(),
-            sight_version: 0,
+            for_audiences: Journal::default(),
+            for_lists: Journal::default(),
         };
         Self::with_space(Space::Guild(Box::new(space)), limits)
     }
@@ -113,7 +121,14 @@ impl GuildCore {
     }
 
     fn with_space(space: Space, limits: Limits) -> Self {
-        Self { limits, space, subscribers: Subscribers::default(), recent: Recent::default() }
+        Self {
+            limits,
+            space,
+            subscribers: Subscribers::default(),
+            recent: Recent::default(),
+            passive: Passive::default(),
+            lists: LiveLists::default(),
+        }
     }
 }
 
@@ -136,21 +151,29 @@ impl GuildSpace {
     pub(crate) const fn members(&self) -> &Members {
         &self.members
     }
-    pub(crate) const fn sight_version(&self) -> u64 {
-        self.sight_version
+    fn note(&mut self, note: Note) {
+        self.for_audiences.note(note);
+        self.for_lists.note(note);
     }
 
     pub(crate) fn set_properties(&mut self, properties: GuildProperties) {
-        if properties.owner_id != self.properties.owner_id {
-            self.sight_version += 1;
-        }
+        let owners = [self.properties.owner_id, properties.owner_id];
         self.properties = properties;
+        if owners[0] != owners[1] {
+            owners.into_iter().for_each(|owner| self.note(Note::Member(owner)));
+        }
     }
 
     pub(crate) fn put_role(&mut self, role: Role) {
-        if self.roles.get(&role.id).is_none_or(|old| old.permissions != role.permissions) {
+        let old = self.roles.get(&role.id);
+        let shown = |role: &Role| role.hoist.then_some(role.position);
+        let is_reordered = shown(&role) != old.and_then(shown);
+        if old.is_none_or(|old| old.permissions != role.permissions) {
             self.permissions.forget_role(role.id, self.properties.id);
-            self.sight_version += 1;
+            self.note(Note::Permissions);
+        }
+        if is_reordered {
+            self.note(Note::Order);
         }
         self.roles.insert(role.id, role);
     }
@@ -160,21 +183,21 @@ impl GuildSpace {
         self.roles.remove(&id);
         self.members.remove_role(id);
         self.permissions.forget_role(id, self.properties.id);
-        self.sight_version += 1;
+        self.note(Note::RoleGone);
     }
 
     pub(crate) fn put_channel(&mut self, channel: Channel) {
         let old = self.channels.get(&channel.id);
         if old.is_none_or(|old| old.permission_overwrites != channel.permission_overwrites) {
             self.permissions.forget_channel(channel.id);
-            self.sight_version += 1;
+            self.note(Note::Channel(channel.id));
         }
         self.channels.insert(channel.id, channel);
     }
 
     pub(crate) fn remove_channel(&mut self, id: ChannelId) -> Option<Channel> {
         self.permissions.forget_channel(id);
-        self.sight_version += 1;
+        self.note(Note::Channel(id));
         self.channels.remove(&id)
     }
 
@@ -186,14 +209,14 @@ impl GuildSpace {
     }
 
     pub(crate) fn put_member(&mut self, row: MemberRow, user: Arc<User>) {
-        if self.members.get(row.user_id).is_none_or(|old| old.row.roles != row.roles) {
-            self.sight_version += 1;
-        }
+        let user_id = row.user_id;
+        let sees_as_before = self.members.get(user_id).is_some_and(|old| old.row.roles == row.roles);
         self.members.put(row, user);
+        self.note(if sees_as_before { Note::Shown(user_id) } else { Note::Member(user_id) });
     }
 
     pub(crate) fn remove_member(&mut self, id: UserId) {
         self.members.remove(id);
-        self.sight_version += 1;
+        self.note(Note::Member(id));
     }
 }

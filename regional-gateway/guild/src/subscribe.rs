@@ -9,24 +9,30 @@ use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
 
 use crate::Outcome;
-use crate::audience::Subscriber;
 use crate::members::MemberEntry;
 use crate::state::{GuildCore, GuildSpace, Space};
+use crate::subscribers::Subscriber;
 
 /// Connected bots that a large guild's GUILD_CREATE names at most.
 const CONNECTED_BOTS_MAX: usize = 1_000;
 
 impl GuildCore {
-    /// Adds a session; the outcome's only dispatch is its GUILD_CREATE, which takes its place in the stream like any
-    /// other. 50001 for strangers.
+    /// Adds a session; the outcome's first dispatch is its GUILD_CREATE, which takes its place in the stream like any
+    /// other. Others see in their member lists that the user is there. 50001 for strangers.
     pub fn subscribe(&mut self, subscriber: Subscriber) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let own = guild.require_member(subscriber.user_id)?.clone();
         let (id, user_id) = (subscriber.id, subscriber.user_id);
         let is_large = guild.members().len() > subscriber.large_threshold as usize;
         let gets_members = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_PRESENCES));
-        self.subscribers.insert(subscriber);
-        self.subscribers.forget_audiences();
+        let Space::Guild(guild) = &mut self.space else { return Err(ErrorCode::CannotExecuteOnDm.into()) };
+        let notes = guild.for_audiences.take();
+        self.subscribers.catch_up(guild, notes);
+        self.lists.forget(id);
+        self.subscribers.insert(guild, subscriber);
+        if let [_] = self.subscribers.of(user_id) {
+            self.note_connection(user_id);
+        }
 
         let guild = self.guild()?;
         let members = match (gets_members, is_large) {
@@ -54,24 +60,29 @@ impl GuildCore {
         if self.subscribers.get(id).is_some_and(|s| s.wants(event.required_intents())) {
             out.send(event, [id]);
         }
+        self.update_lists(&mut out);
         Ok(out)
     }
 
-    /// Forgets a session.
-    pub fn unsubscribe(&mut self, id: SubscriberId) {
-        self.subscribers.remove(id);
+    /// Forgets a session; others may see in their member lists that its user is gone.
+    pub fn unsubscribe(&mut self, id: SubscriberId) -> Outcome {
+        let mut out = Outcome::default();
+        self.lists.forget(id);
+        let Some(subscriber) = self.subscribers.remove(id) else { return out };
+        if self.subscribers.of(subscriber.user_id).is_empty() {
+            self.note_connection(subscriber.user_id);
+        }
+        self.update_lists(&mut out);
+        out
     }
 
     /// The member and the bots that are connected: few, while people may be thousands.
     fn connected_bots_and(&self, guild: &GuildSpace, user_id: UserId) -> Vec<Member> {
-        let mut ids: Vec<UserId> = self.subscribers.users().collect();
+        let mut ids: Vec<UserId> =
+            self.subscribers.bots().filter(|id| *id != user_id).take(CONNECTED_BOTS_MAX).collect();
+        ids.push(user_id);
         ids.sort_unstable();
-        ids.into_iter()
-            .filter_map(|id| guild.members().get(id))
-            .filter(|entry| entry.row.user_id == user_id || entry.user.bot)
-            .take(CONNECTED_BOTS_MAX)
-            .map(MemberEntry::view)
-            .collect()
+        ids.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
     }
 
     /// Takes over a changed name or avatar of somebody who may be a member.
@@ -95,6 +106,7 @@ impl GuildCore {
                 if let Some(event) = event {
                     self.send_about_member(&mut out, user.id, event);
                 }
+                self.update_lists(&mut out);
             }
         }
         out

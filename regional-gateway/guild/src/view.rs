@@ -69,6 +69,14 @@ impl GuildCore {
             Space::Dm(dm) => vec![dm.channel.id],
         }
     }
+    /// How often a single member's permissions in a channel were computed since the guild was loaded: what is done once for
+    /// all with the same roles does not count.
+    pub fn members_asked(&self) -> u64 {
+        match &self.space {
+            Space::Guild(guild) => guild.permissions.members_asked(),
+            Space::Dm(_) => 0,
+        }
+    }
     pub fn subscriber_count(&self) -> usize {
         self.subscribers.len()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rookery_guild::Subscriber;
 use rookery_model::gateway::event::{Ready, ReadyApplication, ReadyAuth};
 use rookery_model::gateway::{CloseCode, Identify, Intents, Resume};
 use rookery_model::user::Application;
@@ -162,9 +163,14 @@ fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: 
         tracing::info_span!("session", region = region.name(), session_id = %handle.id, user_id = %handle.user_id);
     span.in_scope(|| tracing::debug!(encoding = ?connection.params().encoding, shard = ?init.shard, "identified"));
     let session = Session::new(init, connection);
-    let large_threshold = request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX);
-    let task =
-        SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, is_bot, large_threshold);
+    let to_guilds = Subscriber {
+        id: handle.subscriber,
+        user_id: handle.user_id,
+        intents: session.intents(),
+        large_threshold: request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX),
+        capabilities: request.capabilities(),
+    };
+    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, is_bot, to_guilds);
     region.tasks.spawn(task.instrument(span.clone()));
     let region = Arc::clone(region);
     let tasks = region.tasks.clone();

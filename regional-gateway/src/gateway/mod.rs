@@ -5,6 +5,7 @@ mod connection;
 mod identify;
 pub mod input;
 pub mod listener;
+mod looks;
 mod member_requests;
 pub mod registry;
 mod session_task;

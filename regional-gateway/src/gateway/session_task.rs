@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rookery_guild::Subscriber;
-use rookery_model::gateway::{CloseCode, Event};
+use rookery_model::gateway::{CloseCode, Event, Subscription};
 use rookery_model::{ApiError, ErrorCode, GuildId};
 use rookery_session::{Action, EndReason, Frame, Session};
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 
 use super::connection;
 use super::input::{Attach, Control, Input};
+use super::looks::Looks;
 use super::member_requests::{MemberRequests, TooMany};
 use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
@@ -40,9 +41,10 @@ pub struct SessionTask {
     socket: Option<Socket>,
     subscriptions: Subscriptions,
     member_requests: MemberRequests,
+    looks: Looks,
     is_bot: bool,
-    /// As IDENTIFY asked: guilds with more members come without the offline ones.
-    large_threshold: u32,
+    /// As which it subscribes to guilds.
+    subscriber: Subscriber,
     /// How the connection is closed if the session ends now.
     last_word: Closing,
     timer: Pin<Box<Sleep>>,
@@ -65,7 +67,7 @@ impl SessionTask {
         inbox: mpsc::Receiver<Input>,
         socket: Socket,
         is_bot: bool,
-        large_threshold: u32,
+        subscriber: Subscriber,
     ) -> Self {
         let timer_ms = region.clock.now_ms();
         let timer = Box::pin(tokio::time::sleep_until(region.clock.instant(timer_ms)));
@@ -77,8 +79,9 @@ impl SessionTask {
             socket: Some(socket),
             subscriptions: Subscriptions::default(),
             member_requests: MemberRequests::default(),
+            looks: Looks::default(),
             is_bot,
-            large_threshold,
+            subscriber,
             last_word: Closing::Abandon,
             timer,
             timer_ms,
@@ -157,6 +160,7 @@ impl SessionTask {
             }
             Input::Control(Control::GuildLeft(id)) => {
                 self.subscriptions.left(id);
+                self.looks.left(id);
             }
             Input::Control(Control::NotSubscribed(id, error)) => {
                 if error.status >= 500 {
@@ -166,7 +170,10 @@ impl SessionTask {
                     self.subscriptions.left(id);
                 }
             }
-            Input::Control(Control::Subscribed(id)) => self.subscriptions.confirmed(id),
+            Input::Control(Control::Subscribed(id)) => {
+                self.subscriptions.confirmed(id);
+                self.looks.subscribed(&self.region, self.handle.subscriber, id);
+            }
             Input::Control(Control::NoMembers(id, error)) => self.no_members(now_ms, id, &error),
             Input::Control(Control::NotReady(error)) => {
                 let unauthorized = error.is(ErrorCode::Unauthorized);
@@ -251,14 +258,20 @@ impl SessionTask {
                 }
                 // A session's connection is past these.
                 Action::Identify(_) | Action::Resume(_) => self.session.close(CloseCode::AlreadyAuthenticated),
-                // Presence, voice, member lists and soundboards come with their own features.
-                Action::PresenceUpdate(_)
-                | Action::VoiceStateUpdate(_)
-                | Action::GuildSubscriptions(_)
-                | Action::RequestSoundboardSounds(_) => {}
+                Action::GuildSubscriptions(one) => self.look([(one.guild_id, one.subscription)]),
+                Action::GuildSubscriptionsBulk(all) => self.look(all.subscriptions),
+                // Presence, voice and soundboards come with their own features.
+                Action::PresenceUpdate(_) | Action::VoiceStateUpdate(_) | Action::RequestSoundboardSounds(_) => {}
             }
         }
         self.session.is_ended()
+    }
+
+    /// A bot looks at everything that its intents name.
+    fn look(&mut self, subscriptions: impl IntoIterator<Item = (GuildId, Subscription)>) {
+        if !self.is_bot {
+            self.looks.change(&self.region, self.handle.subscriber, subscriptions);
+        }
     }
 
     fn end(&mut self, reason: EndReason) {
@@ -287,12 +300,7 @@ impl SessionTask {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = self.region.config.gateway.subscribe_concurrency;
             let Some(guild_id) = self.subscriptions.next(now_ms, at_once, self.session.room_bytes()) else { return };
-            let subscriber = Subscriber {
-                id: self.handle.subscriber,
-                user_id: self.handle.user_id,
-                intents: self.session.intents(),
-                large_threshold: self.large_threshold,
-            };
+            let subscriber = self.subscriber.clone();
             if self.region.owners.subscribe_guild(guild_id, Arc::clone(&self.handle), subscriber).is_err() {
                 self.subscriptions.failed(guild_id, now_ms);
             }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, SubscriberId, Subscription};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -206,6 +206,15 @@ impl Owners {
         let unanswered = self.shared.guilds.send_if_loaded(key, command).map_err(full)?;
         // A guild that is not loaded has no sessions.
         unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
+    }
+
+    /// Tells a guild what of it a session looks at; nothing to do where the session is not subscribed: it tells again when
+    /// it is. An owner without room for it leaves the session with what it looked at before.
+    pub(crate) fn set_subscriptions(&self, guild_id: GuildId, id: SubscriberId, subscription: Subscription) {
+        let command = GuildCommand::Subscriptions(id, Box::new(subscription));
+        if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_err() {
+            metrics::counter!("rookery_guild_subscriptions_dropped_total").increment(1);
+        }
     }
 
     /// The sizes that guilds keep to.

@@ -53,7 +53,9 @@ impl GuildCore {
             .copied()
             .filter(|id| self.subscribers.get(*id).is_some_and(|s| s.wants(Intents::GUILDS)))
             .collect();
+        self.subscribers.of(user_id).iter().for_each(|id| self.lists.forget(*id));
         self.subscribers.remove_user(user_id);
+        self.lists.forget_user(user_id);
         out.send(Event::GuildDelete(UnavailableGuild { id: guild_id, unavailable: None }), sessions);
         self.send_to_all(&mut out, Event::GuildMemberRemove(GuildUser { guild_id, user: User::clone(&user) }));
         // A bot's own role goes with the bot.

@@ -1,13 +1,17 @@
 //! The guild's core from outside: calls in, rows, events and answers out.
 
+mod audiences;
 mod channels;
 mod dms;
 mod gateway;
 mod guilds;
 mod invites;
+mod lazy_guilds;
+mod member_list_ops;
 mod members;
 mod messages;
 mod mirror;
+mod passive;
 mod property;
 mod reactions_and_pins;
 mod roles;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
 use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
+use super::core_timer::CoreTimer;
 use super::delivery::Subscribers;
 use super::recovery::{self, Untold};
 use crate::config::ms;
@@ -51,6 +52,9 @@ pub(super) struct LoadedGuild {
     pub(super) health: Health,
     /// What may be stored and was told to nobody, because it or what came before it failed.
     pub(super) untold: Vec<Untold>,
+    /// What others are to hear of sessions that are gone, in the order in which the core decided it.
+    pub(super) leaves: Vec<Vec<Dispatch>>,
+    timer: CoreTimer,
     last_active: Instant,
 }
 
@@ -132,6 +136,8 @@ impl GuildOwner {
             next_ticket: 0,
             health: Health::Sound,
             untold: Vec::new(),
+            leaves: Vec::new(),
+            timer: CoreTimer::default(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
@@ -145,12 +151,16 @@ impl LoadedGuild {
         let mut idle = Box::pin(tokio::time::sleep(idle_after));
         let stop = self.shared.stop.clone();
         loop {
+            while !self.leaves.is_empty() {
+                self.tell_leaves();
+            }
             self.run_ready();
             if self.health != Health::Sound && self.pipeline.is_empty() && !self.recover().await {
                 return;
             }
             let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
             let accepts = self.health == Health::Sound && room;
+            self.timer.set(self.core.poll_passive_timeout());
             tokio::select! {
                 biased;
                 (result, pending) = self.pipeline.next() => self.settle(result, pending),
@@ -159,6 +169,7 @@ impl LoadedGuild {
                         self.rows_read(ticket, given);
                     }
                 }
+                () = self.timer.wait(), if accepts => self.core_is_due(),
                 command = self.mailbox.recv(), if accepts => {
                     let Some(command) = command else { return };
                     self.last_active = Instant::now();
@@ -303,7 +314,11 @@ impl LoadedGuild {
     pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
         if self.subscribers.remove(id) {
             // A panic is noted inside.
-            let _ = self.with_core(|core| core.unsubscribe(id));
+            if let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))
+                && !outcome.dispatches.is_empty()
+            {
+                self.leaves.push(outcome.dispatches);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
 use rookery_model::call::{Call, Reply};
-use rookery_model::gateway::{RequestGuildMembers, SubscriberId};
+use rookery_model::gateway::{RequestGuildMembers, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::{ApiError, GuildId};
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ pub enum GuildCommand {
     /// The account of somebody who may be a member changed.
     UserUpdated(Arc<User>),
     RequestMembers(Box<MembersCommand>),
+    /// What a session looks at.
+    Subscriptions(SubscriberId, Box<Subscription>),
 }
 
 /// A call and who waits for its reply.
@@ -78,7 +80,7 @@ impl GuildCommand {
             Self::Query(query) => query(Err(error)),
             Self::Subscribe(command) => command.refuse(error),
             Self::RequestMembers(command) => command.refuse(error),
-            Self::Unsubscribe(_) | Self::UserUpdated(_) => {}
+            Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
         }
     }
 }

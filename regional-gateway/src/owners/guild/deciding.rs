@@ -35,6 +35,11 @@ impl LoadedGuild {
                 }
             }
             GuildCommand::RequestMembers(command) => self.request_members(command),
+            GuildCommand::Subscriptions(id, subscription) => {
+                if let Ok(outcome) = self.with_core(|core| core.set_subscriptions(id, &subscription)) {
+                    self.submit(outcome, None, Pending::default());
+                }
+            }
         }
     }
 
@@ -171,6 +176,21 @@ impl LoadedGuild {
         })
     }
 
+    /// Asks the core for what is due by the clock.
+    pub(super) fn core_is_due(&mut self) {
+        if let Ok(outcome) = self.with_core(|core| core.handle_passive_timeout(now())) {
+            self.submit(outcome, None, Pending::default());
+        }
+    }
+
+    /// Tells others of the sessions that are gone. What the core decided about that was decided before whatever follows,
+    /// and is told before it; sessions that turn out to be gone by this are of the next time.
+    pub(super) fn tell_leaves(&mut self) {
+        for dispatches in std::mem::take(&mut self.leaves) {
+            self.enqueue(None, Pending { dispatches, ..Pending::default() });
+        }
+    }
+
     /// Puts an outcome's rows on their way, and what follows it behind them.
     fn submit(
         &mut self,
@@ -178,6 +198,7 @@ impl LoadedGuild {
         reply: Option<(Answer<Reply>, Option<OperationContext>)>,
         mut pending: Pending,
     ) {
+        self.tell_leaves();
         let Outcome { mut writes, reply: answer, dispatches, effects } = outcome;
         let commit = if writes.is_empty() {
             None

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub mod command;
+mod core_timer;
 mod deciding;
 mod delivery;
 mod reads;

@@ -11,6 +11,7 @@ use super::actor::{Health, LoadedGuild};
 use super::command::GuildCommand;
 use crate::errors::from_store;
 use crate::gateway::registry::Signal;
+use crate::id_generator::now;
 use crate::loader;
 use crate::operations::OperationId;
 use crate::owners::locks::Locks;
@@ -37,6 +38,9 @@ impl LoadedGuild {
         }
         let is_missed = self.carry_untold().await;
         metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
+        // What was decided about sessions that are gone was decided by a core that is no more.
+        self.leaves.clear();
+        let looks = self.core.subscriptions();
         let mut pause = RELOAD_PAUSE_MIN;
         loop {
             match load(&self.shared, self.key).await {
@@ -77,6 +81,10 @@ impl LoadedGuild {
                 session.signal(Signal::Lost);
             }
         }
+        for (id, subscription) in looks {
+            self.command(GuildCommand::Subscriptions(id, Box::new(subscription)));
+        }
+        let _ = self.with_core(|core| core.renew_passive(now()));
         tracing::warn!("loaded anew after a write that failed");
         true
     }
