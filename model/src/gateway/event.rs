@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GuildMembersChunk, Intents};
+use super::{GuildMembersChunk, Intents, OwnSession, PresenceEvent, SoundboardSounds, VoiceState};
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
 use crate::member::Member;
 use crate::message::{Message, ReactionEmoji};
+use crate::relationship::{Relationship, RelationshipRemove};
 use crate::role::Role;
 use crate::store::ReadState;
 use crate::user::{CurrentUser, User};
@@ -105,12 +106,14 @@ pub struct GuildCreate {
     pub large: bool,
     pub unavailable: bool,
     pub member_count: u32,
-    pub voice_states: Vec<()>,
+    /// Of the channels that the session's user may view.
+    pub voice_states: Vec<VoiceState>,
     pub members: Vec<Member>,
     /// Only those that the session's user may view.
     pub channels: Vec<Channel>,
     pub threads: Vec<()>,
-    pub presences: Vec<()>,
+    /// Of members who are not offline.
+    pub presences: Vec<PresenceEvent>,
     pub stage_instances: Vec<()>,
     pub guild_scheduled_events: Vec<()>,
     pub soundboard_sounds: Vec<()>,
@@ -201,8 +204,12 @@ pub struct Ready {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ReadyApplication>,
     pub private_channels: Vec<Channel>,
-    pub relationships: Vec<()>,
-    pub presences: Vec<()>,
+    pub relationships: Vec<Relationship>,
+    /// Of friends who are not offline.
+    pub presences: Vec<PresenceEvent>,
+    /// Empty for bots.
+    #[serde(default)]
+    pub sessions: Vec<OwnSession>,
     pub geo_ordered_rtc_regions: Vec<String>,
     pub auth: ReadyAuth,
     pub user_settings: ReadyAuth,
@@ -249,8 +256,14 @@ pub enum Event {
     MessageReactionRemoveAll(ReactionsCleared),
     MessageReactionRemoveEmoji(ReactionsCleared),
     MessageAck(MessageAck),
+    PresenceUpdate(PresenceEvent),
+    RelationshipAdd(Relationship),
+    RelationshipRemove(RelationshipRemove),
+    SessionsReplace(Vec<OwnSession>),
+    SoundboardSounds(SoundboardSounds),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
+    VoiceStateUpdate(Box<VoiceState>),
 }
 
 impl Event {
@@ -286,8 +299,14 @@ impl Event {
             Self::MessageReactionRemoveAll(_) => "MESSAGE_REACTION_REMOVE_ALL",
             Self::MessageReactionRemoveEmoji(_) => "MESSAGE_REACTION_REMOVE_EMOJI",
             Self::MessageAck(_) => "MESSAGE_ACK",
+            Self::PresenceUpdate(_) => "PRESENCE_UPDATE",
+            Self::RelationshipAdd(_) => "RELATIONSHIP_ADD",
+            Self::RelationshipRemove(_) => "RELATIONSHIP_REMOVE",
+            Self::SessionsReplace(_) => "SESSIONS_REPLACE",
+            Self::SoundboardSounds(_) => "SOUNDBOARD_SOUNDS",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
+            Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
         }
     }
 
@@ -300,9 +319,17 @@ impl Event {
         let reaction =
             |guild: bool| if guild { Intents::GUILD_MESSAGE_REACTIONS } else { Intents::DIRECT_MESSAGE_REACTIONS };
         match self {
-            Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) | Self::GuildMembersChunk(_) => {
-                Intents::empty()
-            }
+            Self::Ready(_)
+            | Self::Resumed
+            | Self::UserUpdate(_)
+            | Self::MessageAck(_)
+            | Self::GuildMembersChunk(_)
+            | Self::RelationshipAdd(_)
+            | Self::RelationshipRemove(_)
+            | Self::SessionsReplace(_)
+            | Self::SoundboardSounds(_) => Intents::empty(),
+            Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
+            Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
@@ -362,7 +389,13 @@ impl Event {
             Self::MessageReactionRemoveAll(d) | Self::MessageReactionRemoveEmoji(d) => d.serialize(serializer),
             Self::MessageAck(d) => d.serialize(serializer),
             Self::TypingStart(d) => d.serialize(serializer),
+            Self::PresenceUpdate(d) => d.serialize(serializer),
+            Self::RelationshipAdd(d) => d.serialize(serializer),
+            Self::RelationshipRemove(d) => d.serialize(serializer),
+            Self::SessionsReplace(d) => d.serialize(serializer),
+            Self::SoundboardSounds(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
+            Self::VoiceStateUpdate(d) => d.serialize(serializer),
         }
     }
 }

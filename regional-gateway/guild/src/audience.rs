@@ -45,6 +45,8 @@ pub(crate) struct Subscribers {
     remembered: HashMap<(ChannelId, Intents), Split>,
     /// The guild's sight version for which `remembered` holds.
     remembered_at: u64,
+    /// Those who follow the presences of all members, with people or without.
+    presence_watchers: Option<(bool, Arc<[SubscriberId]>)>,
 }
 
 /// Viewers of a channel, apart by whether they get the content of messages.
@@ -62,7 +64,7 @@ impl Subscribers {
     }
     pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber> {
         let subscriber = self.by_id.remove(&id)?;
-        self.remembered.clear();
+        self.forget_audiences();
         if let Some(ids) = self.by_user.get_mut(&subscriber.user_id) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
@@ -93,9 +95,6 @@ impl Subscribers {
     pub fn users(&self) -> impl Iterator<Item = UserId> {
         self.by_user.keys().copied()
     }
-    pub fn user_count(&self) -> usize {
-        self.by_user.len()
-    }
     /// The sessions of a user.
     pub fn of(&self, user_id: UserId) -> &[SubscriberId] {
         self.by_user.get(&user_id).map_or(&[], Vec::as_slice)
@@ -103,6 +102,28 @@ impl Subscribers {
     /// A new session: what was computed lacks it.
     pub fn forget_audiences(&mut self) {
         self.remembered.clear();
+        self.presence_watchers = None;
+    }
+    /// Those who get the presences of all members, ascending: bots with the intent, and people if so told.
+    pub fn presence_watchers(&mut self, with_people: bool) -> Arc<[SubscriberId]> {
+        if let Some((known, watchers)) = &self.presence_watchers
+            && *known == with_people
+        {
+            return Arc::clone(watchers);
+        }
+        let watches = |s: &&Subscriber| s.sees_presences() && (with_people || s.intents.is_some());
+        let watchers: Arc<[SubscriberId]> = self.by_id.values().filter(watches).map(|s| s.id).collect();
+        self.presence_watchers = Some((with_people, Arc::clone(&watchers)));
+        watchers
+    }
+    /// Those who see a channel and asked for one of these intents, in no order.
+    pub fn channel_viewers(
+        &mut self,
+        guild: &GuildSpace,
+        channel_id: ChannelId,
+        required: Intents,
+    ) -> Arc<[SubscriberId]> {
+        self.viewers(guild, channel_id, required).all()
     }
 
     fn viewers(&mut self, guild: &GuildSpace, channel_id: ChannelId, required: Intents) -> Split {

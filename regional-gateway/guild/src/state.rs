@@ -10,13 +10,15 @@ use rookery_model::member::MemberRow;
 use rookery_model::role::Role;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
-use rookery_model::{ChannelId, GuildId, RoleId, UserId};
+use rookery_model::{ChannelId, GuildId, RoleId, Timestamp, UserId};
 
-use crate::Limits;
 use crate::audience::Subscribers;
 use crate::members::Members;
 use crate::permission_cache::PermissionCache;
+use crate::presence::Presences;
 use crate::recent::Recent;
+use crate::voice::Voice;
+use crate::{Limits, Outcome};
 
 /// All rows of a guild, as the shell reads them.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub struct GuildCore {
     pub(crate) space: Space,
     pub(crate) subscribers: Subscribers,
     pub(crate) recent: Recent,
+    pub(crate) presences: Presences,
+    pub(crate) voice: Voice,
 }
 
 pub(crate) enum Space {
@@ -76,6 +80,12 @@ pub(crate) struct DmSpace {
     pub(crate) users: Vec<Arc<User>>,
     /// Those in whose list this core has put the DM; others may have closed it.
     pub(crate) listed: HashSet<UserId>,
+}
+
+/// What a guild knows that is in no row: who is there, and who is in voice.
+pub struct Transient {
+    presences: Presences,
+    voice: Voice,
 }
 
 impl GuildCore {
@@ -112,8 +122,29 @@ impl GuildCore {
         Self::with_space(Space::Dm(Box::new(space)), limits)
     }
 
+    /// Takes out what is in no row, for the next core of this guild.
+    pub fn take_transient(&mut self) -> Transient {
+        Transient { presences: std::mem::take(&mut self.presences), voice: std::mem::take(&mut self.voice) }
+    }
+
+    /// Takes over what an earlier core knew, once the sessions that are left are subscribed. The outcome tells of voice
+    /// connections that cannot go on.
+    pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
+        let mut out = Outcome::default();
+        self.keep_presences(transient.presences);
+        self.keep_voice(&mut out, now, transient.voice);
+        out
+    }
+
     fn with_space(space: Space, limits: Limits) -> Self {
-        Self { limits, space, subscribers: Subscribers::default(), recent: Recent::default() }
+        Self {
+            limits,
+            space,
+            subscribers: Subscribers::default(),
+            recent: Recent::default(),
+            presences: Presences::default(),
+            voice: Voice::default(),
+        }
     }
 }
 
@@ -186,7 +217,10 @@ impl GuildSpace {
     }
 
     pub(crate) fn put_member(&mut self, row: MemberRow, user: Arc<User>) {
-        if self.members.get(row.user_id).is_none_or(|old| old.row.roles != row.roles) {
+        let sees_otherwise = |old: &MemberRow| {
+            old.roles != row.roles || old.communication_disabled_until != row.communication_disabled_until
+        };
+        if self.members.get(row.user_id).is_none_or(|old| sees_otherwise(&old.row)) {
             self.sight_version += 1;
         }
         self.members.put(row, user);

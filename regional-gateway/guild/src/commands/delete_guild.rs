@@ -26,6 +26,8 @@ impl GuildCore {
         out.effects.push(Effect::GuildDeleted { guild_id, user_ids });
         self.guild_mut()?.is_deleted = true;
         self.subscribers.clear();
+        self.presences.clear();
+        self.voice.clear();
         Ok(out)
     }
 }

@@ -43,8 +43,10 @@ impl GuildCore {
             .filter(|role| role.tags.as_ref().is_some_and(|tags| tags.bot_id == Some(user_id)))
             .map(|role| role.id)
             .collect();
-        guild.remove_member(user_id);
         let mut out = Outcome::default();
+        self.disconnect(&mut out, user_id);
+        self.presences.remove(user_id);
+        self.guild_mut()?.remove_member(user_id);
         out.writes.push(Write::DeleteMember { guild_id, user_id });
         let sessions: Vec<SubscriberId> = self
             .subscribers

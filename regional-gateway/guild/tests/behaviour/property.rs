@@ -8,7 +8,7 @@ use rookery_model::call::{
     ModifyRole, RolePosition,
 };
 use rookery_model::channel::{ChannelType, Overwrite};
-use rookery_model::gateway::{Event, Intents};
+use rookery_model::gateway::{Event, Intents, VoiceStateUpdate};
 use rookery_model::permissions::{base_permissions, channel_permissions};
 use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp, UserId};
 
@@ -94,6 +94,7 @@ fn is_text(event: &Event) -> bool {
             | Event::ChannelDelete(_)
             | Event::InviteCreate(_)
             | Event::InviteDelete(_)
+            | Event::VoiceStateUpdate(_)
     )
 }
 
@@ -105,6 +106,8 @@ struct Run {
     accepted: u32,
     /// Texts of voice channels that somebody saw the channel of and must not get.
     withheld: usize,
+    /// Changes of who is in which voice channel, by their own wish.
+    joined: usize,
 }
 
 impl Run {
@@ -116,6 +119,7 @@ impl Run {
             newest: BTreeMap::new(),
             accepted: 0,
             withheld: 0,
+            joined: 0,
         };
         let all = Intents::all();
         for (user, intents) in [(OWNER, None), (ALICE, None), (BOB, None), (BOT, Some(all)), (ALICE, Some(all))] {
@@ -273,6 +277,9 @@ impl Run {
         if self.rng.chance(2) {
             self.reload();
         }
+        if self.rng.chance(15) {
+            self.voice();
+        }
         let call = self.call();
         let by = if self.rng.chance(50) {
             self.world.rows.properties.as_ref().expect("it").owner_id
@@ -295,6 +302,27 @@ impl Run {
         }
         self.rejoin();
         self.check_state(&call);
+    }
+
+    /// Somebody joins, moves between or leaves voice channels.
+    fn voice(&mut self) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        let id = self.mirrors[self.rng.below(self.mirrors.len())].id;
+        let update = VoiceStateUpdate {
+            guild_id: Some(self.world.guild_id()),
+            channel_id: if self.rng.chance(20) { None } else { Some(self.channel()) },
+            self_mute: self.rng.chance(50),
+            self_deaf: false,
+            self_video: self.rng.chance(50),
+        };
+        let before = self.world.rows.clone();
+        if let Ok(outcome) = self.world.core.update_voice_state(self.world.now, id, "voice", &update) {
+            self.joined += usize::from(!outcome.dispatches.is_empty());
+            self.check_audiences(&outcome, &before);
+            self.deliver(&outcome);
+        }
     }
 
     /// A refused call and a write that was lost both leave what the rows say.
@@ -385,23 +413,30 @@ impl Run {
                 .map(|channel| (channel.id, plain(channel)))
                 .collect();
             assert_eq!(mirror.channels, seen, "what {} knows after {call:?}", mirror.user_id);
+            let in_voice: BTreeMap<_, _> = PEOPLE
+                .into_iter()
+                .filter_map(|user| Some((user, self.world.core.voice_channel(user)?)))
+                .filter(|(user, channel)| *user == mirror.user_id || seen.contains_key(channel))
+                .collect();
+            assert_eq!(mirror.voice, in_voice, "whom {} knows in voice after {call:?}", mirror.user_id);
         }
     }
 }
 
 #[test]
 fn random_calls_keep_every_promise() {
-    let (mut accepted, mut withheld) = (0, 0);
+    let (mut accepted, mut withheld, mut joined) = (0, 0, 0);
     for seed in 0..60 {
         let mut run = Run::new(seed);
         for _ in 0..250 {
             run.step();
         }
-        (accepted, withheld) = (accepted + run.accepted, withheld + run.withheld);
+        (accepted, withheld, joined) = (accepted + run.accepted, withheld + run.withheld, joined + run.joined);
     }
     // A generator that is refused everything proves nothing.
     assert!(accepted > 6_000, "only {accepted} calls were accepted");
     assert!(withheld > 100, "only {withheld} texts of voice channels were withheld");
+    assert!(joined > 300, "only {joined} changes of voice");
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl LoadedGuild {
     }
 
     /// Puts an outcome's rows on their way, and what follows it behind them.
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         outcome: Outcome,
         reply: Option<(Answer<Reply>, Option<OperationContext>)>,

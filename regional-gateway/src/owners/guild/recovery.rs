@@ -38,9 +38,11 @@ impl LoadedGuild {
         let is_missed = self.carry_untold().await;
         metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
         let mut pause = RELOAD_PAUSE_MIN;
+        let transient;
         loop {
             match load(&self.shared, self.key).await {
                 Ok(Some(core)) => {
+                    transient = self.core.take_transient();
                     self.core = core;
                     break;
                 }
@@ -77,6 +79,7 @@ impl LoadedGuild {
                 session.signal(Signal::Lost);
             }
         }
+        self.keep_transient(transient);
         tracing::warn!("loaded anew after a write that failed");
         true
     }
