@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rookery_model::limits;
 use rookery_session::SessionConfig;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -19,6 +20,7 @@ pub struct RegionConfig {
     pub worker_id: u16,
     pub gateway: GatewayConfig,
     pub owners: OwnersConfig,
+    pub presence: PresenceConfig,
     pub rest: RestLimits,
 }
 
@@ -29,6 +31,7 @@ impl Default for RegionConfig {
             worker_id: 0,
             gateway: GatewayConfig::default(),
             owners: OwnersConfig::default(),
+            presence: PresenceConfig::default(),
             rest: RestLimits::default(),
         }
     }
@@ -117,6 +120,32 @@ impl Default for OwnersConfig {
     }
 }
 
+/// Who is seen as online, and who is told.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PresenceConfig {
+    /// How long a session without a connection counts.
+    pub expiry_ms: u64,
+    /// Beyond this many members a guild tells changes in batches.
+    pub batch_above_members: usize,
+    /// How long a change waits for its batch.
+    pub batch_ms: u64,
+    /// Up to this many members people are told of all of them, beyond of those whom they look at.
+    pub everyone_max_members: usize,
+}
+
+impl Default for PresenceConfig {
+    fn default() -> Self {
+        let guild = rookery_guild::Limits::default();
+        Self {
+            expiry_ms: limits::PRESENCE_EXPIRY_MS,
+            batch_above_members: guild.presence_batch_above,
+            batch_ms: guild.presence_batch_ms,
+            everyone_max_members: guild.presence_everyone_max,
+        }
+    }
+}
+
 /// Places in a queue or semaphore. The whole of `max_connections` is acquired at once, as a `u32`; tokio's own bound is
 /// lower than that on machines of 32 bits only, and panics.
 const SIZE_MAX: usize = {
@@ -192,6 +221,8 @@ impl RegionConfig {
             (gateway.close_timeout_ms, "gateway.close_timeout_ms"),
             (self.owners.idle_evict_ms, "owners.idle_evict_ms"),
             (self.owners.idle_evict_user_ms, "owners.idle_evict_user_ms"),
+            (self.presence.expiry_ms, "presence.expiry_ms"),
+            (self.presence.batch_ms, "presence.batch_ms"),
         ];
         let bad_spans = spans.into_iter().filter(|(span_ms, _)| *span_ms > SPAN_MAX_MS);
         mistakes.extend(bad_spans.map(|(_, name)| format!("{name}: {SPAN_MAX_MS} at most, a year")));

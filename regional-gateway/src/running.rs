@@ -69,9 +69,16 @@ async fn build(config: RegionConfig, deps: RegionDeps, gateway_url: String) -> R
     let owners = Owners::new(OwnersInit {
         region: config.name.clone().into(),
         config: config.owners.clone(),
-        guild_limits: rookery_guild::Limits { slowmode: config.rest.enabled, ..rookery_guild::Limits::default() },
+        guild_limits: rookery_guild::Limits {
+            presence_batch_above: config.presence.batch_above_members,
+            presence_batch_ms: config.presence.batch_ms,
+            presence_everyone_max: config.presence.everyone_max_members,
+            slowmode: config.rest.enabled,
+            ..rookery_guild::Limits::default()
+        },
         user_limits: rookery_user::Limits {
             sessions_max: config.gateway.sessions_per_user,
+            presence_expiry_ms: config.presence.expiry_ms,
             ..rookery_user::Limits::default()
         },
         store: store.clone(),

@@ -7,9 +7,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Activity, Status};
+use super::PresenceEvent;
 use crate::member::Member;
-use crate::{GuildId, RoleId, UserId};
+use crate::{GuildId, RoleId};
 
 /// A group of a member list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,31 +49,12 @@ pub struct MemberGroup {
     pub count: u32,
 }
 
-/// The user of a presence: the id and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PresenceUser {
-    pub id: UserId,
-}
-
-/// A status on each kind of device; absent where the user is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ListClientStatus {}
-
-/// What a member of the list does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListPresence {
-    pub user: PresenceUser,
-    pub status: Status,
-    pub activities: Vec<Activity>,
-    pub client_status: ListClientStatus,
-}
-
 /// A member and what they do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListMember {
     #[serde(flatten)]
     pub member: Member,
-    pub presence: ListPresence,
+    pub presence: PresenceEvent,
 }
 
 /// What stands at a position.

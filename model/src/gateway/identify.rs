@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
-use super::{Capabilities, CloseCode, Intents, PresenceUpdate};
+use super::{Capabilities, ClientKind, CloseCode, Intents, PresenceUpdate};
 use crate::GuildId;
 
 /// A token as a client sent it; it never shows in logs.
@@ -36,6 +36,23 @@ pub struct IdentifyProperties {
     pub os: String,
     pub browser: String,
     pub device: String,
+}
+
+impl IdentifyProperties {
+    /// What the client runs on, as far as it tells; bots are shown as clients of the web, as the API has it.
+    pub fn client_kind(&self, is_bot: bool) -> ClientKind {
+        let (browser, os) = (self.browser.to_ascii_lowercase(), self.os.to_ascii_lowercase());
+        let is_mobile = |name: &str| ["android", "ios", "mobile"].iter().any(|part| name.contains(part));
+        if is_bot {
+            ClientKind::Web
+        } else if is_mobile(&browser) || is_mobile(&os) {
+            ClientKind::Mobile
+        } else if browser.contains("client") || browser.contains("desktop") {
+            ClientKind::Desktop
+        } else {
+            ClientKind::Web
+        }
+    }
 }
 
 /// Both spellings of the properties; some libraries send the two together.
@@ -204,6 +221,19 @@ mod tests {
         assert_eq!((old.properties.os.as_str(), old.properties.browser.as_str()), ("linux", "b"));
         let both = parse(r#"{"token":"t","properties":{"$os":"old","os":"new","client_build_number":5}}"#);
         assert_eq!(both.properties.os, "new");
+    }
+
+    #[test]
+    fn clients_tell_what_they_run_on() {
+        let kind = |browser: &str, os: &str, is_bot| {
+            let properties = IdentifyProperties { os: os.into(), browser: browser.into(), device: String::new() };
+            properties.client_kind(is_bot)
+        };
+        assert_eq!(kind("Discord Client", "Windows", false), ClientKind::Desktop);
+        assert_eq!(kind("Discord iOS", "iOS", false), ClientKind::Mobile);
+        assert_eq!(kind("Discord Android", "Android", false), ClientKind::Mobile);
+        assert_eq!(kind("Chrome", "Linux", false), ClientKind::Web);
+        assert_eq!(kind("Discord iOS", "iOS", true), ClientKind::Web);
     }
 
     #[test]

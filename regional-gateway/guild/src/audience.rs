@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use rookery_model::gateway::event::MessageEvent;
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, Intents, SubscriberId};
 use rookery_model::message::Message;
 use rookery_model::{ChannelId, Permissions, Timestamp, UserId};
 
 use crate::outcome::{Audience, Dispatch, Outcome};
 use crate::permission_cache::UNTIMED;
 use crate::state::{GuildCore, GuildSpace, Space};
-use crate::subscribers::{Scope, Split, Subscribers, Wanted};
+use crate::subscribers::{Scope, Split, Subscribers, Wanted, Wanters};
 
 /// The sessions that an event is for now.
 fn audience(
@@ -56,6 +56,19 @@ impl Outcome {
 }
 
 impl GuildCore {
+    /// The guild's sessions that want what needs one of these intents, ascending.
+    pub(crate) fn all_who_want(&mut self, required: Intents, wanters: Wanters) -> Arc<[SubscriberId]> {
+        let Space::Guild(guild) = &mut self.space else { return Arc::default() };
+        audience(guild, &mut self.subscribers, UNTIMED, Scope::Guild, Wanted::with(required, wanters)).all()
+    }
+
+    /// Those of them who see a channel, ascending.
+    pub(crate) fn viewers_who_want(&mut self, channel_id: ChannelId, required: Intents) -> Arc<[SubscriberId]> {
+        let Space::Guild(guild) = &mut self.space else { return Arc::default() };
+        let wanted = Wanted::with(required, Wanters::All);
+        audience(guild, &mut self.subscribers, UNTIMED, Scope::Viewers(channel_id), wanted).all()
+    }
+
     /// An event about a channel itself, for everybody who sees it.
     pub(crate) fn send_to_channel(&mut self, out: &mut Outcome, channel_id: ChannelId, event: Event) {
         self.send_to_scope(out, UNTIMED, Scope::Viewers(channel_id), event);

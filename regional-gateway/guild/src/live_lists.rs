@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::guild_subscriptions::{RANGE_MAX_LEN, Range};
 use rookery_model::gateway::{
-    Event, GuildMemberListUpdate, ListClientStatus, ListMember, ListPresence, MemberGroupId, MemberListItem,
-    MemberListOp, PresenceUser, Status, SubscriberId, Subscription,
+    Event, GuildMemberListUpdate, ListMember, MemberGroupId, MemberListItem, MemberListOp, Presence, Status,
+    SubscriberId, Subscription,
 };
 use rookery_model::{ChannelId, Permissions, RoleId, UserId};
 
@@ -20,8 +20,8 @@ use crate::access::Rank;
 use crate::id_set::IdSet;
 use crate::journal::Note;
 use crate::member_list::{Item, MemberList, Op, Spans, list_id, sort_name};
+use crate::presence::Presences;
 use crate::state::{GuildCore, GuildSpace, Space};
-use crate::subscribers::Subscribers;
 
 /// Up to this many members a guild's lists name the offline ones, too.
 const OFFLINE_LISTED_MAX: usize = 1_000;
@@ -32,15 +32,15 @@ const IDLE_LISTS_MAX: usize = 4;
 /// Which of the guild's lists: the overwrites that decide who is in it.
 type ListKey = Arc<str>;
 
-/// Who is online, and the lists that are looked at.
+/// The lists that are looked at.
 #[derive(Default)]
 pub(crate) struct LiveLists {
     lists: BTreeMap<ListKey, LiveList>,
     looks: HashMap<SubscriberId, Look>,
+    /// Those of them that look at a user by name.
+    lookers: HashMap<UserId, BTreeSet<SubscriberId>>,
     /// Lists that nobody looks at, the oldest first.
     idle: Vec<ListKey>,
-    /// What users said of themselves; others are online while they are connected.
-    statuses: HashMap<UserId, Status>,
     /// Whether the lists name offline members.
     names_offline: bool,
 }
@@ -95,6 +95,7 @@ impl LiveLists {
     /// The session looks at nothing any more.
     pub fn forget(&mut self, id: SubscriberId) {
         let Some(look) = self.looks.remove(&id) else { return };
+        self.drop_lookers(id, look.members.iter());
         for (key, spans) in look.lists {
             self.unwatch(&key, &spans, id);
         }
@@ -103,9 +104,31 @@ impl LiveLists {
         }
     }
 
-    /// The user is no member any more.
-    pub fn forget_user(&mut self, user_id: UserId) {
-        self.statuses.remove(&user_id);
+    /// The sessions that look at a user by name, ascending.
+    pub fn lookers(&self, user_id: UserId) -> Vec<SubscriberId> {
+        self.lookers.get(&user_id).into_iter().flatten().copied().collect()
+    }
+
+    /// Takes over what a session looks at.
+    fn put_look(&mut self, id: SubscriberId, look: Look) {
+        for user_id in &look.members {
+            self.lookers.entry(*user_id).or_default().insert(id);
+        }
+        if let Some(before) = self.looks.insert(id, look) {
+            let now = self.looks.get(&id).map(|look| look.members.clone()).unwrap_or_default();
+            self.drop_lookers(id, before.members.iter().filter(|user_id| !now.contains(user_id)));
+        }
+    }
+
+    fn drop_lookers<'a>(&mut self, id: SubscriberId, users: impl Iterator<Item = &'a UserId>) {
+        for user_id in users {
+            if let Some(lookers) = self.lookers.get_mut(user_id) {
+                lookers.remove(&id);
+                if lookers.is_empty() {
+                    self.lookers.remove(user_id);
+                }
+            }
+        }
     }
 
     fn unwatch(&mut self, key: &ListKey, spans: &Spans, id: SubscriberId) {
@@ -131,26 +154,16 @@ impl LiveLists {
         self.idle.retain(|idle| idle != key);
     }
 
-    /// What is shown of a user to others.
-    fn status(&self, subscribers: &Subscribers, user_id: UserId) -> Status {
-        match self.statuses.get(&user_id) {
-            Some(Status::Invisible) => Status::Offline,
-            Some(status) => *status,
-            None if subscribers.of(user_id).is_empty() => Status::Offline,
-            None => Status::Online,
-        }
-    }
-
     /// Where a member stands in the list of a channel; none if not in it.
     fn place(
         &self,
         guild: &GuildSpace,
-        subscribers: &Subscribers,
+        presences: &Presences,
         channel: &Channel,
         user_id: UserId,
     ) -> Option<(MemberGroupId, Arc<str>)> {
         let entry = guild.members().get(user_id)?;
-        let group = match self.status(subscribers, user_id) {
+        let group = match status(presences, user_id) {
             Status::Offline | Status::Invisible if !self.names_offline => return None,
             Status::Offline | Status::Invisible => MemberGroupId::Offline,
             Status::Online | Status::Idle | Status::Dnd => hoisted(guild, &entry.row.roles),
@@ -158,24 +171,23 @@ impl LiveLists {
         guild.can_view(user_id, channel).then(|| (group, sort_name(entry.row.nick.as_deref(), &entry.user)))
     }
 
-    fn make_list(&self, guild: &GuildSpace, subscribers: &Subscribers, channel: &Channel) -> MemberList {
+    fn make_list(&self, guild: &GuildSpace, presences: &Presences, channel: &Channel) -> MemberList {
         let place = |user_id| {
-            let (group, name) = self.place(guild, subscribers, channel, user_id)?;
+            let (group, name) = self.place(guild, presences, channel, user_id)?;
             Some((user_id, group, name))
         };
         if self.names_offline {
             let all = guild.members().iter().map(|entry| entry.row.user_id);
             return MemberList::new(groups(guild, true), all.filter_map(place));
         }
-        let online = subscribers.users().chain(self.statuses.keys().copied());
-        MemberList::new(groups(guild, false), online.filter_map(place))
+        MemberList::new(groups(guild, false), presences.users().filter_map(place))
     }
 
-    fn ensure_list(&mut self, guild: &GuildSpace, subscribers: &Subscribers, key: &ListKey, channel: &Channel) {
+    fn ensure_list(&mut self, guild: &GuildSpace, presences: &Presences, key: &ListKey, channel: &Channel) {
         if self.lists.contains_key(key) {
             return;
         }
-        let list = self.make_list(guild, subscribers, channel);
+        let list = self.make_list(guild, presences, channel);
         let id = wire_id(guild, channel);
         let live = LiveList { id, channel_id: channel.id, list, watchers: BTreeMap::new() };
         self.lists.insert(Arc::clone(key), live);
@@ -194,23 +206,19 @@ impl LiveLists {
         wanted
     }
 
-    fn view(&self, guild: &GuildSpace, subscribers: &Subscribers, item: Item) -> Option<MemberListItem> {
+    fn view(&self, guild: &GuildSpace, presences: &Presences, item: Item) -> Option<MemberListItem> {
         let user_id = match item {
             Item::Group(group) => return Some(MemberListItem::Group(group)),
             Item::Member(user_id) => user_id,
         };
-        let presence = ListPresence {
-            user: PresenceUser { id: user_id },
-            status: self.status(subscribers, user_id),
-            activities: Vec::new(),
-            client_status: ListClientStatus {},
-        };
+        let presence = presences.get(user_id).map_or_else(Presence::default, |presence| Presence::clone(presence));
+        let presence = presence.of(user_id.into(), None);
         let member = guild.members().get(user_id)?.view();
         Some(MemberListItem::Member(Box::new(ListMember { member, presence })))
     }
 
-    fn event(&self, guild: &GuildSpace, subscribers: &Subscribers, live: &LiveList, ops: Vec<Op>) -> Event {
-        let view = |item| self.view(guild, subscribers, item);
+    fn event(&self, guild: &GuildSpace, presences: &Presences, live: &LiveList, ops: Vec<Op>) -> Event {
+        let view = |item| self.view(guild, presences, item);
         let ops = ops.into_iter().filter_map(|op| {
             Some(match op {
                 Op::Sync { range, items } => {
@@ -231,6 +239,11 @@ impl LiveLists {
             ops: ops.collect(),
         }))
     }
+}
+
+/// What is shown of a member to others.
+fn status(presences: &Presences, user_id: UserId) -> Status {
+    presences.get(user_id).map_or(Status::Offline, |presence| presence.status)
 }
 
 /// The group of somebody who is there: the highest of their hoisted roles.
@@ -335,7 +348,7 @@ impl GuildCore {
         }
         // Also in lists that were made anew: where a member stays in place nothing else tells what is shown of them.
         for user_id in members {
-            self.move_member(out, user_id);
+            self.place_member(out, user_id);
         }
         for turn in turns {
             self.begin_lists(out, turn, &[]);
@@ -387,7 +400,7 @@ impl GuildCore {
             else {
                 continue;
             };
-            let new = self.lists.make_list(guild, &self.subscribers, channel);
+            let new = self.lists.make_list(guild, &self.presences, channel);
             let Some(live) = self.lists.lists.get_mut(&key) else { continue };
             let old = std::mem::replace(&mut live.list, new);
             let counts_changed = old.groups() != live.list.groups();
@@ -405,7 +418,7 @@ impl GuildCore {
     }
 
     /// Puts one member where they belong in every list.
-    fn move_member(&mut self, out: &mut Outcome, user_id: UserId) {
+    fn place_member(&mut self, out: &mut Outcome, user_id: UserId) {
         let Space::Guild(guild) = &self.space else { return };
         let keys: Vec<ListKey> = self.lists.lists.keys().cloned().collect();
         for key in keys {
@@ -413,7 +426,7 @@ impl GuildCore {
             else {
                 continue;
             };
-            let place = self.lists.place(guild, &self.subscribers, channel, user_id);
+            let place = self.lists.place(guild, &self.presences, channel, user_id);
             let Some(live) = self.lists.lists.get_mut(&key) else { continue };
             let Some(change) = live.list.put(user_id, place) else { continue };
             let list = &live.list;
@@ -432,7 +445,7 @@ impl GuildCore {
     fn send_list(&self, out: &mut Outcome, key: &ListKey, parts: Vec<(Vec<Op>, Arc<[SubscriberId]>)>) {
         let (Space::Guild(guild), Some(live)) = (&self.space, self.lists.lists.get(key)) else { return };
         for (ops, ids) in parts {
-            out.send(self.lists.event(guild, &self.subscribers, live, ops), ids);
+            out.send(self.lists.event(guild, &self.presences, live, ops), ids);
         }
     }
 
@@ -453,13 +466,13 @@ impl GuildCore {
                 self.lists.unwatch(&key, before, id);
             }
             let Some(channel) = guild.channels().get(&channel_id) else { continue };
-            self.lists.ensure_list(guild, &self.subscribers, &key, channel);
+            self.lists.ensure_list(guild, &self.presences, &key, channel);
             self.lists.watch(&key, &spans, id);
             let Some(live) = self.lists.lists.get(&key) else { continue };
             let gone = before.map(|before| before.without(&spans)).unwrap_or_default();
             let mut ops: Vec<Op> = gone.into_iter().map(|range| Op::Invalidate { range }).collect();
             ops.extend(sync_all(&live.list, &spans));
-            out.send(self.lists.event(guild, &self.subscribers, live, ops), [id]);
+            out.send(self.lists.event(guild, &self.presences, live, ops), [id]);
         }
     }
 
@@ -469,7 +482,7 @@ impl GuildCore {
         if self.lists.looks.is_empty() {
             self.lists.names_offline = guild.members().len() <= OFFLINE_LISTED_MAX;
         }
-        self.lists.looks.insert(id, look);
+        self.lists.put_look(id, look);
         let Some(turn) = self.turn(id) else { return };
         // Lists that it leaves altogether; where only the positions change, the client is told which ones go.
         let Some(look) = self.lists.looks.get_mut(&id) else { return };
@@ -486,26 +499,8 @@ impl GuildCore {
         self.begin_lists(out, turn, asked);
     }
 
-    /// What a user says of themselves; none: what their being connected says.
-    pub fn set_status(&mut self, user_id: UserId, status: Option<Status>) -> Outcome {
-        let mut out = Outcome::default();
-        let Space::Guild(guild) = &mut self.space else { return out };
-        if guild.is_deleted || !guild.members().contains(user_id) {
-            return out;
-        }
-        let before = match status {
-            Some(status) => self.lists.statuses.insert(user_id, status),
-            None => self.lists.statuses.remove(&user_id),
-        };
-        if before != status {
-            guild.for_lists.note(Note::Shown(user_id));
-            self.update_lists(&mut out);
-        }
-        out
-    }
-
-    /// Somebody's first session came or the last one went.
-    pub(crate) fn note_connection(&mut self, user_id: UserId) {
+    /// What is shown of a member changed; [`Self::update_lists`] brings the lists up to it.
+    pub(crate) fn note_shown(&mut self, user_id: UserId) {
         if let Space::Guild(guild) = &mut self.space {
             guild.for_lists.note(Note::Shown(user_id));
         }

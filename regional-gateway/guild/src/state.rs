@@ -10,16 +10,18 @@ use rookery_model::member::MemberRow;
 use rookery_model::role::Role;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
-use rookery_model::{ChannelId, GuildId, RoleId, UserId};
+use rookery_model::{ChannelId, GuildId, RoleId, Timestamp, UserId};
 
-use crate::Limits;
 use crate::journal::{Journal, Note};
 use crate::live_lists::LiveLists;
 use crate::members::Members;
 use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
+use crate::presence::Presences;
 use crate::recent::Recent;
 use crate::subscribers::Subscribers;
+use crate::voice::Voice;
+use crate::{Limits, Outcome};
 
 /// All rows of a guild, as the shell reads them.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct GuildCore {
     pub(crate) recent: Recent,
     pub(crate) passive: Passive,
     pub(crate) lists: LiveLists,
+    pub(crate) presences: Presences,
+    pub(crate) voice: Voice,
 }
 
 pub(crate) enum Space {
@@ -74,6 +78,8 @@ pub(crate) struct GuildSpace {
     pub(crate) for_audiences: Journal,
     /// What member lists must follow.
     pub(crate) for_lists: Journal,
+    /// Grows with every change of what somebody may see or do in a channel, time-outs included.
+    sight_version: u64,
 }
 
 /// A DM's or group DM's row.
@@ -83,6 +89,12 @@ pub(crate) struct DmSpace {
     pub(crate) users: Vec<Arc<User>>,
     /// Those in whose list this core has put the DM; others may have closed it.
     pub(crate) listed: HashSet<UserId>,
+}
+
+/// What a guild knows that is in no row: who is there, and who is in voice.
+pub struct Transient {
+    presences: Presences,
+    voice: Voice,
 }
 
 impl GuildCore {
@@ -108,6 +120,7 @@ impl GuildCore {
             permissions: PermissionCache::default(),
             for_audiences: Journal::default(),
             for_lists: Journal::default(),
+            sight_version: 0,
         };
         Self::with_space(Space::Guild(Box::new(space)), limits)
     }
@@ -120,6 +133,21 @@ impl GuildCore {
         Self::with_space(Space::Dm(Box::new(space)), limits)
     }
 
+    /// Takes out what is in no row, for the next core of this guild.
+    pub fn take_transient(&mut self) -> Transient {
+        Transient { presences: std::mem::take(&mut self.presences), voice: std::mem::take(&mut self.voice) }
+    }
+
+    /// Takes over what an earlier core knew, once the sessions that are left are subscribed. The outcome tells of voice
+    /// connections that cannot go on.
+    pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
+        let mut out = Outcome::default();
+        self.keep_presences(transient.presences);
+        self.keep_voice(&mut out, now, transient.voice);
+        self.update_lists(&mut out);
+        out
+    }
+
     fn with_space(space: Space, limits: Limits) -> Self {
         Self {
             limits,
@@ -128,6 +156,8 @@ impl GuildCore {
             recent: Recent::default(),
             passive: Passive::default(),
             lists: LiveLists::default(),
+            presences: Presences::default(),
+            voice: Voice::default(),
         }
     }
 }
@@ -151,7 +181,14 @@ impl GuildSpace {
     pub(crate) const fn members(&self) -> &Members {
         &self.members
     }
+    pub(crate) const fn sight_version(&self) -> u64 {
+        self.sight_version
+    }
     fn note(&mut self, note: Note) {
+        match note {
+            Note::Member(_) | Note::Channel(_) | Note::Permissions | Note::RoleGone => self.sight_version += 1,
+            Note::Shown(_) | Note::Order => {}
+        }
         self.for_audiences.note(note);
         self.for_lists.note(note);
     }
@@ -210,7 +247,11 @@ impl GuildSpace {
 
     pub(crate) fn put_member(&mut self, row: MemberRow, user: Arc<User>) {
         let user_id = row.user_id;
-        let sees_as_before = self.members.get(user_id).is_some_and(|old| old.row.roles == row.roles);
+        let old = self.members.get(user_id).map(|old| &old.row);
+        let sees_as_before = old.is_some_and(|old| old.roles == row.roles);
+        if old.is_none_or(|old| old.communication_disabled_until != row.communication_disabled_until) {
+            self.sight_version += 1;
+        }
         self.members.put(row, user);
         self.note(if sees_as_before { Note::Shown(user_id) } else { Note::Member(user_id) });
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rookery_model::gateway::event::GuildCreate;
-use rookery_model::gateway::{Event, Intents, SubscriberId};
+use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::member::Member;
 use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
@@ -17,28 +17,41 @@ use crate::subscribers::Subscriber;
 const CONNECTED_BOTS_MAX: usize = 1_000;
 
 impl GuildCore {
-    /// Adds a session; the outcome's first dispatch is its GUILD_CREATE, which takes its place in the stream like any
-    /// other. Others see in their member lists that the user is there. 50001 for strangers.
+    /// Adds a session; the outcome's only dispatch is its GUILD_CREATE, which takes its place in the stream like any
+    /// other. 50001 for strangers.
     pub fn subscribe(&mut self, subscriber: Subscriber) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let own = guild.require_member(subscriber.user_id)?.clone();
         let (id, user_id) = (subscriber.id, subscriber.user_id);
         let is_large = guild.members().len() > subscriber.large_threshold as usize;
-        let gets_members = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_PRESENCES));
+        let is_person = subscriber.intents.is_none();
+        let gets_members = subscriber.sees_presences();
         let Space::Guild(guild) = &mut self.space else { return Err(ErrorCode::CannotExecuteOnDm.into()) };
         let notes = guild.for_audiences.take();
         self.subscribers.catch_up(guild, notes);
         self.lists.forget(id);
         self.subscribers.insert(guild, subscriber);
-        if let [_] = self.subscribers.of(user_id) {
-            self.note_connection(user_id);
-        }
 
         let guild = self.guild()?;
-        let members = match (gets_members, is_large) {
+        let voice_states = self.voice_states_for(guild, user_id);
+        let in_voice = voice_states.iter().map(|state| state.user_id);
+        let all_online = guild.members().len() <= self.limits.snapshot_presences_max;
+        let members: Vec<Member> = match (gets_members, is_large) {
             (true, false) => guild.members().iter().map(MemberEntry::view).collect(),
-            (true, true) => self.connected_bots_and(guild, user_id),
-            (false, _) => vec![own.view()],
+            (true, true) if is_person => {
+                some(guild, user_id, in_voice.chain(self.subscribers.bots().take(CONNECTED_BOTS_MAX)))
+            }
+            (true, true) if all_online => some(guild, user_id, in_voice.chain(self.presences.users())),
+            (_, _) => some(guild, user_id, in_voice),
+        };
+        let presences = if !gets_members {
+            Vec::new()
+        } else if is_person && self.tells_people_all() {
+            let mut online: Vec<UserId> = self.presences.users().collect();
+            online.sort_unstable();
+            self.presences_of(online)
+        } else {
+            self.presences_of(members.iter().filter_map(|member| Some(member.user.as_ref()?.id)))
         };
         let event = GuildCreate {
             guild: guild.view(),
@@ -46,11 +59,11 @@ impl GuildCore {
             large: is_large,
             unavailable: false,
             member_count: self.member_count_u32(),
-            voice_states: Vec::new(),
+            voice_states,
             members,
             channels: guild.channels().values().filter(|channel| guild.can_view(user_id, channel)).cloned().collect(),
             threads: Vec::new(),
-            presences: Vec::new(),
+            presences,
             stage_instances: Vec::new(),
             guild_scheduled_events: Vec::new(),
             soundboard_sounds: Vec::new(),
@@ -60,29 +73,17 @@ impl GuildCore {
         if self.subscribers.get(id).is_some_and(|s| s.wants(event.required_intents())) {
             out.send(event, [id]);
         }
-        self.update_lists(&mut out);
         Ok(out)
     }
 
-    /// Forgets a session; others may see in their member lists that its user is gone.
+    /// Forgets a session; its voice connection ends with it.
     pub fn unsubscribe(&mut self, id: SubscriberId) -> Outcome {
         let mut out = Outcome::default();
         self.lists.forget(id);
-        let Some(subscriber) = self.subscribers.remove(id) else { return out };
-        if self.subscribers.of(subscriber.user_id).is_empty() {
-            self.note_connection(subscriber.user_id);
+        if let Some(subscriber) = self.subscribers.remove(id) {
+            self.disconnect_session(&mut out, id, subscriber.user_id);
         }
-        self.update_lists(&mut out);
         out
-    }
-
-    /// The member and the bots that are connected: few, while people may be thousands.
-    fn connected_bots_and(&self, guild: &GuildSpace, user_id: UserId) -> Vec<Member> {
-        let mut ids: Vec<UserId> =
-            self.subscribers.bots().filter(|id| *id != user_id).take(CONNECTED_BOTS_MAX).collect();
-        ids.push(user_id);
-        ids.sort_unstable();
-        ids.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
     }
 
     /// Takes over a changed name or avatar of somebody who may be a member.
@@ -107,6 +108,7 @@ impl GuildCore {
                     self.send_about_member(&mut out, user.id, event);
                 }
                 self.update_lists(&mut out);
+                self.send_renamed(&mut out, &user);
             }
         }
         out
@@ -124,4 +126,12 @@ impl GuildCore {
             _ => Ok(()),
         }
     }
+}
+
+/// A member and these others, each once, by id.
+fn some(guild: &GuildSpace, user_id: UserId, others: impl Iterator<Item = UserId>) -> Vec<Member> {
+    let mut ids: Vec<UserId> = others.chain([user_id]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
 }

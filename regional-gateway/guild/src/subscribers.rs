@@ -25,8 +25,7 @@ const LIVELY: Intents = Intents::GUILD_MESSAGES
     .union(Intents::GUILD_MESSAGE_TYPING)
     .union(Intents::GUILD_MESSAGE_POLLS)
     .union(Intents::GUILD_MEMBERS)
-    .union(Intents::GUILD_PRESENCES)
-    .union(Intents::GUILD_VOICE_STATES);
+    .union(Intents::GUILD_PRESENCES);
 
 /// A session that wants the guild's events.
 #[derive(Clone, Debug)]
@@ -59,12 +58,26 @@ pub(crate) struct Wanted {
     pub required: Intents,
     /// Not for sessions that do not look at the guild.
     pub lively: bool,
+    pub wanters: Wanters,
+}
+
+/// Whose sessions may want an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Wanters {
+    All,
+    /// Not people, who get what the event tells of those whom they look at.
+    Bots,
 }
 
 impl Wanted {
     pub fn of(event: &Event) -> Self {
         let required = event.required_intents();
-        Self { required, lively: required.intersects(LIVELY) || matches!(event, Event::ChannelPinsUpdate(_)) }
+        let lively = required.intersects(LIVELY) || matches!(event, Event::ChannelPinsUpdate(_));
+        Self { required, lively, wanters: Wanters::All }
+    }
+    /// As an event that needs one of these intents.
+    pub fn with(required: Intents, wanters: Wanters) -> Self {
+        Self { required, lively: required.intersects(LIVELY), wanters }
     }
     /// As a message that concerns everybody: for those who do not look at the guild, too.
     pub const fn by_everybody(self) -> Self {
@@ -86,7 +99,8 @@ impl Interest {
     fn wants(self, wanted: Wanted) -> bool {
         let asked = wanted.required.is_empty() || self.intents.is_none_or(|own| own.intersects(wanted.required));
         let types = wanted.required == Intents::GUILD_MESSAGE_TYPING;
-        asked && !(wanted.lively && self.passive) && (self.typing || !types)
+        let is_meant = wanted.wanters == Wanters::All || self.intents.is_some();
+        asked && is_meant && !(wanted.lively && self.passive) && (self.typing || !types)
     }
     /// Whether the session gets the content of messages that do not concern it.
     fn gets_content(self) -> bool {
@@ -242,9 +256,6 @@ impl Subscribers {
     /// Those who are connected, by id.
     pub fn users(&self) -> impl Iterator<Item = UserId> {
         self.by_user.keys().copied()
-    }
-    pub fn user_count(&self) -> usize {
-        self.by_user.len()
     }
     /// Connected bots, by id.
     pub fn bots(&self) -> impl Iterator<Item = UserId> {

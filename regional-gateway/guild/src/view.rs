@@ -62,6 +62,13 @@ impl GuildCore {
             Space::Dm(dm) => dm.users.len(),
         }
     }
+    /// The ids of members of the guild, or of users of the DM.
+    pub fn member_ids(&self) -> Vec<UserId> {
+        match &self.space {
+            Space::Guild(guild) => guild.members().iter().map(|entry| entry.row.user_id).collect(),
+            Space::Dm(dm) => dm.user_ids(),
+        }
+    }
     /// The guild's channels, or the DM's one.
     pub fn channel_ids(&self) -> Vec<ChannelId> {
         match &self.space {
@@ -125,9 +132,9 @@ impl GuildCore {
     pub(crate) fn member_count_u32(&self) -> u32 {
         u32::try_from(self.member_count()).unwrap_or(u32::MAX)
     }
-    /// Members who are connected.
+    /// Members who are not offline.
     pub(crate) fn presence_count(&self) -> u32 {
-        u32::try_from(self.subscribers.user_count()).unwrap_or(u32::MAX)
+        u32::try_from(self.presences.len()).unwrap_or(u32::MAX)
     }
 
     /// A member without the user, as message events carry it.

@@ -8,7 +8,7 @@ use rookery_model::gateway::{CloseCode, Identify, Intents, Resume};
 use rookery_model::user::Application;
 use rookery_model::{ApiError, ApplicationId, ErrorCode, limits};
 use rookery_session::{Connection, Session, SessionInit};
-use rookery_user::UserSession;
+use rookery_user::{SessionClient, UserSession};
 use tracing::Instrument as _;
 
 use super::input::{Attach, Control, Input};
@@ -24,6 +24,9 @@ use crate::id_generator::now_ms;
 /// Bounds of `large_threshold` in IDENTIFY, members; the lower one is the default.
 const LARGE_MIN: u32 = 50;
 const LARGE_MAX: u32 = 250;
+
+/// Characters kept of the name of a client's system, which the user's other clients are told.
+const OS_MAX_CHARS: usize = 32;
 
 /// What became of a connection.
 pub enum Outcome {
@@ -61,7 +64,7 @@ struct Admitted {
 pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: Socket, request: &Identify) -> Outcome {
     let admitted = admit(region, request).await;
     let started = match admitted {
-        Ok(admitted) => start(region, &connection, admitted).await,
+        Ok(admitted) => start(region, &connection, admitted, request).await,
         Err(refusal) => Err(refusal),
     };
     match started {
@@ -134,7 +137,12 @@ struct Registered {
     is_bot: bool,
 }
 
-async fn start(region: &Region, connection: &Connection, admitted: Admitted) -> Result<Registered, Refusal> {
+async fn start(
+    region: &Region,
+    connection: &Connection,
+    admitted: Admitted,
+    request: &Identify,
+) -> Result<Registered, Refusal> {
     let Admitted { identity, application, mut init } = admitted;
     let user_id = identity.user_id();
     let registered = region.sessions.register(user_id, identity.device);
@@ -152,8 +160,18 @@ async fn start(region: &Region, connection: &Connection, admitted: Admitted) -> 
         epoch: identity.epoch,
         intents: init.intents,
         shard: init.shard.map(|shard| [shard.id, shard.count]),
+        client: client(request, identity.is_bot()),
     };
     Ok(Registered { handle, inbox, init, ready, subscriber, is_bot: identity.is_bot() })
+}
+
+/// What the client runs on and says of its user's presence.
+fn client(request: &Identify, is_bot: bool) -> SessionClient {
+    SessionClient {
+        kind: request.properties.client_kind(is_bot),
+        os: request.properties.os.chars().take(OS_MAX_CHARS).collect(),
+        presence: request.presence.clone().map(Box::new),
+    }
 }
 
 fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
@@ -214,6 +232,7 @@ fn ready(
         private_channels: Vec::new(),
         relationships: Vec::new(),
         presences: Vec::new(),
+        sessions: Vec::new(),
         geo_ordered_rtc_regions: Vec::new(),
         auth: ReadyAuth {},
         user_settings: ReadyAuth {},

@@ -166,6 +166,7 @@ mod tests {
             chunk_index,
             chunk_count,
             not_found: Vec::new(),
+            presences: None,
             nonce: None,
         }
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rookery_guild::Subscriber;
-use rookery_model::gateway::{CloseCode, Event, Subscription};
+use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::{ApiError, ErrorCode, GuildId};
-use rookery_session::{Action, EndReason, Frame, Session};
+use rookery_session::{Action, EndReason, Frame, Payload, Session};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -18,9 +18,11 @@ use super::connection;
 use super::input::{Attach, Control, Input};
 use super::looks::Looks;
 use super::member_requests::{MemberRequests, TooMany};
+use super::presence::SessionPresence;
 use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
 use super::subscriptions::Subscriptions;
+use super::voice::SessionVoice;
 use crate::Region;
 use crate::config::ms;
 use crate::owners::guild::command::MembersCommand;
@@ -42,6 +44,8 @@ pub struct SessionTask {
     subscriptions: Subscriptions,
     member_requests: MemberRequests,
     looks: Looks,
+    presence: SessionPresence,
+    voice: SessionVoice,
     is_bot: bool,
     /// As which it subscribes to guilds.
     subscriber: Subscriber,
@@ -80,6 +84,8 @@ impl SessionTask {
             subscriptions: Subscriptions::default(),
             member_requests: MemberRequests::default(),
             looks: Looks::default(),
+            presence: SessionPresence::default(),
+            voice: SessionVoice::default(),
             is_bot,
             subscriber,
             last_word: Closing::Abandon,
@@ -188,7 +194,10 @@ impl SessionTask {
     fn take_own(&mut self, event: &Event) {
         let taken = self.session.handle_own_dispatch(event);
         match event {
-            Event::Ready(ready) => ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id)),
+            Event::Ready(ready) => {
+                ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id));
+                self.presence.started(&self.region.owners, &self.handle);
+            }
             Event::GuildCreate(_) if taken => self.subscriptions.measured(self.session.last_event_bytes()),
             Event::GuildMembersChunk(chunk) => self.member_requests.answered(chunk),
             _ => {}
@@ -260,8 +269,11 @@ impl SessionTask {
                 Action::Identify(_) | Action::Resume(_) => self.session.close(CloseCode::AlreadyAuthenticated),
                 Action::GuildSubscriptions(one) => self.look([(one.guild_id, one.subscription)]),
                 Action::GuildSubscriptionsBulk(all) => self.look(all.subscriptions),
-                // Presence, voice and soundboards come with their own features.
-                Action::PresenceUpdate(_) | Action::VoiceStateUpdate(_) | Action::RequestSoundboardSounds(_) => {}
+                Action::PresenceUpdate(update) => self.presence.update(&self.region.owners, &self.handle, update),
+                Action::VoiceStateUpdate(update) => {
+                    self.voice.update(&self.region.owners, &self.handle, self.is_bot, update);
+                }
+                Action::RequestSoundboardSounds(request) => self.answer_soundboard(request),
             }
         }
         self.session.is_ended()
@@ -292,6 +304,18 @@ impl SessionTask {
         let Some(socket) = &mut self.socket else { return };
         while let Some(transmit) = self.session.poll_transmit() {
             socket.queue(transmit);
+        }
+    }
+
+    /// Guilds have no sounds of their own: an empty list for each that the session gets the events of. It counts as an
+    /// event like any other, so that asking without reading ends as it does for other slow clients.
+    fn answer_soundboard(&mut self, request: RequestSoundboardSounds) {
+        let mut guild_ids = request.guild_ids;
+        guild_ids.sort_unstable();
+        guild_ids.dedup();
+        for guild_id in guild_ids.into_iter().filter(|id| self.subscriptions.has(*id)) {
+            let sounds = SoundboardSounds { guild_id, soundboard_sounds: Vec::new() };
+            self.session.handle_dispatch(Payload::new(Event::SoundboardSounds(sounds)));
         }
     }
 
@@ -359,6 +383,7 @@ impl SessionTask {
         if self.carry_out(now_ms) {
             return Progress::None;
         }
+        self.presence.note_link(&self.region.owners, &self.handle, self.session.is_attached());
         self.ask_guilds(now_ms);
         self.ask_members(now_ms);
         let sent = self.transmit(cx, now_ms);

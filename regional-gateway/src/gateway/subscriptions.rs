@@ -99,6 +99,11 @@ impl Subscriptions {
         known || waited
     }
 
+    /// Whether the session gets, or will get, the guild's events.
+    pub fn has(&self, guild_id: GuildId) -> bool {
+        self.subscribed.binary_search(&guild_id).is_ok()
+    }
+
     /// When [`Self::next`] is to be asked again although nothing happened.
     pub fn poll_timeout(&self) -> Option<u64> {
         self.starting.as_ref()?.retry_at_ms

@@ -8,6 +8,7 @@ mod directory;
 pub mod guild;
 mod locks;
 mod pipeline;
+mod register;
 pub mod user;
 
 use std::fmt;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
-use rookery_model::gateway::{Event, SubscriberId, Subscription};
+use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,15 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::config::OwnersConfig;
 use crate::errors::from_store;
+use crate::gateway::clock::Clock;
 use crate::gateway::registry::{SessionHandle, Sessions};
 use crate::id_generator::IdGenerator;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
 use guild::command::{GuildCommand, MembersCommand};
+use register::Registers;
+pub use register::{SessionLink, VoiceRequest};
 pub use user::UserHandle;
 use user::command::UserCommand;
 
@@ -98,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<Semaphore>,
     guilds: Directory<OwnerKey, GuildCommand>,
     users: Directory<UserId, UserCommand>,
+    pub(crate) registers: Registers,
+    pub(crate) clock: Clock,
     channels: Cache<ChannelId, OwnerKey>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -114,6 +120,8 @@ impl Owners {
             in_flight: Arc::new(Semaphore::new(init.config.in_flight_total)),
             guilds: Directory::new("guild", capacity),
             users: Directory::new("user", capacity),
+            registers: Registers::default(),
+            clock: Clock::start(),
             channels: Cache::new(init.config.channel_cache),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -190,12 +198,43 @@ impl Owners {
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
     }
 
-    /// Takes a session's leave of a user and guilds. An owner without room for it finds the session gone later.
+    /// Takes a session's leave of a user and guilds. An owner without room for it hears of it by its register: presence
+    /// and voice connections end with the session.
     pub(crate) fn unsubscribe(&self, id: SubscriberId, user_id: UserId, guild_ids: Vec<GuildId>) {
+        let Shared { registers, users, .. } = &*self.shared;
         for guild_id in guild_ids {
-            let _ = self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id));
+            if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id)).is_err() {
+                registers.tell_guild(guild_id, |news| news.ended.insert(id));
+            }
         }
-        let _ = self.shared.users.send_if_loaded(user_id, UserCommand::Unsubscribe(id));
+        if users.send_if_loaded(user_id, UserCommand::Unsubscribe(id)).is_err() {
+            registers.tell_user(user_id, |news| {
+                news.sessions.entry(id).or_default().link = Some(SessionLink::Ended);
+            });
+        }
+    }
+
+    /// Tells a user's owner what a session says of the user's presence.
+    pub(crate) fn session_says(&self, session: &SessionHandle, update: PresenceUpdate) {
+        self.shared.registers.tell_user(session.user_id, |news| {
+            news.sessions.entry(session.subscriber).or_default().presence = Some(update);
+        });
+    }
+
+    /// Tells a user's owner what became of a session's connection.
+    pub(crate) fn session_is(&self, session: &SessionHandle, link: SessionLink) {
+        self.shared.registers.tell_user(session.user_id, |news| {
+            let session = news.sessions.entry(session.subscriber).or_default();
+            // Nothing comes after the end.
+            if session.link != Some(SessionLink::Ended) {
+                session.link = Some(link);
+            }
+        });
+    }
+
+    /// Asks a guild for a change of where a session is in voice. Only the newest wish counts.
+    pub(crate) fn update_voice(&self, guild_id: GuildId, id: SubscriberId, request: VoiceRequest) {
+        self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request));
     }
 
     /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the

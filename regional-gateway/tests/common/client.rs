@@ -18,6 +18,8 @@ pub struct Client {
     pub seq: u64,
     pub session_id: String,
     address: SocketAddr,
+    /// Whether the comings and goings of others are heard too: they come at any time.
+    pub hears_presences: bool,
 }
 
 /// What the server did.
@@ -46,7 +48,7 @@ impl Client {
         let stream = socket.connect(address).await.unwrap();
         let url = format!("ws://{address}{path}");
         let (ws, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        Self { ws, seq: 0, session_id: String::new(), address }
+        Self { ws, seq: 0, session_id: String::new(), address, hears_presences: false }
     }
 
     pub async fn send(&mut self, payload: Value) {
@@ -81,6 +83,10 @@ impl Client {
             if let Some(seq) = payload["s"].as_u64() {
                 assert_eq!(seq, self.seq + 1, "numbers have no gap and none comes twice: {payload}");
                 self.seq = seq;
+            }
+            let is_presence = payload["t"] == "PRESENCE_UPDATE" || payload["t"] == "SESSIONS_REPLACE";
+            if is_presence && !self.hears_presences {
+                continue;
             }
             return Heard::Payload(payload);
         }

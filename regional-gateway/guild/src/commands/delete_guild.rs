@@ -29,6 +29,8 @@ impl GuildCore {
         self.guild_mut()?.is_deleted = true;
         self.subscribers.clear();
         (self.lists, self.passive) = (LiveLists::default(), Passive::default());
+        self.presences.clear();
+        self.voice.clear();
         Ok(out)
     }
 }

@@ -43,8 +43,10 @@ impl GuildCore {
             .filter(|role| role.tags.as_ref().is_some_and(|tags| tags.bot_id == Some(user_id)))
             .map(|role| role.id)
             .collect();
-        guild.remove_member(user_id);
         let mut out = Outcome::default();
+        self.disconnect(&mut out, user_id);
+        self.presences.remove(user_id);
+        self.guild_mut()?.remove_member(user_id);
         out.writes.push(Write::DeleteMember { guild_id, user_id });
         let sessions: Vec<SubscriberId> = self
             .subscribers
@@ -55,7 +57,6 @@ impl GuildCore {
             .collect();
         self.subscribers.of(user_id).iter().for_each(|id| self.lists.forget(*id));
         self.subscribers.remove_user(user_id);
-        self.lists.forget_user(user_id);
         out.send(Event::GuildDelete(UnavailableGuild { id: guild_id, unavailable: None }), sessions);
         self.send_to_all(&mut out, Event::GuildMemberRemove(GuildUser { guild_id, user: User::clone(&user) }));
         // A bot's own role goes with the bot.

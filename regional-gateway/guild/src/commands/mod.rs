@@ -64,10 +64,10 @@ impl GuildCore {
         given: &Given,
         ids: &mut dyn IdSource,
     ) -> Result<Outcome, ApiError> {
-        let cx = &mut Cx { now, caller, given, ids };
-        let mut outcome = self.carry_out(cx, call)?;
-        self.update_lists(&mut outcome);
-        Ok(outcome)
+        let mut out = self.carry_out(&mut Cx { now, caller, given, ids }, call)?;
+        self.enforce_voice(&mut out, now);
+        self.update_lists(&mut out);
+        Ok(out)
     }
 
     fn carry_out(&mut self, cx: &mut Cx<'_>, call: &Call) -> Result<Outcome, ApiError> {

@@ -47,6 +47,8 @@ fn who_looks_gets_the_range_and_then_what_changes_in_it() {
     let mut world = World::new();
     let (alice, _) = world.subscribe(ALICE, None);
     let (bob, _) = world.subscribe(BOB, None);
+    world.status(ALICE, Status::Online);
+    world.status(BOB, Status::Online);
     let general = world.general();
     let outcome = world.core.set_subscriptions(alice, &looks_at(general, &[[0, 99]]));
     // Online: ALICE and BOB; offline: OWNER and BOT.
@@ -55,18 +57,17 @@ fn who_looks_gets_the_range_and_then_what_changes_in_it() {
     assert_eq!((list.online_count, list.member_count, list.groups.len()), (2, 4, 2));
     assert!(events_for(&outcome, bob).is_empty());
 
-    let outcome = world.core.set_status(BOB, Some(Status::Idle));
+    let outcome = world.status(BOB, Status::Idle);
     let [list] = lists(&outcome, alice).try_into().expect("one");
     let [MemberListOp::Update { index: 2, item: MemberListItem::Member(member) }] = list.ops.as_slice() else {
         panic!("{list:?}")
     };
     assert_eq!(member.presence.status, Status::Idle);
-    assert!(world.core.set_status(BOB, Some(Status::Idle)).dispatches.is_empty(), "nothing changed");
+    assert!(world.status(BOB, Status::Idle).dispatches.is_empty(), "nothing changed");
     assert!(lists(&outcome, bob).is_empty(), "who does not look gets nothing");
 
-    // A connection that goes, a nick, a role of its own group.
-    world.core.set_status(BOB, None);
-    assert_eq!(lists(&world.core.unsubscribe(bob), alice).len(), 1);
+    // Somebody goes, a nick, a role of its own group.
+    assert_eq!(lists(&world.status(BOB, Status::Offline), alice).len(), 1);
     let changes = ModifyMember { nick: Patch::Set("Zed".into()), ..ModifyMember::default() };
     let call = Call::ModifyMember { guild_id: world.guild_id(), user_id: ALICE, changes };
     assert_eq!(lists(&world.ok(OWNER, call), alice).len(), 1);
@@ -87,6 +88,8 @@ fn a_channels_list_has_those_who_view_it_and_ends_with_sight() {
     let hidden = world.hidden_channel();
     let (alice, _) = world.subscribe(ALICE, None);
     let (owner, _) = world.subscribe(OWNER, None);
+    world.status(ALICE, Status::Online);
+    world.status(OWNER, Status::Online);
     let (view, none) = (Permissions::VIEW_CHANNEL, Permissions::empty());
     assert!(world.core.set_subscriptions(alice, &looks_at(hidden, &[[0, 99]])).dispatches.is_empty());
     let outcome = world.core.set_subscriptions(owner, &looks_at(hidden, &[[0, 99]]));
@@ -98,13 +101,13 @@ fn a_channels_list_has_those_who_view_it_and_ends_with_sight() {
     let (with_alice, seen) = synced(&outcome, alice);
     assert_eq!((seen, with_alice != of_owner), (vec![0, 100, 101], true));
     assert_eq!(synced(&outcome, owner).0, with_alice);
-    assert_eq!(lists(&world.core.set_status(ALICE, Some(Status::Dnd)), alice).len(), 1);
+    assert_eq!(lists(&world.status(ALICE, Status::Dnd), alice).len(), 1);
 
     // Sight goes: nothing of the list comes after the channel is gone, while the others go on.
     let outcome = world.overwrite(hidden, for_member(ALICE, none, view));
     assert_eq!(names_for(&outcome, alice), ["CHANNEL_DELETE"]);
     assert_eq!(synced(&outcome, owner).1, [0, 100]);
-    let outcome = world.core.set_status(OWNER, Some(Status::Idle));
+    let outcome = world.status(OWNER, Status::Idle);
     assert!(lists(&outcome, alice).is_empty() && lists(&outcome, owner).len() == 1);
     let outcome = world.ok(OWNER, Call::DeleteChannel { channel_id: hidden });
     assert!(lists(&outcome, owner).is_empty());
@@ -125,7 +128,7 @@ fn lists_are_shared_and_forgotten() {
     assert_eq!(world.core.member_lists(), 2);
     let nothing = Subscription { typing: Some(false), channels: Some(BTreeMap::new()), ..Subscription::default() };
     world.core.set_subscriptions(owner, &nothing);
-    assert!(lists(&world.core.set_status(BOB, Some(Status::Online)), owner).is_empty());
+    assert!(lists(&world.status(BOB, Status::Online), owner).is_empty());
     world.core.unsubscribe(alice);
     assert_eq!(world.core.member_lists(), 0);
 }
@@ -165,6 +168,7 @@ fn a_large_guild_lists_those_who_are_there() {
     }
     world.reload();
     let (alice, _) = world.subscribe(ALICE, None);
+    world.status(ALICE, Status::Online);
     let general = world.general();
     let groups = |outcome: &Outcome| lists(outcome, alice).first().expect("a list").groups.len();
     assert_eq!(groups(&world.core.set_subscriptions(alice, &looks_at(general, &[[0, 99]]))), 2);
@@ -183,7 +187,7 @@ fn a_large_guild_lists_those_who_are_there() {
     };
     let outcome = world.ok(STRANGER, Call::AcceptInvite { code: invite.code });
     assert_eq!(groups(&outcome), 1);
-    let outcome = world.core.set_status(BOB, Some(Status::Online));
+    let outcome = world.status(BOB, Status::Online);
     let [list] = lists(&outcome, alice).try_into().expect("one");
     assert_eq!((list.online_count, list.member_count), (2, 1_001));
 }

@@ -11,7 +11,7 @@ use rookery_model::call::{
 use rookery_model::channel::{ChannelType, Overwrite};
 use rookery_model::gateway::{
     Capabilities, Event, GuildMemberListUpdate, Intents, MemberGroupId, MemberListItem, MemberListOp, Status,
-    Subscription,
+    Subscription, VoiceStateUpdate,
 };
 use rookery_model::permissions::{base_permissions, channel_permissions};
 use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp, UserId};
@@ -102,6 +102,7 @@ fn is_text(event: &Event) -> bool {
             | Event::ChannelDelete(_)
             | Event::InviteCreate(_)
             | Event::InviteDelete(_)
+            | Event::VoiceStateUpdate(_)
     )
 }
 
@@ -194,7 +195,7 @@ fn short(rows: &Rows, item: &MemberListItem) -> Short {
         MemberListItem::Group(group) => Ok((group.id, group.count)),
         MemberListItem::Member(entry) => {
             let id = entry.member.user.as_ref().expect("a user").id;
-            assert_eq!(entry.presence.user.id, id);
+            assert_eq!(entry.presence.user.id(), id);
             let roles = entry.member.roles.iter().copied().filter(|id| rows.roles.contains_key(id)).collect();
             Err((id, entry.member.nick.clone(), roles, entry.presence.status))
         }
@@ -202,23 +203,12 @@ fn short(rows: &Rows, item: &MemberListItem) -> Short {
 }
 
 /// The list of a channel as anybody would write it down.
-fn truth(
-    rows: &Rows,
-    now: Timestamp,
-    statuses: &BTreeMap<UserId, Status>,
-    connected: impl Fn(UserId) -> bool,
-    channel: ChannelId,
-) -> Vec<Short> {
+fn truth(rows: &Rows, now: Timestamp, statuses: &BTreeMap<UserId, Status>, channel: ChannelId) -> Vec<Short> {
     let mut hoisted: Vec<_> = rows.roles.values().filter(|role| role.hoist).collect();
     hoisted.sort_by_key(|role| (std::cmp::Reverse(role.position), role.id));
     let mut sorted: Vec<((usize, String, UserId), MemberGroupId, Short)> = Vec::new();
     for (id, row) in rows.members.iter().filter(|(id, _)| sees(rows, now, **id, channel)) {
-        let status = match statuses.get(id) {
-            Some(Status::Invisible) => Status::Offline,
-            Some(status) => *status,
-            None if connected(*id) => Status::Online,
-            None => Status::Offline,
-        };
+        let status = statuses.get(id).copied().unwrap_or(Status::Offline);
         let place = hoisted.iter().position(|role| row.roles.contains(&role.id));
         let (order, group) = match (status, place) {
             (Status::Offline, _) => (usize::MAX, MemberGroupId::Offline),
@@ -255,6 +245,8 @@ struct Run {
     statuses: BTreeMap<UserId, Status>,
     /// Operations of member lists, and deltas, that were carried out.
     told: [usize; 2],
+    /// Changes of who is in which voice channel, by their own wish.
+    joined: usize,
 }
 
 impl Run {
@@ -270,6 +262,7 @@ impl Run {
             passive: BTreeMap::new(),
             statuses: BTreeMap::new(),
             told: [0; 2],
+            joined: 0,
         };
         for id in OTHERS {
             run.world.rows.users.insert(id, user(id));
@@ -324,14 +317,10 @@ impl Run {
 
     fn status(&mut self) {
         let user = if self.rng.chance(70) { self.rng.pick(&OTHERS) } else { self.rng.pick(&PEOPLE) };
-        let status = [Some(Status::Online), Some(Status::Idle), Some(Status::Invisible), Some(Status::Offline), None];
-        let status = self.rng.pick(&status);
-        let outcome = self.world.core.set_status(user, status);
+        let status = self.rng.pick(&[Status::Online, Status::Idle, Status::Dnd, Status::Offline]);
+        let outcome = self.world.status(user, status);
         if self.world.core.is_member(user) {
-            match status {
-                Some(status) => drop(self.statuses.insert(user, status)),
-                None => drop(self.statuses.remove(&user)),
-            }
+            self.statuses.insert(user, status);
         }
         self.deliver(&outcome);
     }
@@ -536,6 +525,9 @@ impl Run {
             40..=49 => self.pass_interval(),
             _ => {}
         }
+        if self.rng.chance(15) {
+            self.voice();
+        }
         let call = self.call();
         let by = if self.rng.chance(50) {
             self.world.rows.properties.as_ref().expect("it").owner_id
@@ -559,6 +551,27 @@ impl Run {
         self.rejoin();
         self.check_state(&call);
         self.check_lists();
+    }
+
+    /// Somebody joins, moves between or leaves voice channels.
+    fn voice(&mut self) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        let id = self.mirrors[self.rng.below(self.mirrors.len())].id;
+        let update = VoiceStateUpdate {
+            guild_id: Some(self.world.guild_id()),
+            channel_id: if self.rng.chance(20) { None } else { Some(self.channel()) },
+            self_mute: self.rng.chance(50),
+            self_deaf: false,
+            self_video: self.rng.chance(50),
+        };
+        let before = self.world.rows.clone();
+        if let Ok(outcome) = self.world.core.update_voice_state(self.world.now, id, "voice", &update) {
+            self.joined += usize::from(!outcome.dispatches.is_empty());
+            self.check_audiences(&outcome, &before);
+            self.deliver(&outcome);
+        }
     }
 
     /// A refused call and a write that was lost both leave what the rows say.
@@ -682,8 +695,7 @@ impl Run {
                 }
             }
             for (list, (channel_id, positions)) in positions {
-                let connected = |user| self.mirrors.iter().any(|mirror| mirror.user_id == user);
-                let truth = truth(rows, now, &self.statuses, connected, channel_id);
+                let truth = truth(rows, now, &self.statuses, channel_id);
                 let held = looker.lists.get(&list).unwrap_or_else(|| panic!("{viewer} never got {list}"));
                 for position in positions.into_iter().filter(|position| (*position as usize) < truth.len()) {
                     let item = held.get(position).expect("an item");
@@ -709,25 +721,32 @@ impl Run {
                 .map(|channel| (channel.id, plain(channel)))
                 .collect();
             assert_eq!(mirror.channels, seen, "what {} knows after {call:?}", mirror.user_id);
+            let in_voice: BTreeMap<_, _> = PEOPLE
+                .into_iter()
+                .filter_map(|user| Some((user, self.world.core.voice_channel(user)?)))
+                .filter(|(user, channel)| *user == mirror.user_id || seen.contains_key(channel))
+                .collect();
+            assert_eq!(mirror.voice, in_voice, "whom {} knows in voice after {call:?}", mirror.user_id);
         }
     }
 }
 
 #[test]
 fn random_calls_keep_every_promise() {
-    let (mut accepted, mut withheld, mut told) = (0, 0, [0; 2]);
+    let (mut accepted, mut withheld, mut joined, mut told) = (0, 0, 0, [0; 2]);
     for seed in 0..60 {
         let mut run = Run::new(seed);
         for _ in 0..250 {
             run.step();
         }
-        (accepted, withheld) = (accepted + run.accepted, withheld + run.withheld);
+        (accepted, withheld, joined) = (accepted + run.accepted, withheld + run.withheld, joined + run.joined);
         told = [told[0] + run.told[0], told[1] + run.told[1]];
     }
     // A generator that is refused everything proves nothing.
     assert!(accepted > 6_000, "only {accepted} calls were accepted");
     assert!(withheld > 100, "only {withheld} texts of voice channels were withheld");
     assert!(told[0] > 5_000 && told[1] > 200, "only {told:?} operations of member lists and deltas");
+    assert!(joined > 200, "only {joined} changes of voice");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rookery_guild::{
 };
 use rookery_model::call::{Call, CreateChannel, CreateGuild, CreateMessage, CreateRole, Reply};
 use rookery_model::channel::{Channel, ChannelType, Overwrite, OverwriteType};
-use rookery_model::gateway::{Capabilities, Event, Intents};
+use rookery_model::gateway::{Capabilities, Event, Intents, Presence, Status};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{Message, MessageFlags};
 use rookery_model::role::Role;
@@ -270,6 +270,12 @@ impl World {
     pub fn deny_everyone(&mut self, channel_id: ChannelId, deny: Permissions) {
         let everyone = RoleId::from(self.guild_id());
         self.overwrite(channel_id, for_role(everyone, Permissions::empty(), deny));
+    }
+
+    /// Somebody is seen like this from now on.
+    pub fn status(&mut self, user_id: UserId, status: Status) -> Outcome {
+        let presence = Presence { status, ..Presence::default() };
+        self.core.presence_changed(0, user_id, Some(presence.into()))
     }
 
     pub fn subscribe(&mut self, user_id: UserId, intents: Option<Intents>) -> (SubscriberId, Outcome) {

@@ -19,12 +19,14 @@ use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, Subscrib
 use super::core_timer::CoreTimer;
 use super::delivery::Subscribers;
 use super::recovery::{self, Untold};
+use super::transient::{self, Unheard};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
 use crate::operations::OperationId;
 use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
+use crate::owners::register::{GuildNews, Register};
 use crate::owners::{OwnerKey, Shared};
 
 /// The owner of a guild or DM before it is loaded.
@@ -39,6 +41,8 @@ pub(super) struct LoadedGuild {
     pub(super) shared: Arc<Shared>,
     pub(super) key: OwnerKey,
     pub(super) mailbox: mpsc::Receiver<GuildCommand>,
+    /// What only counts in its newest state. Nobody tells a DM anything by it.
+    pub(super) register: Arc<Register<GuildNews>>,
     pub(super) core: GuildCore,
     pub(super) pipeline: Pipeline<Pending>,
     pub(super) locks: Locks<LockKey>,
@@ -52,9 +56,8 @@ pub(super) struct LoadedGuild {
     pub(super) health: Health,
     /// What may be stored and was told to nobody, because it or what came before it failed.
     pub(super) untold: Vec<Untold>,
-    /// What others are to hear of sessions that are gone, in the order in which the core decided it.
-    pub(super) leaves: Vec<Vec<Dispatch>>,
     timer: CoreTimer,
+    pub(super) unheard: Unheard,
     last_active: Instant,
 }
 
@@ -113,8 +116,16 @@ impl GuildOwner {
     }
 
     async fn load_and_run(mut self) {
-        let core = match recovery::load(&self.shared, self.key).await {
-            Ok(Some(core)) => core,
+        let register = self.open_register();
+        let loaded = recovery::load(&self.shared, self.key).await;
+        if !matches!(loaded, Ok(Some(_))) {
+            close_register(&self.shared, self.key, &register);
+        }
+        let core = match loaded {
+            Ok(Some(mut core)) => {
+                core.load_presences(transient::present(&self.shared, &core));
+                core
+            }
             Ok(None) => {
                 return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
             }
@@ -127,6 +138,7 @@ impl GuildOwner {
             shared: self.shared,
             key: self.key,
             mailbox: self.mailbox,
+            register,
             core,
             locks: Locks::default(),
             ready: VecDeque::new(),
@@ -136,12 +148,32 @@ impl GuildOwner {
             next_ticket: 0,
             health: Health::Sound,
             untold: Vec::new(),
-            leaves: Vec::new(),
             timer: CoreTimer::default(),
+            unheard: Unheard::default(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
         Box::pin(loaded.run()).await;
+    }
+
+    /// In place before anything is read, so that no change is missed.
+    fn open_register(&self) -> Arc<Register<GuildNews>> {
+        match self.key {
+            OwnerKey::Guild(id) => self.shared.registers.open_guild(id),
+            OwnerKey::Dm(_) => Arc::default(),
+        }
+    }
+}
+
+pub(super) fn close_register(shared: &Shared, key: OwnerKey, register: &Arc<Register<GuildNews>>) {
+    if let OwnerKey::Guild(id) = key {
+        shared.registers.close_guild(id, register);
+    }
+}
+
+impl Drop for LoadedGuild {
+    fn drop(&mut self) {
+        close_register(&self.shared, self.key, &self.register);
     }
 }
 
@@ -151,9 +183,6 @@ impl LoadedGuild {
         let mut idle = Box::pin(tokio::time::sleep(idle_after));
         let stop = self.shared.stop.clone();
         loop {
-            while !self.leaves.is_empty() {
-                self.tell_leaves();
-            }
             self.run_ready();
             if self.health != Health::Sound && self.pipeline.is_empty() && !self.recover().await {
                 return;
@@ -161,6 +190,7 @@ impl LoadedGuild {
             let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
             let accepts = self.health == Health::Sound && room;
             self.timer.set(self.core.poll_passive_timeout());
+            let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
                 (result, pending) = self.pipeline.next() => self.settle(result, pending),
@@ -170,6 +200,8 @@ impl LoadedGuild {
                     }
                 }
                 () = self.timer.wait(), if accepts => self.core_is_due(),
+                () = self.register.changed(), if accepts => self.take_news(),
+                () = self.shared.clock.reached(presences_due), if accepts => self.presence_timeout(),
                 command = self.mailbox.recv(), if accepts => {
                     let Some(command) = command else { return };
                     self.last_active = Instant::now();
@@ -245,6 +277,7 @@ impl LoadedGuild {
             }
         };
         if let Some(error) = failure {
+            self.unheard.note(&dispatches);
             if let Some(operation) = recorded {
                 self.untold.push(Untold { operation, effects, dispatches });
             }
@@ -312,13 +345,13 @@ impl LoadedGuild {
     }
 
     pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
-        if self.subscribers.remove(id) {
+        if self.subscribers.remove(id)
             // A panic is noted inside.
-            if let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))
-                && !outcome.dispatches.is_empty()
-            {
-                self.leaves.push(outcome.dispatches);
-            }
+            && let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))
+            && !outcome.dispatches.is_empty()
+        {
+            // Not at once: the session may have turned out to be gone while something was delivered.
+            self.pipeline.push(None, Pending { dispatches: outcome.dispatches, ..Pending::default() });
         }
     }
 }

@@ -183,22 +183,13 @@ impl LoadedGuild {
         }
     }
 
-    /// Tells others of the sessions that are gone. What the core decided about that was decided before whatever follows,
-    /// and is told before it; sessions that turn out to be gone by this are of the next time.
-    pub(super) fn tell_leaves(&mut self) {
-        for dispatches in std::mem::take(&mut self.leaves) {
-            self.enqueue(None, Pending { dispatches, ..Pending::default() });
-        }
-    }
-
     /// Puts an outcome's rows on their way, and what follows it behind them.
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         outcome: Outcome,
         reply: Option<(Answer<Reply>, Option<OperationContext>)>,
         mut pending: Pending,
     ) {
-        self.tell_leaves();
         let Outcome { mut writes, reply: answer, dispatches, effects } = outcome;
         let commit = if writes.is_empty() {
             None

@@ -7,6 +7,7 @@ mod deciding;
 mod delivery;
 mod reads;
 mod recovery;
+mod transient;
 
 use std::sync::Arc;
 

@@ -38,13 +38,13 @@ impl LoadedGuild {
         }
         let is_missed = self.carry_untold().await;
         metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
-        // What was decided about sessions that are gone was decided by a core that is no more.
-        self.leaves.clear();
         let looks = self.core.subscriptions();
         let mut pause = RELOAD_PAUSE_MIN;
+        let transient;
         loop {
             match load(&self.shared, self.key).await {
                 Ok(Some(core)) => {
+                    transient = self.core.take_transient();
                     self.core = core;
                     break;
                 }
@@ -81,6 +81,8 @@ impl LoadedGuild {
                 session.signal(Signal::Lost);
             }
         }
+        self.keep_transient(transient);
+        // After the presences, which the lists that sessions look at are made of.
         for (id, subscription) in looks {
             self.command(GuildCommand::Subscriptions(id, Box::new(subscription)));
         }
