@@ -1,5 +1,6 @@
 //! The gateway: WebSocket connections and the sessions behind them.
 
+pub mod admission;
 pub mod clock;
 mod connection;
 mod identify;
@@ -12,3 +13,4 @@ mod socket;
 pub mod starts;
 mod subscriptions;
 mod websocket;
+pub mod worker;

@@ -27,6 +27,7 @@ use crate::accounts::Accounts;
 use crate::config::OwnersConfig;
 use crate::errors::from_store;
 use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
 
 use directory::{Directory, MailboxFull};
@@ -190,12 +191,17 @@ impl Owners {
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
     }
 
-    /// Takes a session's leave of a user and guilds. An owner without room for it finds the session gone later.
-    pub(crate) fn unsubscribe(&self, id: SubscriberId, user_id: UserId, guild_ids: Vec<GuildId>) {
-        for guild_id in guild_ids {
-            let _ = self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id));
+    /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.
+    pub(crate) fn unsubscribe_guild(&self, id: GuildId, sessions: Vec<SubscriberId>) -> Result<(), Vec<SubscriberId>> {
+        match self.shared.guilds.offer(OwnerKey::Guild(id), GuildCommand::Unsubscribe(sessions)) {
+            Err(GuildCommand::Unsubscribe(sessions)) => Err(sessions),
+            _ => Ok(()),
         }
-        let _ = self.shared.users.send_if_loaded(user_id, UserCommand::Unsubscribe(id));
+    }
+
+    /// Takes the leave of a session of a user; false if its owner has no room for that now.
+    pub(crate) fn unsubscribe_user(&self, id: UserId, session: SubscriberId) -> bool {
+        self.shared.users.offer(id, UserCommand::Unsubscribe(session)).is_ok()
     }
 
     /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the
@@ -240,6 +246,11 @@ impl Owners {
 }
 
 impl Shared {
+    /// An owner's way to sessions.
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox::new(Arc::clone(self.sessions.workers()))
+    }
+
     /// A number that no loaded owner had before.
     pub(crate) fn next_incarnation(&self) -> u64 {
         self.incarnations.fetch_add(1, Ordering::Relaxed)

@@ -20,6 +20,7 @@ use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, Signal};
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationContext;
 use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
@@ -45,6 +46,8 @@ struct LoadedUser {
     incarnation: u64,
     pipeline: Pipeline<Pending>,
     sessions: HashMap<SubscriberId, (Arc<SessionHandle>, UserSession)>,
+    /// While something waits in it, nothing new is taken and nothing settled.
+    outbox: Outbox,
     /// The core is ahead of what could be stored.
     is_ahead: bool,
     /// A batch failed: what follows it in flight is not told to anybody either.
@@ -105,6 +108,7 @@ impl UserOwner {
         let loaded = LoadedUser {
             pipeline: Pipeline::new(self.shared.config.in_flight_max),
             incarnation: self.shared.next_incarnation(),
+            outbox: self.shared.outbox(),
             shared: self.shared,
             id: self.id,
             mailbox: self.mailbox,
@@ -128,10 +132,12 @@ impl LoadedUser {
             if self.is_ahead && self.pipeline.is_empty() && !self.recover().await {
                 return;
             }
-            let accepts = !self.is_ahead && !self.pipeline.is_full();
+            let is_flushed = self.outbox.is_empty();
+            let accepts = !self.is_ahead && !self.pipeline.is_full() && is_flushed;
             tokio::select! {
                 biased;
-                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                () = self.outbox.flush(), if !is_flushed => {}
+                (result, pending) = self.pipeline.next(), if is_flushed => self.settle(result, pending),
                 command = self.mailbox.recv(), if accepts => {
                     let Some(command) = command else { return };
                     self.last_active = Instant::now();
@@ -155,7 +161,7 @@ impl LoadedUser {
     }
 
     fn is_settled(&self) -> bool {
-        self.pipeline.is_empty() && self.mailbox.is_empty()
+        self.pipeline.is_empty() && self.outbox.is_empty() && self.mailbox.is_empty()
     }
 
     fn leave(&mut self) -> bool {
@@ -303,9 +309,9 @@ impl LoadedUser {
 
     fn deliver(&mut self, sessions: &[SubscriberId], outgoing: &Outgoing) {
         for id in sessions {
-            let Some((session, _)) = self.sessions.get(id) else { continue };
-            if session.send(outgoing.input()).is_err() {
-                self.unsubscribe(*id);
+            // One that unsubscribed while the event waited to become durable is no longer here.
+            if self.sessions.contains_key(id) {
+                self.outbox.send(*id, outgoing.input());
             }
         }
     }
