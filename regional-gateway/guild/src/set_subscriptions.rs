@@ -13,7 +13,7 @@ impl GuildCore {
     /// ranges of member lists that it asks for. Sessions of bots, and those that are not subscribed, are passed over.
     pub fn set_subscriptions(&mut self, id: SubscriberId, wanted: &Subscription) -> Outcome {
         let mut out = Outcome::default();
-        if !self.subscribers.get(id).is_some_and(|subscriber| subscriber.intents.is_none()) {
+        if self.subscribers.get(id).is_none_or(|subscriber| subscriber.intents.is_some()) {
             return out;
         }
         self.update_lists(&mut out);

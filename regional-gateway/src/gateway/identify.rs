@@ -69,7 +69,7 @@ pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: 
     };
     match started {
         Ok(start) => {
-            run(region, start, connection, socket, request);
+            run(region, start, connection, socket, request).await;
             Outcome::HandedOver
         }
         Err(refusal) => {
@@ -127,10 +127,9 @@ async fn still_valid(region: &Region, identity: &Identity) -> Result<(), Refusal
     }
 }
 
-/// A session that is registered and has no task yet.
+/// A session that is registered and does not run yet.
 struct Registered {
     handle: Arc<SessionHandle>,
-    inbox: tokio::sync::mpsc::Receiver<Input>,
     init: SessionInit,
     ready: Box<Ready>,
     subscriber: UserSession,
@@ -146,7 +145,7 @@ async fn start(
     let Admitted { identity, application, mut init } = admitted;
     let user_id = identity.user_id();
     let registered = region.sessions.register(user_id, identity.device);
-    let (handle, inbox) = registered.ok_or(Refusal::Close(CloseCode::RateLimited))?;
+    let handle = registered.ok_or(Refusal::Close(CloseCode::RateLimited))?;
     // A token that was revoked before the session could be found is void now, one that is revoked from here on closes it.
     if let Err(refusal) = still_valid(region, &identity).await {
         region.sessions.remove(&handle);
@@ -162,7 +161,7 @@ async fn start(
         shard: init.shard.map(|shard| [shard.id, shard.count]),
         client: client(request, identity.is_bot()),
     };
-    Ok(Registered { handle, inbox, init, ready, subscriber, is_bot: identity.is_bot() })
+    Ok(Registered { handle, init, ready, subscriber, is_bot: identity.is_bot() })
 }
 
 /// What the client runs on and says of its user's presence.
@@ -174,8 +173,8 @@ fn client(request: &Identify, is_bot: bool) -> SessionClient {
     }
 }
 
-fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
-    let Registered { handle, inbox, init, ready, subscriber, is_bot } = start;
+async fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
+    let Registered { handle, init, ready, subscriber, is_bot } = start;
     metrics::counter!("rookery_gateway_identifies_total").increment(1);
     let span =
         tracing::info_span!("session", region = region.name(), session_id = %handle.id, user_id = %handle.user_id);
@@ -188,14 +187,13 @@ fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: 
         large_threshold: request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX),
         capabilities: request.capabilities(),
     };
-    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, is_bot, to_guilds);
-    region.tasks.spawn(task.instrument(span.clone()));
+    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, socket, is_bot, to_guilds);
+    handle.start(Box::new(task)).await;
     let region = Arc::clone(region);
     let tasks = region.tasks.clone();
     let begin = async move {
         if let Err(error) = begin(&region, &handle, &subscriber, ready, is_bot).await {
-            // A session that is gone does not mind.
-            let _ = handle.send(Input::Control(Control::NotReady(Box::new(error))));
+            handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
         }
     };
     tasks.spawn(begin.instrument(span));

@@ -15,7 +15,7 @@ const GUILDS_MAX: usize = 2 * limits::USER_GUILDS_MAX;
 
 /// What a session looks at; nothing for bots and for people who do not look.
 #[derive(Default)]
-pub struct Looks(Option<Box<BTreeMap<GuildId, Subscription>>>);
+pub struct Looks(BTreeMap<GuildId, Subscription>);
 
 impl Looks {
     /// Takes over what the client says of its guilds, and tells their owners. Guilds beyond all bounds are passed over.
@@ -34,24 +34,21 @@ impl Looks {
 
     /// The session was subscribed to a guild.
     pub fn subscribed(&self, region: &Region, id: SubscriberId, guild_id: GuildId) {
-        if let Some(subscription) = self.0.as_ref().and_then(|looks| looks.get(&guild_id)) {
+        if let Some(subscription) = self.0.get(&guild_id) {
             region.owners.set_subscriptions(guild_id, id, subscription.clone());
         }
     }
 
     /// The user is no longer in a guild.
     pub fn left(&mut self, guild_id: GuildId) {
-        if let Some(looks) = &mut self.0 {
-            looks.remove(&guild_id);
-        }
+        self.0.remove(&guild_id);
     }
 
     fn merge(&mut self, guild_id: GuildId, new: &Subscription) -> bool {
-        let looks = self.0.get_or_insert_default();
-        if looks.len() >= GUILDS_MAX && !looks.contains_key(&guild_id) {
+        if self.0.len() >= GUILDS_MAX && !self.0.contains_key(&guild_id) {
             return false;
         }
-        let known = looks.entry(guild_id).or_default();
+        let known = self.0.entry(guild_id).or_default();
         known.typing = new.typing.or(known.typing);
         known.activities = new.activities.or(known.activities);
         known.threads = new.threads.or(known.threads);
@@ -76,7 +73,7 @@ mod tests {
         let members = Subscription { members: Some(vec![]), ..Subscription::default() };
         assert!(looks.merge(GuildId::new(1), &typing) && looks.merge(GuildId::new(1), &members));
         let both = Subscription { members: Some(vec![]), ..typing.clone() };
-        assert_eq!(looks.0.as_ref().map(|looks| looks[&GuildId::new(1)].clone()), Some(both));
+        assert_eq!(looks.0[&GuildId::new(1)], both);
         for id in 2..=GUILDS_MAX as u64 {
             assert!(looks.merge(GuildId::new(id), &typing));
         }

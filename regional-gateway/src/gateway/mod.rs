@@ -1,5 +1,6 @@
 //! The gateway: WebSocket connections and the sessions behind them.
 
+pub mod admission;
 pub mod clock;
 mod connection;
 mod identify;
@@ -15,3 +16,4 @@ pub mod starts;
 mod subscriptions;
 mod voice;
 mod websocket;
+pub mod worker;

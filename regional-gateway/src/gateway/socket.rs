@@ -5,13 +5,12 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rookery_model::gateway::CloseCode;
 use rookery_session::Transmit;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::websocket::frame::{FrameKind, Incoming, close_body};
-use super::websocket::{RecvError, WebSocket};
+use super::admission::Admitted;
+use super::websocket::frame::{FrameError, FrameKind, Incoming, close_body};
+use super::websocket::{Batch, OutgoingFrame, RecvError, WebSocket};
 
 /// Bytes handed to the socket ahead of the kernel; what is beyond stays in the session, which counts it.
 const QUEUE_BYTES: usize = 32 * 1024;
@@ -26,7 +25,7 @@ pub struct Socket {
     websocket: WebSocket,
     /// Control frames since the last data message.
     control_frames: u32,
-    _place: OwnedSemaphorePermit,
+    _place: Admitted,
 }
 
 /// What came from the client.
@@ -53,7 +52,7 @@ pub enum Closing {
 
 impl Socket {
     /// An open WebSocket that holds a place.
-    pub const fn new(websocket: WebSocket, place: OwnedSemaphorePermit) -> Self {
+    pub const fn new(websocket: WebSocket, place: Admitted) -> Self {
         Self { websocket, control_frames: 0, _place: place }
     }
 
@@ -62,6 +61,9 @@ impl Socket {
         loop {
             let message = match ready!(self.websocket.poll_recv(cx)) {
                 Ok(message) => message,
+                Err(RecvError::Frame(FrameError::TooManyFragments { .. })) => {
+                    return Poll::Ready(Received::Broken(CloseCode::RateLimited));
+                }
                 Err(RecvError::Frame(_)) => return Poll::Ready(Received::Broken(CloseCode::DecodeError)),
                 Err(RecvError::Ended | RecvError::Io(_)) => return Poll::Ready(Received::Closed(None)),
             };
@@ -78,7 +80,7 @@ impl Socket {
                 Incoming::Ping(body) => {
                     // A client that does not read its pongs gets no more of them.
                     if self.websocket.queued_bytes() < QUEUE_BYTES {
-                        self.websocket.queue(FrameKind::Pong, body.into());
+                        self.websocket.queue(OutgoingFrame::whole(FrameKind::Pong, body.into()));
                     }
                 }
                 Incoming::Pong => {}
@@ -97,8 +99,43 @@ impl Socket {
 
     /// Queues a frame of the session.
     pub fn queue(&mut self, transmit: Transmit) {
-        let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
-        self.websocket.queue(kind, transmit.into_bytes());
+        self.websocket.queue(transmit.into());
+    }
+
+    /// Writes frames of the session, as many in one call of the kernel as there are, until it has no more or the kernel
+    /// takes no more; whether there were some.
+    pub fn transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        mut next: impl FnMut() -> Option<Transmit>,
+    ) -> io::Result<bool> {
+        let mut some = false;
+        loop {
+            if !self.websocket.is_flushed() {
+                while self.has_room() {
+                    let Some(transmit) = next() else { break };
+                    self.queue(transmit);
+                    some = true;
+                }
+                if self.websocket.poll_flush(cx)?.is_pending() {
+                    return Ok(some);
+                }
+            }
+            batch.clear();
+            while !batch.is_full() {
+                let Some(transmit) = next() else { break };
+                batch.push(transmit);
+            }
+            if batch.is_empty() {
+                return Ok(some);
+            }
+            some = true;
+            let may_be_more = batch.is_full();
+            if self.websocket.write(batch)? && !may_be_more {
+                return Ok(some);
+            }
+        }
     }
 
     /// Writes what is queued.
@@ -119,7 +156,7 @@ impl Socket {
             Closing::Abandon => return,
         };
         metrics::counter!("rookery_gateway_closes_total", "code" => code.to_string()).increment(1);
-        self.websocket.queue(FrameKind::Close, Bytes::from(close_body(code, reason)));
+        self.websocket.queue(OutgoingFrame::whole(FrameKind::Close, close_body(code, reason).into()));
         let good_bye = async {
             poll_fn(|cx| self.websocket.poll_flush(cx)).await?;
             if matches!(closing, Closing::Answer(_)) {

@@ -29,6 +29,11 @@ struct Starting {
 }
 
 impl Subscriptions {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { subscribed: Vec::new(), starting: None }
+    }
+
     /// Adds a guild to those to subscribe to, unless it is among them.
     pub fn want(&mut self, guild_id: GuildId) {
         if self.subscribed.binary_search(&guild_id).is_ok() {

@@ -29,6 +29,7 @@ use crate::config::OwnersConfig;
 use crate::errors::from_store;
 use crate::gateway::clock::Clock;
 use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
 
 use directory::{Directory, MailboxFull};
@@ -198,22 +199,6 @@ impl Owners {
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
     }
 
-    /// Takes a session's leave of a user and guilds. An owner without room for it hears of it by its register: presence
-    /// and voice connections end with the session.
-    pub(crate) fn unsubscribe(&self, id: SubscriberId, user_id: UserId, guild_ids: Vec<GuildId>) {
-        let Shared { registers, users, .. } = &*self.shared;
-        for guild_id in guild_ids {
-            if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id)).is_err() {
-                registers.tell_guild(guild_id, |news| news.ended.insert(id));
-            }
-        }
-        if users.send_if_loaded(user_id, UserCommand::Unsubscribe(id)).is_err() {
-            registers.tell_user(user_id, |news| {
-                news.sessions.entry(id).or_default().link = Some(SessionLink::Ended);
-            });
-        }
-    }
-
     /// Tells a user's owner what a session says of the user's presence.
     pub(crate) fn session_says(&self, session: &SessionHandle, update: PresenceUpdate) {
         self.shared.registers.tell_user(session.user_id, |news| {
@@ -224,17 +209,26 @@ impl Owners {
     /// Tells a user's owner what became of a session's connection.
     pub(crate) fn session_is(&self, session: &SessionHandle, link: SessionLink) {
         self.shared.registers.tell_user(session.user_id, |news| {
-            let session = news.sessions.entry(session.subscriber).or_default();
-            // Nothing comes after the end.
-            if session.link != Some(SessionLink::Ended) {
-                session.link = Some(link);
-            }
+            news.sessions.entry(session.subscriber).or_default().link = Some(link);
         });
     }
 
     /// Asks a guild for a change of where a session is in voice. Only the newest wish counts.
     pub(crate) fn update_voice(&self, guild_id: GuildId, id: SubscriberId, request: VoiceRequest) {
         self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request));
+    }
+
+    /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.
+    pub(crate) fn unsubscribe_guild(&self, id: GuildId, sessions: Vec<SubscriberId>) -> Result<(), Vec<SubscriberId>> {
+        match self.shared.guilds.offer(OwnerKey::Guild(id), GuildCommand::Unsubscribe(sessions)) {
+            Err(GuildCommand::Unsubscribe(sessions)) => Err(sessions),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the leave of a session of a user; false if its owner has no room for that now.
+    pub(crate) fn unsubscribe_user(&self, id: UserId, session: SubscriberId) -> bool {
+        self.shared.users.offer(id, UserCommand::Unsubscribe(session)).is_ok()
     }
 
     /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the
@@ -288,6 +282,11 @@ impl Owners {
 }
 
 impl Shared {
+    /// An owner's way to sessions.
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox::new(Arc::clone(self.sessions.workers()))
+    }
+
     /// A number that no loaded owner had before.
     pub(crate) fn next_incarnation(&self) -> u64 {
         self.incarnations.fetch_add(1, Ordering::Relaxed)

@@ -41,8 +41,6 @@ impl<N: Default> Register<N> {
 pub struct GuildNews {
     /// Whose presence changed.
     pub presences: HashSet<UserId>,
-    /// Sessions that are gone, which the mailbox had no room to tell.
-    pub ended: HashSet<SubscriberId>,
     /// What sessions ask for in voice.
     pub voice: BTreeMap<SubscriberId, VoiceRequest>,
 }
@@ -64,7 +62,7 @@ impl Register<GuildNews> {
         let part: HashSet<UserId> = news.presences.iter().copied().take(PRESENCES_AT_ONCE).collect();
         news.presences.retain(|id| !part.contains(id));
         self.changed.notify_one();
-        GuildNews { presences: part, ended: std::mem::take(&mut news.ended), voice: std::mem::take(&mut news.voice) }
+        GuildNews { presences: part, voice: std::mem::take(&mut news.voice) }
     }
 }
 
@@ -88,7 +86,6 @@ pub struct SessionNews {
 pub enum SessionLink {
     Attached,
     Detached,
-    Ended,
 }
 
 impl Register<UserNews> {
@@ -197,13 +194,13 @@ mod tests {
         let registers = Registers::default();
         let register = registers.open_user(USER);
         assert!(register.changed().now_or_never().is_none());
-        for link in [SessionLink::Attached, SessionLink::Detached, SessionLink::Ended] {
+        for link in [SessionLink::Attached, SessionLink::Detached] {
             registers.tell_user(USER, |news| news.sessions.entry(SubscriberId(1)).or_default().link = Some(link));
         }
         // A future that was dropped took nothing with it.
         drop(register.changed());
         register.changed().await;
-        assert_eq!(register.take().sessions[&SubscriberId(1)].link, Some(SessionLink::Ended));
+        assert_eq!(register.take().sessions[&SubscriberId(1)].link, Some(SessionLink::Detached));
         assert!(register.take().sessions.is_empty() && register.changed().now_or_never().is_none());
     }
 

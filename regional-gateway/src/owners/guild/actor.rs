@@ -23,6 +23,7 @@ use super::transient::{self, Unheard};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationId;
 use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
@@ -52,6 +53,8 @@ pub(super) struct LoadedGuild {
     pub(super) parked: HashMap<Ticket, ParkedCall>,
     pub(super) reads: JoinSet<(Ticket, Result<Given, ApiError>)>,
     pub(super) subscribers: Subscribers,
+    /// While something waits in it, nothing new is taken and nothing settled.
+    pub(super) outbox: Outbox,
     pub(super) next_ticket: Ticket,
     pub(super) health: Health,
     /// What may be stored and was told to nobody, because it or what came before it failed.
@@ -116,21 +119,22 @@ impl GuildOwner {
     }
 
     async fn load_and_run(mut self) {
+        let mut outbox = self.shared.outbox();
         let register = self.open_register();
-        let loaded = recovery::load(&self.shared, self.key).await;
-        if !matches!(loaded, Ok(Some(_))) {
-            close_register(&self.shared, self.key, &register);
-        }
+        let loaded = match recovery::load(&self.shared, self.key).await {
+            Ok(Some(core)) => Ok(core),
+            Ok(None) => Err(self.key.unknown()),
+            Err(error) => Err(from_store(error)),
+        };
         let core = match loaded {
-            Ok(Some(mut core)) => {
+            Ok(mut core) => {
                 core.load_presences(transient::present(&self.shared, &core));
                 core
             }
-            Ok(None) => {
-                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
-            }
             Err(error) => {
-                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &from_store(error));
+                close_register(&self.shared, self.key, &register);
+                let (shared, mailbox) = (&self.shared, &mut self.mailbox);
+                return recovery::refuse_and_leave(shared, self.key, mailbox, &error, &mut outbox).await;
             }
         };
         let loaded = LoadedGuild {
@@ -145,6 +149,7 @@ impl GuildOwner {
             parked: HashMap::new(),
             reads: JoinSet::new(),
             subscribers: Subscribers::default(),
+            outbox,
             next_ticket: 0,
             health: Health::Sound,
             untold: Vec::new(),
@@ -188,12 +193,14 @@ impl LoadedGuild {
                 return;
             }
             let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
-            let accepts = self.health == Health::Sound && room;
+            let is_flushed = self.outbox.is_empty();
+            let accepts = self.health == Health::Sound && room && is_flushed;
             self.timer.set(self.core.poll_passive_timeout());
             let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
-                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                () = self.outbox.flush(), if !is_flushed => {}
+                (result, pending) = self.pipeline.next(), if is_flushed => self.settle(result, pending),
                 Some(read) = self.reads.join_next() => {
                     if let Ok((ticket, given)) = read {
                         self.rows_read(ticket, given);
@@ -223,7 +230,7 @@ impl LoadedGuild {
 
     /// Whether nothing is under way.
     fn is_settled(&self) -> bool {
-        self.pipeline.is_empty() && self.parked.is_empty() && self.mailbox.is_empty()
+        self.pipeline.is_empty() && self.outbox.is_empty() && self.parked.is_empty() && self.mailbox.is_empty()
     }
 
     fn leave_if_idle(&mut self, idle_after: Duration, idle: Pin<&mut Sleep>) -> bool {
@@ -291,11 +298,12 @@ impl LoadedGuild {
             self.deliver(effects, dispatches);
             match asked {
                 Some(Asked::Snapshot(command)) => {
-                    let _ = command.session.send(Input::Control(Control::Subscribed(command.guild_id)));
+                    let input = Input::Control(Control::Subscribed(command.guild_id));
+                    self.outbox.send(command.session.subscriber, input);
                 }
                 // Its user left the guild meanwhile: nothing was delivered.
                 Some(Asked::Members(command)) if !self.subscribers.contains(command.session.subscriber) => {
-                    command.refuse(ErrorCode::UnknownGuild.into());
+                    command.refuse(ErrorCode::UnknownGuild.into(), &mut self.outbox);
                 }
                 Some(Asked::Members(_)) | None => {}
             }
@@ -314,9 +322,9 @@ impl LoadedGuild {
             Asked::Snapshot(command) => {
                 // Without its snapshot it must not get what follows either.
                 self.unsubscribe(command.subscriber.id);
-                command.refuse(error);
+                command.refuse(error, &mut self.outbox);
             }
-            Asked::Members(command) => command.refuse(error),
+            Asked::Members(command) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -331,10 +339,11 @@ impl LoadedGuild {
             }
             self.shared.carry(effect);
         }
+        if self.pipeline.is_empty() {
+            self.subscribers.forget_removed();
+        }
         for dispatch in dispatches {
-            for gone in self.subscribers.dispatch(&self.shared, dispatch) {
-                self.unsubscribe(gone);
-            }
+            self.subscribers.dispatch(&self.shared, &mut self.outbox, dispatch);
         }
         // Their sessions got the guild's last word; the core forgot them when it decided.
         left.into_iter().for_each(|user_id| self.subscribers.remove_user(user_id));

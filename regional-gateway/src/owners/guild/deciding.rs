@@ -28,7 +28,7 @@ impl LoadedGuild {
                 let _ = self.with_core(|core| query(Ok(core)));
             }
             GuildCommand::Subscribe(command) => self.subscribe(*command),
-            GuildCommand::Unsubscribe(id) => self.unsubscribe(id),
+            GuildCommand::Unsubscribe(ids) => ids.into_iter().for_each(|id| self.unsubscribe(id)),
             GuildCommand::UserUpdated(user) => {
                 if let Ok(outcome) = self.with_core(|core| core.user_updated(&user)) {
                     self.submit(outcome, None, Pending::default());
@@ -51,7 +51,7 @@ impl LoadedGuild {
                 let asked = Some(Asked::Snapshot(Box::new(command)));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error),
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -62,7 +62,7 @@ impl LoadedGuild {
                 let asked = Some(Asked::Members(command));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error),
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 

@@ -11,6 +11,7 @@ use super::actor::{Health, LoadedGuild};
 use super::command::GuildCommand;
 use crate::errors::from_store;
 use crate::gateway::registry::Signal;
+use crate::gateway::worker::Outbox;
 use crate::id_generator::now;
 use crate::loader;
 use crate::operations::OperationId;
@@ -33,7 +34,7 @@ impl LoadedGuild {
     pub(super) async fn recover(&mut self) -> bool {
         self.fail_parked();
         if self.health == Health::Deleted {
-            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown(), &mut self.outbox).await;
             return false;
         }
         let is_missed = self.carry_untold().await;
@@ -51,13 +52,15 @@ impl LoadedGuild {
                 Ok(None) => {
                     // Its sessions believe in a guild that is not there: they start anew.
                     self.subscribers.lose_all();
-                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+                    let (error, outbox) = (self.key.unknown(), &mut self.outbox);
+                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &error, outbox).await;
                     return false;
                 }
                 Err(error) => {
                     let error = from_store(error);
                     while let Ok(command) = self.mailbox.try_recv() {
-                        command.refuse(error.clone());
+                        command.refuse(error.clone(), &mut self.outbox);
+                        self.outbox.flush().await;
                     }
                     if self.shared.stop.is_cancelled() && self.leave() {
                         return false;
@@ -133,15 +136,17 @@ pub(super) async fn load(shared: &Shared, key: OwnerKey) -> Result<Option<GuildC
 }
 
 /// Answers everybody with the error until nobody asks any more.
-pub(super) fn refuse_and_leave(
+pub(super) async fn refuse_and_leave(
     shared: &Shared,
     key: OwnerKey,
     mailbox: &mut mpsc::Receiver<GuildCommand>,
     error: &ApiError,
+    outbox: &mut Outbox,
 ) {
     loop {
         while let Ok(command) = mailbox.try_recv() {
-            command.refuse(error.clone());
+            command.refuse(error.clone(), outbox);
+            outbox.flush().await;
         }
         if shared.guilds.leave(key, mailbox) {
             return;

@@ -16,7 +16,6 @@ impl LoadedGuild {
     /// Looks at what changed since the last look.
     pub(super) fn take_news(&mut self) {
         let news = self.register.take();
-        news.ended.into_iter().for_each(|id| self.unsubscribe(id));
         for (id, request) in news.voice {
             self.update_voice(id, &request);
         }

@@ -21,6 +21,7 @@ use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, Signal};
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationContext;
 use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
@@ -51,6 +52,8 @@ pub(super) struct LoadedUser {
     incarnation: u64,
     pipeline: Pipeline<Pending>,
     sessions: HashMap<SubscriberId, (Arc<SessionHandle>, UserSession)>,
+    /// While something waits in it, nothing new is taken and nothing settled.
+    outbox: Outbox,
     /// The core is ahead of what could be stored.
     is_ahead: bool,
     /// A batch failed: what follows it in flight is not told to anybody either.
@@ -118,6 +121,7 @@ impl UserOwner {
             incarnation: self.shared.next_incarnation(),
             publisher: self.shared.next_incarnation(),
             register,
+            outbox: self.shared.outbox(),
             shared: self.shared,
             id: self.id,
             mailbox: self.mailbox,
@@ -141,11 +145,13 @@ impl LoadedUser {
             if self.is_ahead && self.pipeline.is_empty() && !self.recover().await {
                 return;
             }
-            let accepts = !self.is_ahead && !self.pipeline.is_full();
+            let is_flushed = self.outbox.is_empty();
+            let accepts = !self.is_ahead && !self.pipeline.is_full() && is_flushed;
             let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
-                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                () = self.outbox.flush(), if !is_flushed => {}
+                (result, pending) = self.pipeline.next(), if is_flushed => self.settle(result, pending),
                 () = self.register.changed(), if accepts => self.take_news(),
                 () = self.shared.clock.reached(presences_due), if accepts => self.presence_timeout(),
                 command = self.mailbox.recv(), if accepts => {
@@ -171,7 +177,7 @@ impl LoadedUser {
     }
 
     fn is_settled(&self) -> bool {
-        self.pipeline.is_empty() && self.mailbox.is_empty()
+        self.pipeline.is_empty() && self.outbox.is_empty() && self.mailbox.is_empty()
     }
 
     fn leave(&mut self) -> bool {
@@ -330,9 +336,9 @@ impl LoadedUser {
 
     fn deliver(&mut self, sessions: &[SubscriberId], outgoing: &Outgoing) {
         for id in sessions {
-            let Some((session, _)) = self.sessions.get(id) else { continue };
-            if session.send(outgoing.input()).is_err() {
-                self.unsubscribe(*id);
+            // One that unsubscribed while the event waited to become durable is no longer here.
+            if self.sessions.contains_key(id) {
+                self.outbox.send(*id, outgoing.input());
             }
         }
     }

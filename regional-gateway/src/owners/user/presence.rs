@@ -35,7 +35,6 @@ impl LoadedUser {
             None => return,
             Some(SessionLink::Attached) => self.core.attached(id),
             Some(SessionLink::Detached) => self.core.detached(now, id),
-            Some(SessionLink::Ended) => return self.unsubscribe(id),
         };
         self.publish(outcome);
     }
