@@ -12,6 +12,7 @@ mod fanout;
 mod growth;
 mod herd;
 mod idle;
+mod memberlist;
 mod move_store;
 mod post;
 mod server;
@@ -53,6 +54,8 @@ enum Name {
     Fanout,
     /// Memory of an idle session.
     Idle,
+    /// CPU of a change of a member list, in a guild of a million with a hundred thousand online.
+    Memberlist,
     /// Inserts and pages through the store, beside the bare engine, or in a cluster the bare driver.
     Store,
     /// Latency of a page in a channel of 10,000 messages, and in one of so many.
@@ -75,6 +78,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             Name::Edge => edge::run(rounds, args.size.unwrap_or(8_000)).await,
             Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
+            Name::Memberlist => memberlist::run(rounds, args.size.unwrap_or(20_000)),
             Name::Store => store::run(rounds, args.size, cluster).await,
             Name::Growth => growth::run(rounds, args.size, cluster).await,
             Name::Move => move_store::run(args.size.unwrap_or(200_000), cluster).await,

@@ -5,6 +5,7 @@ mod bad_input;
 mod common;
 mod compression;
 mod etf;
+mod guild_subscriptions;
 mod heartbeat;
 mod hello;
 mod identify;
