@@ -13,6 +13,7 @@ mod growth;
 mod herd;
 mod idle;
 mod load;
+mod memberlist;
 mod move_store;
 mod post;
 mod server;
@@ -70,6 +71,8 @@ enum Name {
     /// The clients of other benchmarks, in a process of their own.
     #[value(hide = true)]
     Clients,
+    /// CPU of a change of a member list, in a guild of a million with a hundred thousand online.
+    Memberlist,
     /// Inserts and pages through the store, beside the bare engine, or in a cluster the bare driver.
     Store,
     /// Latency of a page in a channel of 10,000 messages, and in one of so many.
@@ -101,6 +104,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
             Name::Storm => idle::storm(args.size.unwrap_or(15_000)).await,
             Name::Clients => Ok(Value::Null),
+            Name::Memberlist => memberlist::run(rounds, args.size.unwrap_or(20_000)),
             Name::Store => store::run(rounds, args.size, cluster).await,
             Name::Growth => growth::run(rounds, args.size, cluster).await,
             Name::Move => move_store::run(args.size.unwrap_or(200_000), cluster).await,
