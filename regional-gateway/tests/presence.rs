@@ -53,8 +53,8 @@ fn friends(one: &Person, other: &Person) -> Vec<Write> {
 }
 
 #[tokio::test]
-async fn a_bot_sees_a_person_come_idle_and_expire() {
-    let world = World::with(|config| config.presence.expiry_ms = 300).await;
+async fn a_bot_sees_a_person_come_and_change_and_no_short_absence() {
+    let world = World::start().await;
     let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
     let guild = world.guild(&[&ann, &bot]).await;
     let mut bot = online(&world, &bot).await;
@@ -64,17 +64,29 @@ async fn a_bot_sees_a_person_come_idle_and_expire() {
     assert_eq!(presence["client_status"], json!({"web": "online"}));
     says(&mut client, "idle").await;
     assert_eq!(status_of(&mut bot, &ann).await["status"], "idle");
-    // Back before it expires, and nobody notices; gone for longer, and everybody does.
+    // Back before it expires, and nobody notices.
     let cut = client.cut();
     let mut client = cut.resume(&ann.token).await;
     client.expect("RESUMED").await;
     says(&mut client, "dnd").await;
     assert_eq!(status_of(&mut bot, &ann).await["status"], "dnd");
+}
+
+#[tokio::test]
+async fn a_session_without_a_connection_expires_and_is_there_again_when_it_resumes() {
+    let world = World::with(|config| config.presence.expiry_ms = 50).await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    world.guild(&[&ann, &bot]).await;
+    let mut bot = online(&world, &bot).await;
+    let mut client = world.online(&ann).await;
+    assert_eq!(status_of(&mut bot, &ann).await["status"], "online");
+    says(&mut client, "idle").await;
+    assert_eq!(status_of(&mut bot, &ann).await["status"], "idle");
     let cut = client.cut();
     assert_eq!(status_of(&mut bot, &ann).await["status"], "offline");
     let mut client = cut.resume(&ann.token).await;
     client.expect("RESUMED").await;
-    assert_eq!(status_of(&mut bot, &ann).await["status"], "dnd");
+    assert_eq!(status_of(&mut bot, &ann).await["status"], "idle");
 }
 
 #[tokio::test]
@@ -159,10 +171,16 @@ async fn large_guilds_tell_in_batches() {
     world.guild(&[&ann, &bot]).await;
     let mut bot = online(&world, &bot).await;
     let mut client = world.online(&ann).await;
-    says(&mut client, "idle").await;
-    says(&mut client, "dnd").await;
-    // What it was at the end of the batch comes, and nothing before it.
-    assert_eq!(status_of(&mut bot, &ann).await["status"], "dnd");
+    // Both arrive together: what it was in between is in no batch.
+    for status in ["idle", "dnd"] {
+        client.feed(json!({"op": 3, "d": {"since": null, "activities": [], "status": status, "afk": false}})).await;
+    }
+    client.flush().await;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&json!("dnd")) {
+        seen.push(status_of(&mut bot, &ann).await["status"].clone());
+    }
+    assert!(!seen.contains(&json!("idle")), "{seen:?}");
 }
 
 #[tokio::test]

@@ -42,7 +42,8 @@ impl GuildCore {
         Ok(out)
     }
 
-    /// Mute, deaf and channel are states of voice: whoever is in no voice channel has none of them, as the API documents.
+    /// Mute, deaf and channel are states of voice: whoever is in no voice channel has none of them, as the API documents
+    /// (40032).
     ///
     /// Returns where the member is moved to, if it is asked for.
     fn apply_voice(
@@ -63,7 +64,9 @@ impl GuildCore {
                 *field = change.clone().value().unwrap_or(false);
             }
         }
-        if changes.channel_id.is_keep() {
+        // Out of voice is where most members are.
+        let is_there = self.voice.get(row.user_id).is_some();
+        if changes.channel_id.is_keep() || matches!(changes.channel_id, Patch::Clear) && !is_there {
             return Ok(None);
         }
         self.check_move(cx.now, cx.caller.id(), row.user_id, changes.channel_id.clone().value()).map(Some)

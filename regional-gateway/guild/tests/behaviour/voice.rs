@@ -233,6 +233,7 @@ fn moderators_mute_deafen_move_and_put_out() {
     let to = |channel_id| ModifyMember { channel_id, ..ModifyMember::default() };
     refused(v.modify(OWNER, ALICE, mute()), ErrorCode::TargetNotInVoice);
     refused(v.modify(OWNER, ALICE, to(Patch::Set(open))), ErrorCode::TargetNotInVoice);
+    assert!(v.modify(OWNER, ALICE, to(Patch::Clear)).unwrap().dispatches.is_empty(), "she is out already");
     v.join(alice, open);
     refused(v.modify(BOB, ALICE, mute()), ErrorCode::MissingPermissions);
     refused(v.modify(BOB, ALICE, to(Patch::Clear)), ErrorCode::MissingPermissions);
