@@ -34,9 +34,9 @@ impl Subscribers {
         self.sessions.remove(&id).is_some()
     }
 
-    /// Forgets the sessions of a user.
-    pub fn remove_user(&mut self, user_id: UserId) {
-        self.sessions.retain(|_, (session, _)| session.user_id != user_id);
+    /// Forgets the sessions of a user who left, but those that subscribed again since that was decided.
+    pub fn remove_user(&mut self, user_id: UserId, is_back: impl Fn(SubscriberId) -> bool) {
+        self.sessions.retain(|id, (session, _)| session.user_id != user_id || is_back(*id));
     }
 
     /// Ends the sessions of all of them, who would otherwise go on with a gap.
