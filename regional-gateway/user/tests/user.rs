@@ -180,11 +180,13 @@ fn a_core_that_takes_anothers_place_tells_what_is_still_on_its_way() {
         // The row is there already; the news of it waits in the owner's mailbox.
         dm_ids: vec![DM, new.id],
         read_states: vec![],
+        relationships: vec![],
+        status: Status::Online,
     };
     let mut core = UserCore::load(state, Limits::default());
     core.keep_lists_of(&told);
     assert_eq!(core.guild_ids().count(), 4);
-    core.subscribe(session(1)).unwrap();
+    core.subscribe(Moment::default(), session(1)).unwrap();
     assert_eq!(core.deliver(&Event::ChannelCreate(new)), [SubscriberId(1)]);
     assert!(core.deliver(&Event::ChannelCreate(dm(DM))).is_empty());
 }
