@@ -52,7 +52,10 @@ pub const GATEWAY_RATE_EVENTS: u32 = 120;
 pub const GATEWAY_RATE_WINDOW_MS: u64 = 60_000;
 pub const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
 pub const RESUME_WINDOW_MS: u64 = 300_000;
-pub const GUILDS_PER_SHARD: u32 = 2_500;
+/// What a bot is told to shard by.
+pub const GUILDS_PER_SHARD: u32 = 1_000;
+/// Beyond, a shard is closed with 4011.
+pub const GUILDS_PER_SHARD_MAX: u32 = 2_500;
 /// Members of one GUILD_MEMBERS_CHUNK.
 pub const MEMBERS_CHUNK_MAX: usize = 1_000;
 /// Members that REQUEST_GUILD_MEMBERS gives to whoever names or searches them.

@@ -8,6 +8,7 @@ use rookery_session::SessionConfig;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use crate::degradation::DegradationConfig;
 use crate::gateway::worker::WORKERS_MAX;
 use crate::rate_limit::RestLimits;
 
@@ -23,6 +24,7 @@ pub struct RegionConfig {
     pub owners: OwnersConfig,
     pub presence: PresenceConfig,
     pub rest: RestLimits,
+    pub degradation: DegradationConfig,
 }
 
 impl Default for RegionConfig {
@@ -34,6 +36,7 @@ impl Default for RegionConfig {
             owners: OwnersConfig::default(),
             presence: PresenceConfig::default(),
             rest: RestLimits::default(),
+            degradation: DegradationConfig::default(),
         }
     }
 }
@@ -59,8 +62,19 @@ pub struct GatewayConfig {
     pub handshake_timeout_ms: u64,
     /// How often an account may IDENTIFY in a day; none lifts the limit.
     pub identify_per_day: Option<u32>,
-    /// How many shards of a bot are told to IDENTIFY in five seconds.
+    /// A bot's `max_concurrency`: shards that may IDENTIFY in the same five seconds, one of each
+    /// `shard_id % identify_concurrency`.
     pub identify_concurrency: u32,
+    /// IDENTIFYs that are worked on at once; others wait, RESUMEs do not.
+    pub identify_at_once: usize,
+    /// IDENTIFYs that may wait; beyond, clients are told to come again.
+    pub identify_queue: usize,
+    /// How long an IDENTIFY may wait before its client is told to come again. discord.js gives up after 15 seconds.
+    pub identify_wait_ms: u64,
+    /// A bot is told to run one shard for so many guilds.
+    pub guilds_per_shard: u32,
+    /// Guilds of a bot's shard; with more it is closed with 4011.
+    pub guilds_per_shard_max: u32,
     /// Bytes that the kernel holds for a client: what it took counts as sent.
     pub send_buffer_bytes: u32,
     /// Tasks that drive sessions; without it as many as there are cores.
@@ -91,6 +105,11 @@ impl Default for GatewayConfig {
             handshake_timeout_ms: 10_000,
             identify_per_day: Some(1_000),
             identify_concurrency: 1,
+            identify_at_once: IDENTIFY_AT_ONCE_PER_CORE * std::thread::available_parallelism().map_or(1, usize::from),
+            identify_queue: 20_000,
+            identify_wait_ms: 10_000,
+            guilds_per_shard: limits::GUILDS_PER_SHARD,
+            guilds_per_shard_max: limits::GUILDS_PER_SHARD_MAX,
             send_buffer_bytes: 64 * 1024,
             workers: None,
             inbox_capacity: 1_024,
@@ -165,6 +184,8 @@ const SIZE_MAX: usize = {
     let places = u32::MAX as usize;
     if places < Semaphore::MAX_PERMITS { places } else { Semaphore::MAX_PERMITS }
 };
+/// A start waits for the store more than it computes.
+const IDENTIFY_AT_ONCE_PER_CORE: usize = 8;
 /// What is added to a clock; much more than this is beyond what a clock can count.
 const SPAN_MAX_MS: u64 = 365 * 24 * 3_600_000;
 
@@ -182,7 +203,11 @@ impl RegionConfig {
         self.gateway.sessions_per_user = usize::MAX;
         self.gateway.max_connections_per_address = usize::MAX;
         self.gateway.max_handshakes_per_address = usize::MAX;
+        // Whoever measures a storm waits for all of it.
+        self.gateway.identify_wait_ms = self.gateway.identify_wait_ms.max(600_000);
+        self.gateway.identify_queue = self.gateway.identify_queue.max(self.gateway.max_connections);
         self.gateway.session.rate_events = None;
+        self.degradation.enabled = false;
     }
 
     /// Mistakes that show only beside the store's settings: how many batches its queue holds.
@@ -226,6 +251,11 @@ impl RegionConfig {
             "gateway.identify_per_day: at least 1 (leave it out to lift the limit)",
         );
         want(gateway.identify_concurrency > 0, "gateway.identify_concurrency: at least 1");
+        want(gateway.guilds_per_shard > 0, "gateway.guilds_per_shard: at least 1");
+        want(
+            gateway.guilds_per_shard_max >= gateway.guilds_per_shard,
+            "gateway.guilds_per_shard_max: at least guilds_per_shard",
+        );
         want(gateway.sessions_per_user > 0, "gateway.sessions_per_user: at least 1");
         want(
             gateway.workers.is_none_or(|workers| (1..=WORKERS_MAX).contains(&workers)),
@@ -235,6 +265,8 @@ impl RegionConfig {
         let sizes = [
             (gateway.max_connections, "gateway.max_connections"),
             (gateway.inbox_capacity, "gateway.inbox_capacity"),
+            (gateway.identify_at_once, "gateway.identify_at_once"),
+            (gateway.identify_queue, "gateway.identify_queue"),
             (self.owners.mailbox_capacity, "owners.mailbox_capacity"),
             (self.owners.in_flight_max, "owners.in_flight_max"),
             (self.owners.in_flight_total, "owners.in_flight_total"),
@@ -243,6 +275,7 @@ impl RegionConfig {
         mistakes.extend(bad_sizes.map(|(_, name)| format!("{name}: 1 to {SIZE_MAX}")));
         let spans = [
             (gateway.handshake_timeout_ms, "gateway.handshake_timeout_ms"),
+            (gateway.identify_wait_ms, "gateway.identify_wait_ms"),
             (gateway.drain_timeout_ms, "gateway.drain_timeout_ms"),
             (gateway.close_timeout_ms, "gateway.close_timeout_ms"),
             (self.owners.idle_evict_ms, "owners.idle_evict_ms"),
@@ -252,6 +285,7 @@ impl RegionConfig {
         ];
         let bad_spans = spans.into_iter().filter(|(span_ms, _)| *span_ms > SPAN_MAX_MS);
         mistakes.extend(bad_spans.map(|(_, name)| format!("{name}: {SPAN_MAX_MS} at most, a year")));
+        mistakes.extend(self.degradation.mistakes().into_iter().map(|mistake| format!("degradation.{mistake}")));
         mistakes.extend(gateway.session.mistakes().into_iter().map(|mistake| format!("gateway.session.{mistake}")));
         mistakes
     }

@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod config;
+pub mod degradation;
 mod errors;
 pub mod gateway;
 pub mod id_generator;

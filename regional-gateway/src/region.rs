@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rand::seq::SliceRandom as _;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
 use rookery_model::gateway::Event;
@@ -14,9 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::config::RegionConfig;
+use crate::degradation::{Degradation, Level};
 use crate::errors::from_store;
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
+use crate::gateway::identify_line::IdentifyLine;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::{SessionStarts, StartsLeft};
 use crate::id_generator::{IdGenerator, now_ms};
@@ -46,6 +49,10 @@ pub struct Region {
     pub operations: Operations,
     pub limiter: RateLimiter,
     pub operator_secret: OperatorSecret,
+    /// What is left out or done later under load.
+    pub degradation: Arc<Degradation>,
+    /// The line of those who identify.
+    pub identify_line: Arc<IdentifyLine>,
     pub(crate) starts: SessionStarts,
     pub(crate) session_config: Arc<SessionConfig>,
     pub(crate) clock: Clock,
@@ -69,6 +76,7 @@ pub struct Figures {
     pub guilds_loaded: u32,
     pub users_loaded: u32,
     pub draining: bool,
+    pub load_level: Level,
 }
 
 impl Region {
@@ -90,6 +98,7 @@ impl Region {
             guilds_loaded: count(self.owners.guilds_loaded()),
             users_loaded: count(self.owners.users_loaded()),
             draining: self.draining.is_cancelled(),
+            load_level: self.degradation.level(),
         }
     }
 
@@ -161,9 +170,13 @@ impl Region {
     }
 
     /// Sends RECONNECT to all, spread over half of the time that a drain may take.
+    ///
+    /// In no order and with uneven pauses: otherwise the shards of one bot, or all who came back from an earlier storm in
+    /// step, would come to the next process in step as well.
     async fn ask_to_reconnect(&self) {
         const STEPS: usize = 20;
-        let sessions = self.sessions.all();
+        let mut sessions = self.sessions.all();
+        sessions.shuffle(&mut rand::rng());
         let pause = crate::config::ms(self.config.gateway.drain_timeout_ms / 2) / STEPS as u32;
         let mut steps = sessions.chunks(sessions.len().div_ceil(STEPS).max(1)).peekable();
         while let Some(step) = steps.next() {
@@ -171,7 +184,7 @@ impl Region {
             if steps.peek().is_some() {
                 tokio::select! {
                     () = self.closing.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))) => {}
                 }
             }
         }

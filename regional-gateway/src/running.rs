@@ -10,8 +10,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::config::{RegionConfig, ms};
+use crate::degradation::{self, Degradation};
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
+use crate::gateway::identify_line::{IdentifyLine, LineConfig};
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
@@ -59,6 +61,10 @@ impl Region {
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
+        let (degradation, config) = (Arc::clone(&region.degradation), region.config.degradation.clone());
+        if config.enabled {
+            region.tasks.spawn(degradation::run(degradation, config, region.closing.clone()));
+        }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
         tracing::info!(region = region.name(), %gateway_addr, "the gateway listens");
         Ok(RunningRegion { region, gateway_addr })
@@ -83,6 +89,12 @@ async fn build(
     let passwords = Passwords::new(parallel).map_err(|error| StartError::Passwords(error.to_string()))?;
     let accounts = Arc::new(Accounts::new(store.clone(), signing_key, public_keys, passwords));
     let sessions = Arc::new(Sessions::new(Arc::new(workers), config.gateway.sessions_per_user));
+    let degradation = Arc::new(Degradation::new(config.degradation.level_min));
+    let line = LineConfig {
+        at_once: config.gateway.identify_at_once,
+        waiting_max: config.gateway.identify_queue,
+        wait: ms(config.gateway.identify_wait_ms),
+    };
     let owners = Owners::new(OwnersInit {
         region: config.name.clone().into(),
         config: config.owners.clone(),
@@ -102,10 +114,13 @@ async fn build(
         ids: Arc::clone(&ids),
         accounts: Arc::clone(&accounts),
         sessions: Arc::clone(&sessions),
+        degradation: Arc::clone(&degradation),
     });
     Ok(Region {
         operations: Operations::new(store.clone()),
         limiter: RateLimiter::new(config.rest.clone()),
+        identify_line: IdentifyLine::new(line, Arc::clone(&degradation)),
+        degradation,
         starts: SessionStarts::new(config.gateway.identify_per_day, config.gateway.identify_concurrency),
         session_config: Arc::new(config.gateway.session.clone()),
         clock: Clock::start(),

@@ -184,3 +184,33 @@ async fn what_is_stored_and_could_not_be_told_is_seen_by_all_who_start_anew() {
     assert_eq!(stored.iter().map(|row| row.content.as_str()).collect::<Vec<_>>(), ["stored"]);
     assert_eq!(created["channels"][0]["last_message_id"], stored[0].id.to_string());
 }
+
+#[tokio::test]
+async fn a_guild_that_is_lost_for_a_while_is_unavailable_and_comes_back() {
+    let world = World::start().await;
+    let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
+    let deaf = world.bot("deaf", ALL_PRIVILEGED).await;
+    let guild = world.guild(&[&ann, &bot, &deaf]).await;
+    let mut client = world.online(&bot).await;
+    // One that did not ask for guilds.
+    let mut without_guilds = world.connect().await;
+    without_guilds.identify(&deaf.token, 1 << 9).await;
+    // It is subscribed once it hears of a message.
+    world.send(&ann, guild.channel, "before").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "before");
+    assert_eq!(without_guilds.expect("MESSAGE_CREATE").await["id"].is_string(), true);
+
+    // A write is lost, and the guild cannot be loaded anew.
+    world.gate.blind(true);
+    world.gate.lose_next(1);
+    assert_eq!(world.send(&ann, guild.channel, "lost").await.unwrap_err().status, 503);
+    let gone = client.expect("GUILD_DELETE").await;
+    assert_eq!((&gone["id"], &gone["unavailable"]), (&guild.id.to_string().into(), &true.into()));
+    assert_eq!(world.send(&ann, guild.channel, "refused").await.unwrap_err().status, 503);
+    world.gate.blind(false);
+    let back = client.expect("GUILD_CREATE").await;
+    assert_eq!((&back["id"], &back["unavailable"]), (&guild.id.to_string().into(), &false.into()));
+    world.send(&ann, guild.channel, "after").await.unwrap();
+    assert_eq!(client.expect("MESSAGE_CREATE").await["content"], "after");
+    without_guilds.expect("MESSAGE_CREATE").await;
+}

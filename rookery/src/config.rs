@@ -70,6 +70,7 @@ pub struct DevConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
 }
 
@@ -81,7 +82,7 @@ impl DevConfig {
             rest.registrations_per_10min.get_or_insert(LOCAL_REGISTRATIONS_PER_10MIN);
             rest.logins_per_minute.get_or_insert(LOCAL_LOGINS_PER_MINUTE);
         }
-        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &rest, self.limits)
+        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &rest, &self.degradation, self.limits)
     }
     /// The point of presence's part.
     pub fn pop(&self) -> PopConfig {
@@ -115,6 +116,7 @@ pub struct RegionRoleConfig {
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
     pub rest: rookery_region::RestLimits,
+    pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
 }
 
@@ -131,6 +133,7 @@ impl Default for RegionRoleConfig {
             gateway: rookery_region::GatewayConfig::default(),
             owners: rookery_region::OwnersConfig::default(),
             rest: rookery_region::RestLimits::default(),
+            degradation: rookery_region::degradation::DegradationConfig::default(),
             store: StoreConfig::default(),
         }
     }
@@ -144,7 +147,8 @@ impl RegionRoleConfig {
 
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
-        region(self.name.as_deref(), self.worker_id, &self.gateway, &self.owners, &self.rest, self.limits)
+        let name = self.name.as_deref();
+        region(name, self.worker_id, &self.gateway, &self.owners, &self.rest, &self.degradation, self.limits)
     }
 }
 
@@ -281,6 +285,7 @@ fn region(
     gateway: &rookery_region::GatewayConfig,
     owners: &rookery_region::OwnersConfig,
     rest: &rookery_region::RestLimits,
+    degradation: &rookery_region::degradation::DegradationConfig,
     limits: RateLimits,
 ) -> RegionConfig {
     let mut config = RegionConfig {
@@ -288,6 +293,7 @@ fn region(
         gateway: gateway.clone(),
         owners: owners.clone(),
         rest: rest.clone(),
+        degradation: degradation.clone(),
         ..RegionConfig::default()
     };
     if let Some(name) = name {

@@ -28,6 +28,8 @@ impl Rookery {
         let ports = ["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"];
         let mut args: Vec<OsString> = ports.iter().map(OsString::from).collect();
         args.extend(["--data-dir".into(), data_dir.into()]);
+        // What else the machine does must not decide what a test sees; a test of degradation names its level.
+        args.extend(["--set".into(), "degradation.enabled=false".into()]);
         args.extend(crate::store::args(data_dir).into_iter().map(OsString::from));
         args.extend(extra.iter().map(OsString::from));
         args

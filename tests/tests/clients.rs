@@ -3,12 +3,13 @@
 //! The bot logs in, answers a message with an embed and a reaction, edits and deletes its answer, pages through history.
 //! Then its gateway connection is cut while people go on talking, and it must RESUME: nothing missed, nothing twice.
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, ensure};
 use rookery_tests::{Lines, Person, Proxy, Rookery};
 use serde_json::{Value, json};
 use tokio::process::Command;
+
+mod programs;
+use programs::{skipped, source, variable};
 
 /// Messages said while the connection is down or coming back.
 const SAID_MEANWHILE: usize = 12;
@@ -138,22 +139,6 @@ async fn survive_cuts(setting: &Setting, bot: &mut Lines) -> anyhow::Result<()> 
     ensure!(seen.len() == said.len());
     ensure!(bot.passed().all(|line| line["ready"] != true), "the bot began a new session instead of resuming");
     Ok(())
-}
-
-/// Set by `cargo xtask test --skip-clients`; without it a missing library is a failure.
-fn skipped() -> bool {
-    std::env::var_os("ROOKERY_SKIP_CLIENTS").is_some()
-}
-
-fn variable(name: &str) -> anyhow::Result<PathBuf> {
-    Ok(std::env::var_os(name)
-        .with_context(|| format!("{name} is not set: run the tests by `cargo xtask test`"))?
-        .into())
-}
-
-/// Looked up when the test runs: with a build folder that clones share, a path compiled in may be another clone's.
-fn source(path: &str) -> anyhow::Result<PathBuf> {
-    Ok(variable("CARGO_MANIFEST_DIR")?.join("clients").join(path))
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Calls of the deployment's operator.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ApplicationId, ChannelId, GuildId, MessageId, UserId};
@@ -106,4 +108,10 @@ pub struct StatusReply {
     /// Damaged rows met since the store was opened; the log names them.
     #[serde(default)]
     pub corrupt_rows: u64,
+    /// How loaded the region is: normal, elevated, high or critical.
+    #[serde(default)]
+    pub load_level: String,
+    /// What becomes of each feature at this level: full, slower, dropped or refused.
+    #[serde(default)]
+    pub features: BTreeMap<String, String>,
 }

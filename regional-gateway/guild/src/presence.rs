@@ -23,6 +23,10 @@ pub(crate) struct Presences {
     untold: HashMap<UserId, Option<Arc<Presence>>>,
     /// When they are to be told, on the monotonic clock.
     due_ms: Option<u64>,
+    /// How many times longer changes are gathered; 0 as 1.
+    slowdown: u32,
+    /// Whether member lists follow when the presences are told, not before.
+    lists_wait: bool,
 }
 
 impl Presences {
@@ -77,21 +81,30 @@ impl GuildCore {
         let mut out = Outcome::default();
         let is_batched = match &self.space {
             Space::Guild(guild) if !guild.is_deleted && guild.members().contains(user_id) => {
-                guild.members().len() > self.limits.presence_batch_above
+                self.presences.slowdown > 1 || guild.members().len() > self.limits.presence_batch_above
             }
             _ => return out,
         };
         let Some(before) = self.presences.put(user_id, presence) else { return out };
         self.note_shown(user_id);
-        self.update_lists(&mut out);
+        if !(is_batched && self.presences.lists_wait) {
+            self.update_lists(&mut out);
+        }
         if is_batched {
             self.presences.untold.entry(user_id).or_insert(before);
-            self.presences.due_ms.get_or_insert(now_ms.saturating_add(self.limits.presence_batch_ms));
+            let batch_ms = self.limits.presence_batch_ms.saturating_mul(self.presences.slowdown.max(1).into());
+            self.presences.due_ms.get_or_insert(now_ms.saturating_add(batch_ms));
         } else {
             self.presences.untold.remove(&user_id);
             self.send_presence(&mut out, user_id, user_id.into());
         }
         out
+    }
+
+    /// How many times longer changes are gathered from now on, and whether member lists wait with them. Beyond 1 small
+    /// guilds gather, too.
+    pub fn slow_presences(&mut self, times: u32, lists_wait: bool) {
+        (self.presences.slowdown, self.presences.lists_wait) = (times, lists_wait);
     }
 
     /// Takes in who is there as the guild is loaded, when nobody is to be told of a change.
@@ -130,6 +143,7 @@ impl GuildCore {
             return out;
         }
         self.presences.due_ms = None;
+        self.update_lists(&mut out);
         let mut untold: Vec<_> = std::mem::take(&mut self.presences.untold).into_iter().collect();
         untold.sort_unstable_by_key(|(user_id, _)| *user_id);
         for (user_id, before) in untold {

@@ -1,7 +1,7 @@
 //! Where clients find the gateway.
 
+use rookery_model::ApiError;
 use rookery_model::call::{GatewayBot, Reply, SessionStartLimit};
-use rookery_model::{ApiError, limits};
 
 use super::Context;
 use crate::errors::from_store;
@@ -15,7 +15,7 @@ pub fn url(cx: &Context<'_>) -> Result<Reply, ApiError> {
 pub async fn bot(cx: &Context<'_>) -> Result<Reply, ApiError> {
     let bot = cx.bot()?;
     let guilds = cx.region.store.guilds_of_user(bot.user_id()).await.map_err(from_store)?.len();
-    let shards = u32::try_from(guilds).unwrap_or(u32::MAX).div_ceil(limits::GUILDS_PER_SHARD).max(1);
+    let shards = u32::try_from(guilds).unwrap_or(u32::MAX).div_ceil(cx.region.config.gateway.guilds_per_shard).max(1);
     let starts = cx.region.session_starts(bot.user_id());
     Ok(Reply::GatewayBot(GatewayBot {
         url: cx.region.gateway_url().to_owned(),

@@ -5,6 +5,7 @@ use rookery_model::store::{RetentionRow, Write};
 use rookery_model::{ApiError, ErrorCode, GuildId, MessageId, UserId};
 
 use super::{Context, seed};
+use crate::degradation::Feature;
 use crate::errors::from_store;
 
 /// Answers an operator; every act that changes something is in the log.
@@ -81,6 +82,11 @@ fn status(cx: &Context<'_>) -> StatusReply {
         purges_pending: store.purges_pending,
         purged_rows: store.purged_rows,
         corrupt_rows: store.corrupt_rows,
+        load_level: figures.load_level.name().into(),
+        features: Feature::ALL
+            .into_iter()
+            .map(|feature| (feature.name().into(), feature.at(figures.load_level).name().into()))
+            .collect(),
     }
 }
 

@@ -5,9 +5,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rookery_model::gateway::Identify;
 use rookery_session::{Action, Connection, Frame};
 
 use super::identify::{self, Outcome};
+use super::identify_line::{Place, TurnedAway};
 use super::socket::{Closing, Received, Socket};
 use crate::Region;
 use crate::config::ms;
@@ -22,15 +24,27 @@ pub fn spawn(region: Arc<Region>, connection: Box<Connection>, socket: Socket) {
 
 async fn drive(region: Arc<Region>, mut connection: Box<Connection>, mut socket: Socket) {
     let close_within = ms(region.config.gateway.close_timeout_ms);
+    let mut queued: Option<Queued> = None;
     loop {
         let next = tokio::select! {
             biased;
             () = region.closing.cancelled() => Next::Over(Closing::GoingAway),
+            (request, turn) = turn(&mut queued) => Next::Turn(request, turn),
+            // Heartbeats are answered while the client waits, and one that leaves is gone from the line.
             next = next(&region, &mut connection, &mut socket) => next,
         };
         let outcome = match next {
             Next::Over(closing) => return socket.close(closing, close_within).await,
-            Next::Action(Action::Identify(request)) => identify::identify(&region, *connection, socket, &request).await,
+            Next::Action(Action::Identify(request)) => {
+                let line = Arc::clone(&region.identify_line);
+                queued = Some(Queued { request, turn: Box::pin(async move { line.enter().await }) });
+                continue;
+            }
+            Next::Turn(request, Ok(place)) => identify::identify(&region, *connection, socket, &request, place).await,
+            Next::Turn(_, Err(TurnedAway)) => {
+                connection.invalid_session(region.clock.now_ms(), false);
+                continue;
+            }
             Next::Action(Action::Resume(request)) => identify::resume(&region, *connection, socket, &request).await,
             Next::Action(Action::Close(code)) => return socket.close(Closing::Code(code), close_within).await,
             // A connection alone asks for nothing else.
@@ -43,8 +57,27 @@ async fn drive(region: Arc<Region>, mut connection: Box<Connection>, mut socket:
     }
 }
 
+/// An IDENTIFY that waits for its turn.
+struct Queued {
+    request: Box<Identify>,
+    turn: Pin<Box<dyn Future<Output = Result<Place, TurnedAway>> + Send>>,
+}
+
+/// Waits until it is the turn of the IDENTIFY that is queued, for ever if there is none; losing it in a `select!` loses
+/// nothing.
+async fn turn(queued: &mut Option<Queued>) -> (Box<Identify>, Result<Place, TurnedAway>) {
+    loop {
+        let Some(waiting) = queued else { return std::future::pending().await };
+        let turn = waiting.turn.as_mut().await;
+        if let Some(Queued { request, .. }) = queued.take() {
+            return (request, turn);
+        }
+    }
+}
+
 enum Next {
     Action(Action),
+    Turn(Box<Identify>, Result<Place, TurnedAway>),
     Over(Closing),
 }
 

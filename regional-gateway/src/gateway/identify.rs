@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use rookery_guild::Subscriber;
 use rookery_model::gateway::event::{Ready, ReadyApplication, ReadyAuth};
-use rookery_model::gateway::{CloseCode, Identify, Intents, Resume};
+use rookery_model::gateway::{CloseCode, Identify, Intents, Resume, Shard};
 use rookery_model::user::Application;
-use rookery_model::{ApiError, ApplicationId, ErrorCode, limits};
+use rookery_model::{ApiError, ApplicationId, ErrorCode};
 use rookery_session::{Connection, Session, SessionInit};
 use rookery_user::{SessionClient, UserSession};
 use tracing::Instrument as _;
 
+use super::identify_line::Place;
 use super::input::{Attach, Control, Input};
 use super::registry::{SessionHandle, SessionId};
 use super::session_task::SessionTask;
 use super::socket::Socket;
-use super::starts::StartRefused;
+use super::starts::{StartRefused, Starter};
 use crate::Region;
 use crate::accounts::Identity;
 use crate::errors::from_store;
@@ -60,8 +61,14 @@ struct Admitted {
     init: SessionInit,
 }
 
-/// Starts a session.
-pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: Socket, request: &Identify) -> Outcome {
+/// Starts a session; its place is free again when READY is on its way.
+pub async fn identify(
+    region: &Arc<Region>,
+    mut connection: Connection,
+    socket: Socket,
+    request: &Identify,
+    place: Place,
+) -> Outcome {
     let admitted = admit(region, request).await;
     let started = match admitted {
         Ok(admitted) => start(region, &connection, admitted, request).await,
@@ -69,7 +76,7 @@ pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: 
     };
     match started {
         Ok(start) => {
-            run(region, start, connection, socket, request).await;
+            run(region, start, connection, socket, request, place).await;
             Outcome::HandedOver
         }
         Err(refusal) => {
@@ -90,14 +97,16 @@ async fn admit(region: &Region, request: &Identify) -> Result<Admitted, Refusal>
         if is_bot { region.store.application(ApplicationId(user_id.0)).await.map_err(from_store)? } else { None };
     let granted = application.as_ref().map_or(Intents::empty(), |application| granted(application.flags));
     let init = SessionInit::from_identify("", user_id, is_bot, granted, request).map_err(Refusal::Close)?;
+    let shard = init.shard.unwrap_or(Shard::WHOLE);
     if is_bot {
-        let shards = init.shard.map_or(1, |shard| shard.count) as usize;
-        let guilds = region.store.guilds_of_user(user_id).await.map_err(from_store)?.len();
-        if guilds.div_ceil(shards) > limits::GUILDS_PER_SHARD as usize {
+        let guilds = region.store.guilds_of_user(user_id).await.map_err(from_store)?;
+        let on_shard = guilds.iter().filter(|guild_id| shard.holds_guild(**guild_id)).count();
+        if on_shard > region.config.gateway.guilds_per_shard_max as usize {
             return Err(Refusal::Close(CloseCode::ShardingRequired));
         }
     }
-    match region.starts.take(now_ms(), user_id) {
+    let starter = if is_bot { Starter::Bot(shard) } else { Starter::Person };
+    match region.starts.take(now_ms(), user_id, starter) {
         Ok(()) => Ok(Admitted { identity, application, init }),
         Err(StartRefused::TooFast) => Err(Refusal::TryAgain),
         Err(StartRefused::Spent) => Err(Refusal::Close(CloseCode::RateLimited)),
@@ -173,7 +182,14 @@ fn client(request: &Identify, is_bot: bool) -> SessionClient {
     }
 }
 
-async fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
+async fn run(
+    region: &Arc<Region>,
+    start: Registered,
+    connection: Connection,
+    socket: Socket,
+    request: &Identify,
+    place: Place,
+) {
     let Registered { handle, init, ready, subscriber, is_bot } = start;
     metrics::counter!("rookery_gateway_identifies_total").increment(1);
     let span =
@@ -195,6 +211,7 @@ async fn run(region: &Arc<Region>, start: Registered, connection: Connection, so
         if let Err(error) = begin(&region, &handle, &subscriber, ready, is_bot).await {
             handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
         }
+        drop(place);
     };
     tasks.spawn(begin.instrument(span));
 }

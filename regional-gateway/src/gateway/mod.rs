@@ -4,6 +4,7 @@ pub mod admission;
 pub mod clock;
 mod connection;
 mod identify;
+pub mod identify_line;
 pub mod input;
 pub mod listener;
 mod looks;

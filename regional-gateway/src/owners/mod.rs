@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::config::OwnersConfig;
+use crate::degradation::Degradation;
 use crate::errors::from_store;
 use crate::gateway::clock::Clock;
 use crate::gateway::registry::{SessionHandle, Sessions};
@@ -81,6 +82,7 @@ pub struct OwnersInit {
     pub ids: Arc<IdGenerator>,
     pub accounts: Arc<Accounts>,
     pub sessions: Arc<Sessions>,
+    pub degradation: Arc<Degradation>,
 }
 
 /// All owners; cloning it is cheap.
@@ -99,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<IdGenerator>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) degradation: Arc<Degradation>,
     /// Places for outcomes of all owners that wait to become durable.
     pub(crate) in_flight: Arc<Semaphore>,
     guilds: Directory<OwnerKey, GuildCommand>,
@@ -138,6 +141,7 @@ impl Owners {
             ids: init.ids,
             accounts: init.accounts,
             sessions: init.sessions,
+            degradation: init.degradation,
         });
         Self { shared }
     }

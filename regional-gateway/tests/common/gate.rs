@@ -34,6 +34,8 @@ pub struct Gate {
     /// Batches are lost: never written, and the commit says that nobody knows.
     losing: AtomicBool,
     refusing: AtomicBool,
+    /// Guilds cannot be read.
+    blind: AtomicBool,
     /// How many of the next batches are lost, besides.
     losing_next: AtomicUsize,
     holding_newest: watch::Sender<bool>,
@@ -48,6 +50,7 @@ impl Gate {
             held: watch::Sender::new(false),
             losing: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
             losing_next: AtomicUsize::new(0),
             holding_newest: watch::Sender::new(false),
             newest_held: watch::Sender::new(0),
@@ -74,6 +77,10 @@ impl Gate {
     }
     pub fn lose(&self, losing: bool) {
         self.losing.store(losing, Ordering::SeqCst);
+    }
+    /// As when the database is away.
+    pub fn blind(&self, blind: bool) {
+        self.blind.store(blind, Ordering::SeqCst);
     }
     /// As when the disk is full.
     pub fn refuse(&self, refusing: bool) {
@@ -136,6 +143,9 @@ impl Engine for Gate {
         self.inner.applications_of(owner)
     }
     fn guild(&self, id: GuildId) -> Answer<'_, Option<GuildProperties>> {
+        if self.blind.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Unavailable("away".into())) });
+        }
         self.inner.guild(id)
     }
     fn guild_channels(&self, id: GuildId) -> Answer<'_, Vec<Channel>> {

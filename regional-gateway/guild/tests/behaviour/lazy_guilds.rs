@@ -191,3 +191,19 @@ fn a_large_guild_lists_those_who_are_there() {
     let [list] = lists(&outcome, alice).try_into().expect("one");
     assert_eq!((list.online_count, list.member_count), (2, 1_001));
 }
+
+#[test]
+fn under_load_lists_follow_presences_when_those_are_told() {
+    let mut world = World::new();
+    let (alice, _) = world.subscribe(ALICE, None);
+    let general = world.general();
+    world.core.set_subscriptions(alice, &looks_at(general, &[[0, 99]]));
+    world.core.slow_presences(4, true);
+    assert!(world.status(BOB, Status::Online).dispatches.is_empty());
+    assert!(world.status(ALICE, Status::Online).dispatches.is_empty());
+    let due_ms = world.core.poll_timeout().expect("something waits");
+    let outcome = world.core.handle_timeout(due_ms);
+    let online: Vec<_> = lists(&outcome, alice).iter().map(|list| list.online_count).collect();
+    assert_eq!(online.last(), Some(&2));
+    assert!(world.core.handle_timeout(due_ms + 1).dispatches.is_empty(), "everything was told");
+}

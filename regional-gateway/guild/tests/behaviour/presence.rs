@@ -149,6 +149,20 @@ fn in_very_large_guilds_the_newest_of_each_goes_out_in_batches() {
 }
 
 #[test]
+fn under_load_small_guilds_gather_too_and_for_longer() {
+    let mut world = World::new();
+    let (bot, _) = world.subscribe(BOT, Some(PRESENCES));
+    world.core.slow_presences(4, false);
+    assert!(world.core.presence_changed(100, BOB, is(Status::Online)).dispatches.is_empty());
+    assert_eq!(world.core.poll_timeout(), Some(20_100));
+    // As soon as the load is gone whatever changes is told at once; what waits is told when it was to be.
+    world.core.slow_presences(1, false);
+    let outcome = world.core.presence_changed(200, ALICE, is(Status::Online));
+    assert_eq!(presences(&outcome, bot), [(ALICE, Status::Online)]);
+    assert_eq!(presences(&world.core.handle_timeout(20_100), bot), [(BOB, Status::Online)]);
+}
+
+#[test]
 fn a_member_who_left_is_told_of_no_more() {
     let mut world = crowd(20, Limits { presence_batch_above: 10, ..Limits::default() });
     let guild_id = world.guild_id();

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::task::waker_ref;
 use rookery_model::gateway::{Event, SubscriberId};
@@ -48,6 +49,8 @@ pub struct WorkerTask {
     waiting: VecDeque<Waiting>,
     /// Entries taken so far.
     taken: u32,
+    /// The time of this turn, milliseconds, cut to what [`Waiting`] keeps.
+    turn_ms: u32,
     timers: Timers,
     timer: Pin<Box<Sleep>>,
     /// What the timer is set to.
@@ -63,6 +66,8 @@ struct Waiting {
     id: SubscriberId,
     /// Entries that had been taken when it came here.
     since: u32,
+    /// When it came here; only differences count.
+    since_ms: u32,
 }
 
 impl WorkerTask {
@@ -77,6 +82,7 @@ impl WorkerTask {
             sessions: Slab::default(),
             waiting: VecDeque::new(),
             taken: 0,
+            turn_ms: 0,
             timers: Timers::default(),
             timer_ms: 0,
             leaving: Leaving::default(),
@@ -105,7 +111,7 @@ impl WorkerTask {
         let Some(session) = self.sessions.get_mut(id) else { return };
         note(session);
         if !std::mem::replace(&mut session.is_waiting, true) {
-            self.waiting.push_back(Waiting { id, since: self.taken });
+            self.waiting.push_back(Waiting { id, since: self.taken, since_ms: self.turn_ms });
         }
     }
 
@@ -151,7 +157,7 @@ impl WorkerTask {
                     let Some(session) = self.sessions.get_mut(id) else { continue };
                     session.dispatch(now_ms, Arc::clone(payload));
                     if !std::mem::replace(&mut session.is_waiting, true) {
-                        self.waiting.push_back(Waiting { id, since: self.taken });
+                        self.waiting.push_back(Waiting { id, since: self.taken, since_ms: self.turn_ms });
                     }
                 }
             }));
@@ -205,6 +211,14 @@ impl WorkerTask {
                 None => {}
             }
         }
+    }
+
+    /// Reports how long the session waits that is next. What is still in the queue waits for this one: see
+    /// [`ENTRIES_AHEAD_MAX`].
+    fn note_age(&self) {
+        let Some(oldest) = self.waiting.front() else { return };
+        let age_ms = self.turn_ms.wrapping_sub(oldest.since_ms);
+        self.region.degradation.note_queue_age(Duration::from_millis(age_ms.into()));
     }
 
     /// Serves some of those that wait.
@@ -288,9 +302,12 @@ impl Future for WorkerTask {
         // Before anything is looked at, so that nothing comes unseen.
         this.worker.waker.register(cx.waker());
         let now_ms = this.region.clock.now_ms();
+        // Cut on purpose: the count begins anew after 49 days, and differences stay true.
+        this.turn_ms = now_ms as u32;
         this.take_ready();
         let more = this.take_entries(cx, now_ms);
         this.take_due(now_ms);
+        this.note_age();
         this.serve(now_ms);
         this.leaving.tell(now_ms, &this.region.owners);
         if this.is_over(cx) {

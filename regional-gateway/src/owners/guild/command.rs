@@ -1,6 +1,7 @@
 //! What the owner of a guild or DM can be told.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
 use rookery_model::call::{Call, Reply};
@@ -39,6 +40,8 @@ pub struct CallCommand {
     pub call: Call,
     pub operation: Option<OperationContext>,
     pub reply: Answer<Reply>,
+    /// When it was put into the mailbox.
+    pub queued_at: Instant,
 }
 
 /// A session that wants the guild's events, after a snapshot.

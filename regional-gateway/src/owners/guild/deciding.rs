@@ -75,6 +75,7 @@ impl LoadedGuild {
     }
 
     fn call(&mut self, command: Box<CallCommand>) {
+        self.shared.degradation.note_queue_age(command.queued_at.elapsed());
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let mut locks = GuildCore::locks(&command.call);
@@ -145,7 +146,7 @@ impl LoadedGuild {
 
     fn decide(&mut self, ticket: Ticket, call: ParkedCall) {
         let ParkedCall { command, locks, given, .. } = call;
-        let CallCommand { caller, call, operation, reply } = *command;
+        let CallCommand { caller, call, operation, reply, queued_at: _ } = *command;
         let place = match self.place(call.is_read()) {
             Ok(place) => place,
             Err(error) => return self.answer(ticket, locks, reply, Err(error), None),

@@ -8,6 +8,7 @@ use rookery_model::UserId;
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_session::Payload;
 
+use crate::degradation::Feature;
 use crate::gateway::input::Input;
 use crate::gateway::registry::{SessionHandle, Signal};
 use crate::gateway::worker::Outbox;
@@ -82,6 +83,9 @@ impl Subscribers {
     /// Sends an event to those who get it.
     pub fn dispatch(&self, shared: &Shared, outbox: &mut Outbox, dispatch: Dispatch) {
         let Dispatch { event, audience } = dispatch;
+        if matches!(*event, Event::TypingStart(_)) && !shared.degradation.admits(Feature::Typing) {
+            return;
+        }
         match audience {
             Audience::Users(user_ids) => shared.deliver_to_users(&user_ids, event),
             Audience::Subscribers(ids) => self.fan_out(outbox, event, ids),

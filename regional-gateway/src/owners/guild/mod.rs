@@ -10,6 +10,7 @@ mod recovery;
 mod transient;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rookery_guild::{Caller, GuildCore};
 use rookery_model::call::{Call, Reply};
@@ -47,7 +48,7 @@ impl GuildHandle {
         operation: Option<OperationContext>,
     ) -> Result<Reply, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let command = CallCommand { caller, call, operation, reply };
+        let command = CallCommand { caller, call, operation, reply, queued_at: Instant::now() };
         self.shared.send_guild(self.key, GuildCommand::Call(Box::new(command)))?;
         self.answer(answer).await
     }

@@ -1,13 +1,16 @@
 //! How the owner of a guild comes back to what is stored after a write that failed.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rookery_core_db::StoreError;
-use rookery_guild::{Audience, Dispatch, Effect, GuildCore};
+use rookery_guild::{Audience, Dispatch, Effect, GuildCore, Subscriber};
+use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::guild::UnavailableGuild;
 use rookery_model::{ApiError, ErrorCode};
 use tokio::sync::mpsc;
 
-use super::actor::{Health, LoadedGuild};
+use super::actor::{Health, LoadedGuild, Pending};
 use super::command::GuildCommand;
 use crate::errors::from_store;
 use crate::gateway::registry::Signal;
@@ -22,11 +25,22 @@ use crate::owners::{OwnerKey, Shared};
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
 const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// A guild that cannot be loaded for so long is gone as far as its sessions can see; shorter is not worth the snapshots
+/// that follow.
+const OUTAGE_AFTER: Duration = Duration::from_secs(1);
+
 /// An outcome whose caller was told that it failed, and of which the store may hold the rows.
 pub struct Untold {
     pub operation: OperationId,
     pub effects: Vec<Effect>,
     pub dispatches: Vec<Dispatch>,
+}
+
+/// Whether the guild's sessions were told that it is away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outage {
+    No,
+    Told,
 }
 
 impl LoadedGuild {
@@ -42,6 +56,8 @@ impl LoadedGuild {
         let looks = self.core.subscriptions();
         let mut pause = RELOAD_PAUSE_MIN;
         let transient;
+        let lost_at = Instant::now();
+        let mut outage = Outage::No;
         loop {
             match load(&self.shared, self.key).await {
                 Ok(Some(core)) => {
@@ -68,6 +84,11 @@ impl LoadedGuild {
                     if self.shared.stop.is_cancelled() && self.leave() {
                         return false;
                     }
+                    if outage == Outage::No && lost_at.elapsed() >= OUTAGE_AFTER {
+                        tracing::error!(%error, "the guild is unavailable");
+                        self.tell_unavailable().await;
+                        outage = Outage::Told;
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RELOAD_PAUSE_MAX);
                 }
@@ -80,11 +101,15 @@ impl LoadedGuild {
         }
         for (session, subscriber) in self.subscribers.all() {
             let id = subscriber.id;
-            // The session has the guild already: the snapshot is not sent a second time.
-            let subscribed = self.with_core(|core| core.subscribe(subscriber));
-            if !matches!(subscribed, Ok(Ok(_))) {
-                self.subscribers.remove(id);
-                session.signal(Signal::Lost);
+            match self.with_core(|core| core.subscribe(subscriber)) {
+                // The session has the guild already: the snapshot is not sent a second time.
+                Ok(Ok(_)) if outage == Outage::No => {}
+                // To the session the guild was away, and is back with its GUILD_CREATE.
+                Ok(Ok(snapshot)) => self.submit(snapshot, None, Pending::default()),
+                Ok(Err(_)) | Err(_) => {
+                    self.subscribers.remove(id);
+                    session.signal(Signal::Lost);
+                }
             }
         }
         self.keep_transient(transient);
@@ -99,6 +124,20 @@ impl LoadedGuild {
         }
         tracing::warn!("loaded anew after a write that failed");
         true
+    }
+
+    /// Tells the guild's sessions that it is away for a while, as libraries expect it: GUILD_DELETE with `unavailable`, and
+    /// later GUILD_CREATE. Sessions that did not ask for guilds hear of neither.
+    async fn tell_unavailable(&mut self) {
+        let OwnerKey::Guild(id) = self.key else { return };
+        let event = Event::GuildDelete(UnavailableGuild { id, unavailable: Some(true) });
+        let required = event.required_intents();
+        let wants = |s: &Subscriber| s.intents.is_none_or(|intents| intents.intersects(required));
+        let sessions = self.subscribers.all().into_iter();
+        let to: Vec<SubscriberId> = sessions.filter(|(_, s)| wants(s)).map(|(_, s)| s.id).collect();
+        let dispatch = Dispatch { event: Arc::new(event), audience: Audience::Subscribers(to.into()) };
+        self.subscribers.dispatch(&self.shared, &mut self.outbox, dispatch);
+        self.outbox.flush().await;
     }
 
     /// Nothing was decided about calls that wait: they may be tried again.

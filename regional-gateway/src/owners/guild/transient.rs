@@ -8,6 +8,7 @@ use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
 use super::actor::{LoadedGuild, Pending};
+use crate::degradation::Feature;
 use crate::id_generator::now;
 use crate::owners::Shared;
 use crate::owners::register::VoiceRequest;
@@ -20,6 +21,9 @@ impl LoadedGuild {
             self.update_voice(id, &request);
         }
         let now_ms = self.shared.clock.now_ms();
+        let slowdown = |feature| self.shared.degradation.slowdown(feature);
+        let (presences, lists) = (slowdown(Feature::Presence), slowdown(Feature::MemberList));
+        self.core.slow_presences(presences, lists > 1);
         for user_id in news.presences {
             let presence = self.shared.registers.presence(user_id);
             self.decide_transient(|core| core.presence_changed(now_ms, user_id, presence));
