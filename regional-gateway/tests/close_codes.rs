@@ -172,10 +172,10 @@ async fn versions_and_encodings_that_are_not_spoken() {
 #[tokio::test]
 async fn too_many_starts_in_a_day() {
     let world = World::with(|config| config.gateway.identify_per_day = Some(2)).await;
-    let bot = world.bot("bot", ALL_PRIVILEGED).await;
+    let ann = world.person("ann").await;
     for left in [2, 1] {
-        assert_eq!(world.region().session_starts(bot.id()).remaining, left);
-        world.connect().await.identify(&bot.token, 0).await;
+        assert_eq!(world.region().session_starts(ann.id()).remaining, left);
+        world.connect().await.identify(&ann.token, 0).await;
     }
-    assert_eq!(code_after(&world, &[identify(&bot.token, 0)]).await, 4008);
+    assert_eq!(code_after(&world, &[identify(&ann.token, 0)]).await, 4008);
 }

@@ -96,7 +96,7 @@ async fn heartbeats_are_answered_before_and_after_identify() {
 
 #[tokio::test]
 async fn shards_divide_the_guilds() {
-    let world = World::start().await;
+    let world = World::with(|config| config.gateway.identify_concurrency = 2).await;
     let (ann, bot) = (world.person("ann").await, world.bot("bot", ALL_PRIVILEGED).await);
     let guilds = [world.guild(&[&ann, &bot]).await, world.guild(&[&ann, &bot]).await, world.guild(&[&ann, &bot]).await];
     let mut seen = Vec::new();
