@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rookery_core_db::StoreError;
-use rookery_guild::{Audience, Dispatch, Effect, GuildCore, Subscriber};
+use rookery_guild::{Audience, Dispatch, Effect, GuildCore, Outcome, Subscriber};
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::guild::UnavailableGuild;
 use rookery_model::{ApiError, ErrorCode};
@@ -99,20 +99,13 @@ impl LoadedGuild {
             // They start anew and see it in what they read then.
             self.subscribers.lose_all();
         }
-        for (session, subscriber) in self.subscribers.all() {
-            let id = subscriber.id;
-            match self.with_core(|core| core.subscribe(subscriber)) {
-                // The session has the guild already: the snapshot is not sent a second time.
-                Ok(Ok(_)) if outage == Outage::No => {}
-                // To the session the guild was away, and is back with its GUILD_CREATE.
-                Ok(Ok(snapshot)) => self.submit(snapshot, None, Pending::default()),
-                Ok(Err(_)) | Err(_) => {
-                    self.subscribers.remove(id);
-                    session.signal(Signal::Lost);
-                }
-            }
-        }
+        // The sessions have the guild already: the snapshot is not sent a second time.
+        self.subscribe_again(|_, _| {});
         self.keep_transient(transient);
+        if outage == Outage::Told {
+            // To them the guild was away, and is back with its GUILD_CREATE: made only now, with presences and voice.
+            self.subscribe_again(|this, snapshot| this.submit(snapshot, None, Pending::default()));
+        }
         // After the presences, which the lists that sessions look at are made of.
         for (id, subscription) in looks {
             self.command(GuildCommand::Subscriptions(id, Box::new(subscription)));
@@ -124,6 +117,20 @@ impl LoadedGuild {
         }
         tracing::warn!("loaded anew after a write that failed");
         true
+    }
+
+    /// Subscribes the sessions to the core that is there now; those that it does not take are lost.
+    fn subscribe_again(&mut self, with_snapshot: impl Fn(&mut Self, Outcome)) {
+        for (session, subscriber) in self.subscribers.all() {
+            let id = subscriber.id;
+            match self.with_core(|core| core.subscribe(subscriber)) {
+                Ok(Ok(snapshot)) => with_snapshot(self, snapshot),
+                Ok(Err(_)) | Err(_) => {
+                    self.subscribers.remove(id);
+                    session.signal(Signal::Lost);
+                }
+            }
+        }
     }
 
     /// Tells the guild's sessions that it is away for a while, as libraries expect it: GUILD_DELETE with `unavailable`, and
