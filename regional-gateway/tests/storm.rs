@@ -46,6 +46,9 @@ async fn everybody_gets_in_and_those_who_are_in_do_not_wait() {
     let world = World::with(|config| {
         config.gateway.identify_at_once = AT_ONCE;
         config.gateway.identify_queue = QUEUE;
+        // All of them come from one address.
+        config.gateway.max_connections_per_address = usize::MAX;
+        config.gateway.max_handshakes_per_address = usize::MAX;
         config.gateway.identify_wait_ms = 60_000;
     })
     .await;
