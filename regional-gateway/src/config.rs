@@ -1,6 +1,7 @@
 //! Configuration of a region.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rookery_model::limits;
@@ -76,6 +77,9 @@ pub struct GatewayConfig {
     pub drain_timeout_ms: u64,
     /// How long the client may take to answer a close frame.
     pub close_timeout_ms: u64,
+    /// Where sessions wait between a process that ends and the next one; without it they end with their process. Nothing
+    /// else is in this folder, and no two regions share one.
+    pub sessions_dir: Option<PathBuf>,
 }
 
 impl Default for GatewayConfig {
@@ -98,6 +102,7 @@ impl Default for GatewayConfig {
             subscribe_concurrency: 16,
             drain_timeout_ms: 10_000,
             close_timeout_ms: 10_000,
+            sessions_dir: None,
         }
     }
 }

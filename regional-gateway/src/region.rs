@@ -98,6 +98,11 @@ impl Region {
         !self.draining.is_cancelled() && self.store.health().writable
     }
 
+    /// Whether sessions go on in the next process.
+    pub(crate) const fn keeps_sessions(&self) -> bool {
+        self.config.gateway.sessions_dir.is_some()
+    }
+
     /// How often an account may still start a session.
     pub fn session_starts(&self, user_id: UserId) -> StartsLeft {
         self.starts.left(now_ms(), user_id)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rookery_core_db::StoreError;
@@ -12,11 +13,12 @@ use crate::accounts::Accounts;
 use crate::config::{RegionConfig, ms};
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
+use crate::gateway::kept::{self, KeptSessions};
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
 use crate::gateway::worker::{WORKERS_MAX, WorkerTask, Workers};
-use crate::id_generator::IdGenerator;
+use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
@@ -59,9 +61,28 @@ impl Region {
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
+        if let Some(folder) = region.config.gateway.sessions_dir.clone() {
+            kept::take_up(&region, &folder).await;
+        }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
         tracing::info!(region = region.name(), %gateway_addr, "the gateway listens");
         Ok(RunningRegion { region, gateway_addr })
+    }
+}
+
+/// Writes down the sessions that can be resumed, for the next process.
+async fn keep_sessions(region: &Region, folder: PathBuf) {
+    let (payloads, sessions) = region.sessions.workers().keep().await;
+    let count = sessions.len();
+    let kept = KeptSessions { kept_at_unix_ms: now_ms(), payloads, sessions };
+    let written = tokio::task::spawn_blocking(move || kept::write(&folder, &kept)).await;
+    match written {
+        Ok(Ok(())) => tracing::info!(region = region.name(), sessions = count, "kept for the next process"),
+        Ok(Err(error)) => {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::error!(region = region.name(), error, "the sessions are lost; their clients start anew");
+        }
+        Err(_) => tracing::error!(region = region.name(), "writing the sessions down panicked; they are lost"),
     }
 }
 
@@ -140,13 +161,27 @@ impl RunningRegion {
             tracing::warn!(region = region.name(), "some clients stayed; they are closed");
         }
         region.closing.cancel();
+        let folder = region.config.gateway.sessions_dir.clone();
         region.sessions.all().iter().for_each(|session| session.signal(Signal::Shutdown));
         region.tasks.close();
         let within = ms(region.config.gateway.close_timeout_ms);
-        if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
-            tracing::warn!(region = region.name(), "some connections did not end in time");
+        match folder {
+            None => {
+                if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
+                    tracing::warn!(region = region.name(), "some connections did not end in time");
+                }
+                region.owners.stop().await;
+            }
+            Some(folder) => {
+                let closed = tokio::time::timeout(within, region.admission.places().acquire_many(all)).await;
+                if closed.is_err() {
+                    tracing::warn!(region = region.name(), "some connections did not end in time");
+                }
+                // From here on nothing happens any more that a session would have to hear of.
+                region.owners.stop().await;
+                keep_sessions(&region, folder).await;
+            }
         }
-        region.owners.stop().await;
         tracing::info!(region = region.name(), "stopped");
     }
 }

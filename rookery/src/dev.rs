@@ -62,6 +62,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.cluster.before(&args.sets))?;
     config.pop.http = args.http;
     config.gateway.listen = args.gateway;
+    config.gateway.sessions_dir.get_or_insert_with(|| args.data_dir.join("sessions"));
     let mut listeners = vec![("--http", args.http), ("--gateway", args.gateway), ("--operator", args.operator)];
     listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
     if let Some(mistake) = config.limits.public_listener(&listeners) {

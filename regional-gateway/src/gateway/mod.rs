@@ -5,6 +5,7 @@ pub mod clock;
 mod connection;
 mod identify;
 pub mod input;
+pub mod kept;
 pub mod listener;
 mod looks;
 mod member_requests;

@@ -28,6 +28,7 @@ impl LoadedGuild {
                 let _ = self.with_core(|core| query(Ok(core)));
             }
             GuildCommand::Subscribe(command) => self.subscribe(*command),
+            GuildCommand::TakeUp(commands) => commands.into_iter().for_each(|command| self.take_up(command)),
             GuildCommand::Unsubscribe(ids) => ids.into_iter().for_each(|id| self.unsubscribe(id)),
             GuildCommand::UserUpdated(user) => {
                 if let Ok(outcome) = self.with_core(|core| core.user_updated(&user)) {
@@ -50,6 +51,19 @@ impl LoadedGuild {
                 self.subscribers.insert(Arc::clone(&command.session), command.subscriber.clone());
                 let asked = Some(Asked::Snapshot(Box::new(command)));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
+            }
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
+        }
+    }
+
+    /// Subscribes a session that has the guild already: of the snapshot nothing is told.
+    fn take_up(&mut self, command: SubscribeCommand) {
+        let subscriber = command.subscriber.clone();
+        match self.with_core(|core| core.subscribe(subscriber)) {
+            Ok(Ok(_)) => {
+                self.subscribers.insert(Arc::clone(&command.session), command.subscriber.clone());
+                let asked = Some(Asked::Snapshot(Box::new(command)));
+                self.enqueue(None, Pending { asked, ..Pending::default() });
             }
             Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
