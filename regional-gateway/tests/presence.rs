@@ -1,4 +1,5 @@
 //! Presence over WebSocket: what others in a guild, friends and the user's own devices see.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
 
 mod common;
 

@@ -28,6 +28,7 @@ async fn queues_of_one_lose_nothing_and_keep_the_order() {
         config.gateway.workers = Some(3);
         config.gateway.inbox_capacity = 1;
         config.gateway.sessions_per_user = SESSIONS;
+        config.gateway.identify_per_day = None;
     })
     .await;
     let ann = world.person("ann").await;
@@ -67,6 +68,7 @@ async fn sessions_that_end_together_are_forgotten_by_their_guild_and_user() {
     let world = World::with(|config| {
         config.owners.mailbox_capacity = 2;
         config.gateway.subscribe_concurrency = 1;
+        config.gateway.identify_per_day = None;
     })
     .await;
     let ann = world.person("ann").await;

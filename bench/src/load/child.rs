@@ -1,11 +1,11 @@
-//! The process of clients: one thread, one epoll.
+//! The process of clients: one thread, one poll.
 
 use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use mio::{Events, Interest, Poll, Token};
 
 use super::client::Client;
 use super::{Answer, Ask, Speech};
@@ -14,13 +14,15 @@ use super::{Answer, Ask, Speech};
 const AT_ONCE: usize = 128;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between looks at the clock while nothing comes.
+const POLL: Duration = Duration::from_millis(200);
 /// One of so many clients has the kernel's times.
 const SAMPLE: usize = 100;
-/// The mark of a bare socket among what epoll names.
-const BARE: u64 = 1 << 32;
+/// The mark of a bare socket among the poll's tokens.
+const BARE: usize = 1 << 32;
 
 struct Clients {
-    epoll: Epoll,
+    poll: Poll,
     sessions: Vec<Client>,
     bare: Vec<Client>,
     tokens: Vec<String>,
@@ -32,7 +34,7 @@ struct Clients {
 /// Does what it is asked until nobody asks any more.
 pub fn run() -> anyhow::Result<()> {
     let mut clients = Clients {
-        epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+        poll: Poll::new()?,
         sessions: Vec::new(),
         bare: Vec::new(),
         tokens: Vec::new(),
@@ -91,8 +93,8 @@ impl Clients {
         while begun < count {
             let next = (begun + AT_ONCE).min(count);
             for n in begun..next {
-                let client = Client::session(gateway, first + n, speech, n % SAMPLE == 0)?;
-                self.epoll.add(client.stream(), EpollEvent::new(EpollFlags::EPOLLIN, n as u64))?;
+                let mut client = Client::session(gateway, first + n, speech, n % SAMPLE == 0)?;
+                self.poll.registry().register(client.stream(), Token(n), Interest::READABLE)?;
                 self.sessions.push(client);
             }
             // The next ones begin when most of these are there.
@@ -104,8 +106,8 @@ impl Clients {
 
     fn connect_bare(&mut self, address: SocketAddr, first: usize, count: usize) -> anyhow::Result<()> {
         for n in 0..count {
-            let client = Client::bare(address, first + n)?;
-            self.epoll.add(client.stream(), EpollEvent::new(EpollFlags::EPOLLIN, BARE | n as u64))?;
+            let mut client = Client::bare(address, first + n)?;
+            self.poll.registry().register(client.stream(), Token(BARE | n), Interest::READABLE)?;
             self.bare.push(client);
         }
         Ok(())
@@ -114,25 +116,24 @@ impl Clients {
     /// Reads until so many clients are where they are to come.
     fn wait(&mut self, goal: Goal, wanted: usize) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let mut events = vec![EpollEvent::empty(); 1_024];
-        let (sessions, bare) = (&self.sessions, &self.bare);
-        let mut reached = sessions.iter().chain(bare).filter(|client| goal.is_reached(client)).count();
+        let mut events = Events::with_capacity(1_024);
+        let mut reached = self.sessions.iter().chain(&self.bare).filter(|client| goal.is_reached(client)).count();
         while reached < wanted {
             if begun.elapsed() > PATIENCE {
                 bail!("{reached} of {wanted} clients have {goal:?} after {PATIENCE:?}");
             }
-            let count = self.epoll.wait(&mut events, EpollTimeout::from(200_u8))?;
-            for event in &events[..count] {
-                reached += usize::from(self.read(event.data(), &goal)?);
+            self.poll.poll(&mut events, Some(POLL))?;
+            for event in &events {
+                reached += usize::from(self.read(event.token().0, &goal)?);
             }
         }
         Ok(())
     }
 
     /// Reads one client; whether that brought it where it is to come.
-    fn read(&mut self, data: u64, goal: &Goal) -> anyhow::Result<bool> {
-        let n = (data & (BARE - 1)) as usize;
-        let (client, token) = if data & BARE == 0 {
+    fn read(&mut self, token: usize, goal: &Goal) -> anyhow::Result<bool> {
+        let n = token & (BARE - 1);
+        let (client, token) = if token & BARE == 0 {
             let token = &self.tokens[(self.first + n) % self.tokens.len()];
             (self.sessions.get_mut(n), token.as_str())
         } else {
@@ -155,7 +156,7 @@ enum Goal {
 }
 
 impl Goal {
-    const fn is_reached(&self, client: &Client) -> bool {
+    fn is_reached(&self, client: &Client) -> bool {
         match self {
             Self::Ready => client.is_ready,
             Self::Messages(messages) => !client.is_bare() && client.messages >= *messages,

@@ -1,17 +1,15 @@
 //! One client: as little work as a client can do, since it shares the machine with the server.
 
-use std::io::{ErrorKind, IoSliceMut, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use nix::libc;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recvmsg, setsockopt,
-    socket, sockopt,
-};
+use mio::net::TcpStream;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::Speech;
+use super::timestamps;
 
 /// A WebSocket client that counts messages, or a bare socket that counts bytes.
 pub struct Client {
@@ -23,7 +21,11 @@ pub struct Client {
     skip: usize,
     pub bytes: u64,
     pub messages: u64,
+    /// Heartbeats sent, and answered.
+    beats: u64,
     pub acks: u64,
+    /// Frames that came, without the answers to heartbeats; counted where they cannot be read.
+    frames: u64,
     /// It got its guild.
     pub is_ready: bool,
     /// The number of the last event.
@@ -45,15 +47,12 @@ enum State {
 const HEAD_BYTES: usize = 64;
 
 /// Connects from an address of its own range, since one address has too few ports for so many.
-fn connected(to: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
+fn connected(to: SocketAddr, n: usize) -> anyhow::Result<std::net::TcpStream> {
     let source = Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(n / 10_000 % 250).unwrap_or(0));
-    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // The port is chosen when both ends are known.
-    setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
-    bind(fd.as_raw_fd(), &SockaddrIn::from(std::net::SocketAddrV4::new(source, 0)))?;
-    let SocketAddr::V4(to) = to else { bail!("the gateway listens on an address of IPv4") };
-    connect(fd.as_raw_fd(), &SockaddrIn::from(to)).context("connecting")?;
-    let stream = TcpStream::from(fd);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect(&to.into()).context("connecting")?;
+    let stream = std::net::TcpStream::from(socket);
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -72,7 +71,7 @@ impl Client {
         );
         stream.write_all(request.as_bytes())?;
         if is_sampled {
-            setsockopt(&stream, sockopt::ReceiveTimestampns, &true)?;
+            timestamps::enable(&stream)?;
         }
         Self::new(stream, State::Handshake, speech, is_sampled)
     }
@@ -82,16 +81,18 @@ impl Client {
         Self::new(connected(address, n)?, State::Bare, Speech::Json, false)
     }
 
-    fn new(stream: TcpStream, state: State, speech: Speech, is_sampled: bool) -> anyhow::Result<Self> {
+    fn new(stream: std::net::TcpStream, state: State, speech: Speech, is_sampled: bool) -> anyhow::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
-            stream,
+            stream: TcpStream::from_std(stream),
             state,
             held: Vec::new(),
             skip: 0,
             bytes: 0,
             messages: 0,
+            beats: 0,
             acks: 0,
+            frames: 0,
             is_ready: false,
             seq: 0,
             is_compressed: speech != Speech::Json,
@@ -105,8 +106,8 @@ impl Client {
         matches!(self.state, State::Bare)
     }
 
-    pub const fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub const fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
     }
 
     /// Sends IDENTIFY; it may be sent before HELLO came.
@@ -120,6 +121,7 @@ impl Client {
 
     /// Acknowledges everything that came.
     pub fn heartbeat(&mut self) -> anyhow::Result<()> {
+        self.beats += 1;
         let heartbeat = format!(r#"{{"op":1,"d":{}}}"#, self.seq);
         self.send(heartbeat.as_bytes())
     }
@@ -141,8 +143,7 @@ impl Client {
 
     /// Closes with a reset, which leaves no port waiting.
     pub fn reset(self) -> anyhow::Result<()> {
-        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-        setsockopt(&self.stream, sockopt::Linger, &linger).context("a reset")
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).context("a reset")
     }
 
     /// Reads what came.
@@ -180,16 +181,9 @@ impl Client {
         if !self.is_sampled {
             return self.stream.read(buffer);
         }
-        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        let mut slices = [IoSliceMut::new(buffer)];
-        let fd = self.stream.as_raw_fd();
-        let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
-        for control in message.cmsgs()? {
-            if let ControlMessageOwned::ScmTimestampns(at) = control {
-                self.last_ns = (at.tv_sec() as u64) * 1_000_000_000 + at.tv_nsec() as u64;
-            }
-        }
-        Ok(message.bytes)
+        let (read, at_ns) = timestamps::receive(&self.stream, buffer)?;
+        self.last_ns = at_ns.unwrap_or(self.last_ns);
+        Ok(read)
     }
 
     /// Counts the frames in what came: their heads are looked at, the rest is passed over.
@@ -215,10 +209,15 @@ impl Client {
 
     fn count(&mut self, head: &[u8]) {
         if self.is_compressed {
-            // Not looked into: HELLO, READY and GUILD_CREATE come first, then messages.
-            self.seq += 1;
-            self.is_ready = self.seq >= 3;
-            self.messages = self.seq.saturating_sub(3);
+            // Not looked into: HELLO, READY and GUILD_CREATE come first, answers to heartbeats while nothing else comes.
+            if self.beats > self.acks {
+                self.acks += 1;
+                return;
+            }
+            self.frames += 1;
+            self.seq = self.frames - 1;
+            self.is_ready = self.frames >= 3;
+            self.messages = self.frames.saturating_sub(3);
             return;
         }
         if head.starts_with(br#"{"t":""#) {

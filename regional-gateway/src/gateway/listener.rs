@@ -34,10 +34,9 @@ pub fn bind(config: &GatewayConfig) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Inherited by every connection: what the kernel took counts as sent, so it must not take without end.
     socket.set_send_buffer_size(config.send_buffer_bytes)?;
-    // A peer that vanished is noticed also where nothing is awaited of it: while it is closed, while it identifies.
-    let options = SockRef::from(&socket);
-    options.set_tcp_user_timeout(Some(ms(config.session.heartbeat_timeout_ms)))?;
-    options.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
+    // Inherited too: a peer that vanished is noticed also where nothing is awaited of it, as while it is closed.
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
     socket.bind(config.listen)?;
     socket.listen(BACKLOG)
 }

@@ -456,6 +456,11 @@ impl SessionTask {
         }
     }
 
+    /// It cannot go on: what its client has is not to be relied on.
+    pub const fn give_up(&mut self) {
+        self.last_word = Closing::Code(CloseCode::UnknownError);
+    }
+
     /// Leaves no trace in the registry; the guilds that still count on it.
     pub fn take_leave(mut self) -> Vec<GuildId> {
         self.close_socket(self.last_word);

@@ -275,6 +275,9 @@ impl WorkerTask {
     fn panicked(&mut self, id: SubscriberId) {
         tracing::error!("a session panicked; it is over");
         metrics::counter!("rookery_sessions_ended_total", "reason" => "panicked").increment(1);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.give_up();
+        }
         self.end(id);
     }
 
