@@ -1,4 +1,4 @@
-//! The gateway: WebSocket connections and the sessions behind them.
+//! The gateway: connections over WebSocket and WebTransport, and the sessions behind them.
 
 pub mod clock;
 mod connection;
@@ -12,3 +12,4 @@ mod socket;
 pub mod starts;
 mod subscriptions;
 mod websocket;
+pub mod webtransport;

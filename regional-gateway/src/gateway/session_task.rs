@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use rookery_guild::Subscriber;
 use rookery_model::gateway::{CloseCode, Event};
 use rookery_model::{ApiError, ErrorCode, GuildId};
-use rookery_session::{Action, EndReason, Frame, Session};
+use rookery_session::{Action, EndReason, Frame, Payload, Session};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -146,7 +146,9 @@ impl SessionTask {
     fn take_input(&mut self, now_ms: u64, input: Input) {
         match input {
             Input::Dispatch(payload) => {
-                self.session.handle_dispatch(payload);
+                if !self.send_datagram(&payload) {
+                    self.session.handle_dispatch(payload);
+                }
             }
             Input::Own(event) => self.take_own(&event),
             Input::Control(Control::Attach(attach)) => self.attach(now_ms, *attach),
@@ -176,6 +178,19 @@ impl SessionTask {
                 self.session.revoke();
             }
         }
+    }
+
+    /// Sends what may be lost beside the stream, where there is such a way: it is then done with, sent or not.
+    fn send_datagram(&self, payload: &Payload) -> bool {
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.has_datagrams()) else { return false };
+        if !payload.event().is_ephemeral() {
+            return false;
+        }
+        if let Some(bytes) = self.session.write_unnumbered(payload) {
+            let result = if socket.send_datagram(&bytes) { "sent" } else { "dropped" };
+            metrics::counter!("rookery_gateway_datagrams_total", "result" => result).increment(1);
+        }
+        true
     }
 
     fn take_own(&mut self, event: &Event) {

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::websocket::frame::{FrameKind, Incoming, close_body};
 use super::websocket::{RecvError, WebSocket};
+use super::webtransport::{self, WebTransport};
 
 /// Bytes handed to the socket ahead of the kernel; what is beyond stays in the session, which counts it.
 const QUEUE_BYTES: usize = 32 * 1024;
@@ -23,10 +24,16 @@ const GOING_AWAY_WITHIN: Duration = Duration::from_secs(2);
 
 /// An open connection of a client.
 pub struct Socket {
-    websocket: WebSocket,
+    transport: Transport,
     /// Control frames since the last data message.
     control_frames: u32,
     _place: OwnedSemaphorePermit,
+}
+
+enum Transport {
+    WebSocket(WebSocket),
+    /// Boxed: it is larger, and rarer.
+    WebTransport(Box<WebTransport>),
 }
 
 /// What came from the client.
@@ -37,6 +44,21 @@ pub enum Received {
     Closed(Option<u16>),
     /// The client broke the framing: close with this.
     Broken(CloseCode),
+}
+
+impl From<Result<webtransport::Incoming, webtransport::RecvError>> for Received {
+    fn from(received: Result<webtransport::Incoming, webtransport::RecvError>) -> Self {
+        match received {
+            Ok(webtransport::Incoming::Text(text)) => Self::Text(text),
+            Ok(webtransport::Incoming::Binary(bytes)) => Self::Binary(bytes),
+            // 0 is what a client closes with that gives no code.
+            Ok(webtransport::Incoming::Closed(code)) => {
+                Self::Closed(u16::try_from(code).ok().filter(|code| *code != 0).or(Some(1005)))
+            }
+            Err(webtransport::RecvError::Frame(_)) => Self::Broken(CloseCode::DecodeError),
+            Err(webtransport::RecvError::Ended) => Self::Closed(None),
+        }
+    }
 }
 
 /// With what a connection is closed.
@@ -54,13 +76,22 @@ pub enum Closing {
 impl Socket {
     /// An open WebSocket that holds a place.
     pub const fn new(websocket: WebSocket, place: OwnedSemaphorePermit) -> Self {
-        Self { websocket, control_frames: 0, _place: place }
+        Self { transport: Transport::WebSocket(websocket), control_frames: 0, _place: place }
+    }
+
+    /// An open WebTransport session that holds a place.
+    pub fn webtransport(webtransport: WebTransport, place: OwnedSemaphorePermit) -> Self {
+        Self { transport: Transport::WebTransport(Box::new(webtransport)), control_frames: 0, _place: place }
     }
 
     /// The next thing that came; pings are answered on the way.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        let websocket = match &mut self.transport {
+            Transport::WebSocket(websocket) => websocket,
+            Transport::WebTransport(webtransport) => return webtransport.poll_recv(cx).map(Received::from),
+        };
         loop {
-            let message = match ready!(self.websocket.poll_recv(cx)) {
+            let message = match ready!(websocket.poll_recv(cx)) {
                 Ok(message) => message,
                 Err(RecvError::Frame(_)) => return Poll::Ready(Received::Broken(CloseCode::DecodeError)),
                 Err(RecvError::Ended | RecvError::Io(_)) => return Poll::Ready(Received::Closed(None)),
@@ -77,8 +108,8 @@ impl Socket {
                 Incoming::Close(code) => return Poll::Ready(Received::Closed(code.or(Some(1005)))),
                 Incoming::Ping(body) => {
                     // A client that does not read its pongs gets no more of them.
-                    if self.websocket.queued_bytes() < QUEUE_BYTES {
-                        self.websocket.queue(FrameKind::Pong, body.into());
+                    if websocket.queued_bytes() < QUEUE_BYTES {
+                        websocket.queue(FrameKind::Pong, body.into());
                     }
                 }
                 Incoming::Pong => {}
@@ -92,22 +123,51 @@ impl Socket {
 
     /// Whether more should be fetched from the session.
     pub const fn has_room(&self) -> bool {
-        self.websocket.queued_bytes() < QUEUE_BYTES
+        let queued_bytes = match &self.transport {
+            Transport::WebSocket(websocket) => websocket.queued_bytes(),
+            Transport::WebTransport(webtransport) => webtransport.queued_bytes(),
+        };
+        queued_bytes < QUEUE_BYTES
+    }
+
+    /// Whether it carries datagrams beside the stream.
+    pub const fn has_datagrams(&self) -> bool {
+        matches!(self.transport, Transport::WebTransport(_))
+    }
+
+    /// Sends a payload that may be lost, beside the stream; whether it was sent.
+    pub fn send_datagram(&self, payload: &[u8]) -> bool {
+        match &self.transport {
+            Transport::WebSocket(_) => false,
+            Transport::WebTransport(webtransport) => webtransport.send_datagram(payload),
+        }
     }
 
     /// Queues a frame of the session.
     pub fn queue(&mut self, transmit: Transmit) {
-        let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
-        self.websocket.queue(kind, transmit.into_bytes());
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => {
+                let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
+                websocket.queue(kind, transmit.into_bytes());
+            }
+            Transport::WebTransport(webtransport) => {
+                use super::webtransport::frame::FrameKind;
+                let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
+                webtransport.queue(kind, transmit);
+            }
+        }
     }
 
     /// Writes what is queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.websocket.poll_flush(cx)
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => websocket.poll_flush(cx),
+            Transport::WebTransport(webtransport) => webtransport.poll_flush(cx),
+        }
     }
 
     /// Says good-bye and waits for the client's, both for so long at most; then the socket is gone.
-    pub async fn close(mut self, closing: Closing, mut within: Duration) {
+    pub async fn close(self, closing: Closing, mut within: Duration) {
         let (code, reason) = match closing {
             Closing::Code(code) => (code.code(), code.reason()),
             Closing::GoingAway => {
@@ -119,20 +179,27 @@ impl Socket {
             Closing::Abandon => return,
         };
         metrics::counter!("rookery_gateway_closes_total", "code" => code.to_string()).increment(1);
-        self.websocket.queue(FrameKind::Close, Bytes::from(close_body(code, reason)));
+        let mut websocket = match self.transport {
+            Transport::WebSocket(websocket) => websocket,
+            Transport::WebTransport(webtransport) if matches!(closing, Closing::Answer(_)) => {
+                return webtransport.answer_close();
+            }
+            Transport::WebTransport(webtransport) => return webtransport.close(code, reason, within).await,
+        };
+        websocket.queue(FrameKind::Close, Bytes::from(close_body(code, reason)));
         let good_bye = async {
-            poll_fn(|cx| self.websocket.poll_flush(cx)).await?;
+            poll_fn(|cx| websocket.poll_flush(cx)).await?;
             if matches!(closing, Closing::Answer(_)) {
-                return poll_fn(|cx| self.websocket.poll_shutdown(cx)).await;
+                return poll_fn(|cx| websocket.poll_shutdown(cx)).await;
             }
             // The client's answer, or its end; other messages that were on their way are passed over.
             loop {
-                match poll_fn(|cx| self.websocket.poll_recv(cx)).await {
+                match poll_fn(|cx| websocket.poll_recv(cx)).await {
                     Ok(Incoming::Close(_)) | Err(_) => break,
                     Ok(_) => {}
                 }
             }
-            poll_fn(|cx| self.websocket.poll_shutdown(cx)).await
+            poll_fn(|cx| websocket.poll_shutdown(cx)).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(within, good_bye).await {
             tracing::debug!(%error, "a connection ended before it was closed");
