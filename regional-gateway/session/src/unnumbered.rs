@@ -25,7 +25,7 @@ pub(crate) fn write(encoding: Encoding, name: &str, data: &[u8]) -> Vec<u8> {
         Encoding::Cbor => {
             // A map of four pairs; 0xf6 is null.
             let mut out = vec![0xa4];
-            let mut text = |out: &mut Vec<u8>, text: &str| {
+            let text = |out: &mut Vec<u8>, text: &str| {
                 let (head, length) = cbor::head(cbor::TEXT, text.len() as u64);
                 out.extend(&head[..length]);
                 out.extend(text.as_bytes());
