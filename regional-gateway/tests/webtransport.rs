@@ -148,7 +148,8 @@ async fn closing_with_1000_gives_the_session_up_and_leaving_does_not() {
         let mut client = WtClient::connect(&world).await;
         client.identify(&ann.token, ALL_INTENTS).await;
         let handle = world.region().sessions.of_user(ann.id()).pop().unwrap();
-        close_with(&client, code).await;
+        // As `wtransport` closes, by QUIC; a page closes by a capsule, which Chromium shows.
+        client.connection.close(wtransport::VarInt::from_u32(code), b"");
         let cut = client.cut(world.running.gateway_addr);
         let mut resumed = resume(&world, &cut, &ann.token).await;
         if is_kept {
@@ -158,12 +159,6 @@ async fn closing_with_1000_gives_the_session_up_and_leaving_does_not() {
             assert!(handle.is_gone());
         }
     }
-}
-
-/// Closes as a page does. `wtransport` cannot, so it is QUIC's own close with the capsule's meaning: the server sees the
-/// connection end, or, with a code, what `capsule.rs` tests.
-async fn close_with(client: &WtClient, code: u32) {
-    client.connection.close(wtransport::VarInt::from_u32(code), b"");
 }
 
 #[tokio::test]

@@ -14,21 +14,29 @@ const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 /** Where the server is at the moment. */
 let server = null;
-const relay = { front: createSocket("udp4"), back: null, client: null, isBlocked: false, host: 2 };
+const relay = { front: createSocket("udp4"), ways: new Map(), isBlocked: false, host: 2 };
 
-function moveRelay() {
-  const [, port] = server.webtransport.match(/:(\d+)$/);
+/** A client's way to the server: a socket of its own, from an address that no other way had. */
+function openWay(client) {
   const back = createSocket("udp4");
   back.bind(0, `127.0.0.${relay.host++}`);
   back.on("message", (packet) => {
-    if (!relay.isBlocked && relay.client) relay.front.send(packet, relay.client.port, relay.client.address);
+    if (!relay.isBlocked) relay.front.send(packet, client.port, client.address);
   });
-  relay.back = { socket: back, port: Number(port) };
+  return back;
+}
+
+/** From now on the server sees every client at another address. */
+function moveRelay() {
+  for (const way of relay.ways.values()) way.close();
+  relay.ways.clear();
 }
 
 relay.front.on("message", (packet, client) => {
-  relay.client = client;
-  if (!relay.isBlocked) relay.back?.socket.send(packet, relay.back.port, "127.0.0.1");
+  if (relay.isBlocked) return;
+  let way = relay.ways.get(client.port);
+  if (!way) relay.ways.set(client.port, (way = openWay(client)));
+  way.send(packet, Number(new URL(server.webtransport).port), "127.0.0.1");
 });
 
 /** What a page asks before each connection; the way to WebTransport leads through the relay. */

@@ -109,8 +109,17 @@ impl WebTransport {
             }
             if self.recv_ended || self.poll_read(cx).is_pending() {
                 // What the client sent before it closed is read first.
-                return self.session.poll_closed(cx).map(|code| code.map(Incoming::Closed).ok_or(RecvError::Ended));
+                let code = ready!(self.session.poll_closed(cx)).or_else(|| self.close_code());
+                return Poll::Ready(code.map(Incoming::Closed).ok_or(RecvError::Ended));
             }
+        }
+    }
+
+    /// The code with which the client closed the whole connection, as clients that are no browsers do.
+    fn close_code(&self) -> Option<u32> {
+        match self.connection.close_reason()? {
+            quinn::ConnectionError::ApplicationClosed(close) => u32::try_from(close.error_code.into_inner()).ok(),
+            _ => None,
         }
     }
 
