@@ -94,8 +94,8 @@ async fn ask(browser: &mut Lines, task: Value) -> anyhow::Result<Value> {
     browser.done(task["do"].as_str().unwrap_or_default()).await
 }
 
-async fn open(browser: &mut Lines, token: &str) -> anyhow::Result<()> {
-    ask(browser, json!({ "do": "open", "token": token, "encoding": "json" })).await.map(drop)
+async fn open(browser: &mut Lines, token: &str, encoding: &str) -> anyhow::Result<()> {
+    ask(browser, json!({ "do": "open", "token": token, "encoding": encoding })).await.map(drop)
 }
 
 /// The states in which the page was ready: over what, and whether it resumed.
@@ -115,7 +115,7 @@ async fn a_page_over_webtransport() -> anyhow::Result<()> {
     let mut scene = Scene::prepare().await?;
     scene.tell_where(&mut browser).await?;
     let token = scene.ann.token.clone();
-    open(&mut browser, &token).await?;
+    open(&mut browser, &token, "json").await?;
     let seen = ask(&mut browser, json!({ "do": "wait", "ready": 1 })).await?;
     ensure!(ready(&seen) == [("webtransport".to_owned(), false)], "{seen}");
     let session_id = seen["sessionId"].clone();
@@ -159,6 +159,34 @@ async fn a_page_over_webtransport() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_page_with_cbor_and_one_that_is_refused() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut browser = browser()?;
+    browser.wait_for("ready").await?;
+    let mut scene = Scene::prepare().await?;
+    scene.tell_where(&mut browser).await?;
+    let token = scene.ann.token.clone();
+    open(&mut browser, &token, "cbor").await?;
+    ask(&mut browser, json!({ "do": "wait", "ready": 1 })).await?;
+    scene.say(100).await?;
+    let typing = format!("/channels/{}/typing", scene.channel_id);
+    scene.ben.post(&typing, &json!({})).await?;
+    let seen = ask(&mut browser, json!({ "do": "wait", "messages": scene.said, "datagrams": 1 })).await?;
+    scene.check(&seen)?;
+    ensure!(ready(&seen) == [("webtransport".to_owned(), false)], "{seen}");
+    ensure!(seen["datagrams"][0]["user"] == scene.ben.id, "ids are exact: {}", seen["datagrams"]);
+
+    // The session's close has the gateway's code, and a page sees it.
+    open(&mut browser, &format!("{token}x"), "json").await?;
+    let seen = ask(&mut browser, json!({ "do": "wait", "refused": 1 })).await?;
+    let expected = json!({ "is": "refused", "closed": { "code": 4004, "reason": "Authentication failed." } });
+    ensure!(seen["states"].as_array().and_then(|states| states.last()) == Some(&expected), "{}", seen["states"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_page_without_udp() -> anyhow::Result<()> {
     if skipped() {
         return Ok(());
@@ -169,7 +197,7 @@ async fn a_page_without_udp() -> anyhow::Result<()> {
     scene.tell_where(&mut browser).await?;
     ask(&mut browser, json!({ "do": "block", "blocked": true })).await?;
     let token = scene.ann.token.clone();
-    open(&mut browser, &token).await?;
+    open(&mut browser, &token, "json").await?;
     let seen = ask(&mut browser, json!({ "do": "wait", "ready": 1 })).await?;
     ensure!(ready(&seen) == [("websocket".to_owned(), false)], "{seen}");
     let connected_ms = seen["connectedMs"][0].as_u64().context("a time")?;

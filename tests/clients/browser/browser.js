@@ -80,10 +80,10 @@ function look() {
   return { ...seen, sessionId: client.sessionId };
 }
 
-function isThere(seen, { messages = 0, datagrams = 0, ready = 0 }) {
+function isThere(seen, { messages = 0, datagrams = 0, ready = 0, refused = 0 }) {
   const said = seen.events.filter(({ name }) => name === "MESSAGE_CREATE").length;
-  const became = seen.states.filter(({ is }) => is === "ready").length;
-  return said >= messages && seen.datagrams.length >= datagrams && became >= ready;
+  const became = (state) => seen.states.filter(({ is }) => is === state).length;
+  return said >= messages && seen.datagrams.length >= datagrams && became("ready") >= ready && became("refused") >= refused;
 }
 
 async function main() {

@@ -111,6 +111,32 @@ test("it identifies, counts, and beats", async (context) => {
   assert.equal(connection.closedWith?.code, 4900);
 });
 
+test("it looks at once whether the connection survived when the network comes back", async (context) => {
+  // Node has no such event on its global object; a page has.
+  const target = new EventTarget();
+  const globals = globalThis as unknown as Record<string, unknown>;
+  const names = ["addEventListener", "removeEventListener"] as const;
+  for (const name of names) globals[name] = target[name].bind(target);
+  context.after(() => names.forEach((name) => delete globals[name]));
+  const server = prepare(context);
+  const client = server.client();
+  client.start();
+  await pass(context);
+  const connection = server.newest;
+  connection.hello();
+  connection.ready();
+  target.dispatchEvent(new Event("online"));
+  assert.deepEqual(connection.sent.at(-1), { op: 1, d: 1 });
+  connection.say({ op: 11 });
+  await pass(context, 5_000);
+  assert.equal(server.states.at(-1)?.is, "ready");
+  connection.say({ op: 11 });
+  target.dispatchEvent(new Event("online"));
+  await pass(context, 5_000);
+  assert.equal(connection.closedWith?.code, 4900);
+  client.stop();
+});
+
 test("it resumes where it was, after a pause", async (context) => {
   const server = prepare(context);
   server.client().start();

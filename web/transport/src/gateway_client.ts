@@ -12,6 +12,8 @@ const FALL_BACK_AFTER_MS = 1_200;
 /** Where UDP did not get through it is not tried again for so long. */
 const RETRY_WEBTRANSPORT_AFTER_MS = 5 * 60_000;
 const WEBSOCKET_OPENS_WITHIN_MS = 20_000;
+/** A heartbeat out of turn that nobody answers for so long: the connection is gone. */
+const PROBE_ANSWERED_WITHIN_MS = 5_000;
 const BACKOFF_BASE_MS = 1_000;
 const BACKOFF_MAX_MS = 60_000;
 /** INVALID SESSION asks for a pause of one to five seconds. */
@@ -80,12 +82,18 @@ export class GatewayClient {
 
   /** Connects, and stays connected. */
   start(): void {
+    globalThis.addEventListener?.("online", this.#probe);
     void this.#open();
   }
+
+  /** The network came back, perhaps at another address: a heartbeat tells the gateway where this client is now, and
+   *  shows whether the connection still works. */
+  readonly #probe = (): void => this.#connection?.beatNow();
 
   /** Gives the session up. */
   stop(): void {
     this.#isStopped = true;
+    globalThis.removeEventListener?.("online", this.#probe);
     clearTimeout(this.#retry);
     this.#opening?.abort();
     this.#connection?.close(1000, "");
@@ -235,6 +243,8 @@ class Connection {
   #isAcknowledged = true;
   #seq: number | null = null;
   #isEnded = false;
+  /** As HELLO asked. */
+  #intervalMs: number | undefined;
 
   get isEnded(): boolean {
     return this.#isEnded;
@@ -327,16 +337,26 @@ class Connection {
     }
   }
 
+  /** A heartbeat out of turn; one that is under way already is given a while longer. */
+  beatNow(): void {
+    if (this.#intervalMs === undefined || this.#isEnded) return;
+    this.#isAcknowledged = true;
+    this.#beat(PROBE_ANSWERED_WITHIN_MS);
+  }
+
   /** The first at a random moment, so that clients who came together do not beat together. */
   #beatEvery(intervalMs: number): void {
+    this.#intervalMs = intervalMs;
     clearTimeout(this.#heartbeat);
-    const beat = () => {
-      if (!this.#isAcknowledged) return this.close(4900, "no heartbeat was acknowledged");
-      this.#isAcknowledged = false;
-      this.send({ op: Opcode.Heartbeat, d: this.#seq });
-      this.#heartbeat = setTimeout(beat, intervalMs);
-    };
-    this.#heartbeat = setTimeout(beat, intervalMs * this.#random());
+    this.#heartbeat = setTimeout(() => this.#beat(intervalMs), intervalMs * this.#random());
+  }
+
+  #beat(nextInMs: number): void {
+    clearTimeout(this.#heartbeat);
+    if (!this.#isAcknowledged) return this.close(4900, "no heartbeat was acknowledged");
+    this.#isAcknowledged = false;
+    this.send({ op: Opcode.Heartbeat, d: this.#seq });
+    this.#heartbeat = setTimeout(() => this.#beat(this.#intervalMs ?? nextInMs), nextInMs);
   }
 
   #end(closed: Closed): void {
