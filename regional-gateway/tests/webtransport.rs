@@ -295,3 +295,24 @@ async fn a_drain_asks_to_reconnect_and_closes_those_who_stay() {
     // The port is free again.
     std::net::UdpSocket::bind(address).unwrap();
 }
+
+#[tokio::test]
+async fn a_server_that_was_started_anew_says_so_to_those_of_before() {
+    let certificates = tempfile::tempdir().unwrap();
+    let start = || {
+        World::with(|config| {
+            config.gateway.webtransport.listen = Some("127.0.0.1:0".parse().unwrap());
+            config.gateway.webtransport.self_signed_dir = Some(certificates.path().to_owned());
+        })
+    };
+    let before = start().await;
+    let relay = Relay::start(before.running.webtransport_addr.unwrap()).await;
+    let mut client = WtClient::connect_to(&before, relay.address).await;
+    client.beat().await;
+    // As after `kill -9`: the first server says nothing, and the second knows nothing of the connection.
+    let after = start().await;
+    relay.move_to_another_address(after.running.webtransport_addr.unwrap()).await;
+    client.send(json!({"op": 1, "d": null})).await;
+    const SOON: Duration = Duration::from_secs(5);
+    tokio::time::timeout(SOON, client.connection.closed()).await.expect("long before the idle timeout");
+}
