@@ -48,6 +48,19 @@ async function discover() {
   return endpoints;
 }
 
+/** Runs in a page, once: a browser's first QUIC connection takes a second on a busy machine, and nothing is to hang on it. */
+async function warmUp() {
+  const { webtransport_url, webtransport_cert_sha256 } = await globalThis.discover();
+  const session = new WebTransport(`${webtransport_url}/gateway`, {
+    serverCertificateHashes: webtransport_cert_sha256.map((hex) => ({
+      algorithm: "sha-256",
+      value: Uint8Array.from(hex.match(/../g), (digits) => Number.parseInt(digits, 16)),
+    })),
+  });
+  await session.ready;
+  session.close();
+}
+
 /** Runs in the page. */
 async function startClient({ token, intents, encoding, bundle }) {
   const { GatewayClient } = await import(bundle);
@@ -105,6 +118,7 @@ async function main() {
   await context.exposeFunction("discover", discover);
   const origin = `http://127.0.0.1:${site.address().port}`;
   let page = null;
+  let isWarm = false;
 
   const tasks = {
     async server({ api, webtransport }) {
@@ -117,6 +131,8 @@ async function main() {
       page = await context.newPage();
       page.on("pageerror", (error) => say({ error: `the page: ${error}` }));
       await page.goto(origin);
+      if (!isWarm && !relay.isBlocked) await page.evaluate(warmUp);
+      isWarm = true;
       await page.evaluate(startClient, { token, intents, encoding, bundle: `${origin}/transport.js` });
       return { version: context.browser()?.version() ?? "" };
     },
@@ -129,6 +145,8 @@ async function main() {
     },
     async move() {
       moveRelay();
+      // As when a phone takes another network.
+      await page.evaluate(() => dispatchEvent(new Event("online")));
       return {};
     },
     async block({ blocked }) {

@@ -8,7 +8,7 @@ import { connectWebSocket } from "./transport_websocket.ts";
 import { connectWebTransport } from "./transport_webtransport.ts";
 
 /** WebTransport gets so long before WebSocket is tried; the switch is then done within two seconds. */
-const FALL_BACK_AFTER_MS = 1_200;
+const FALL_BACK_AFTER_MS = 1_400;
 /** Where UDP did not get through it is not tried again for so long. */
 const RETRY_WEBTRANSPORT_AFTER_MS = 5 * 60_000;
 const WEBSOCKET_OPENS_WITHIN_MS = 20_000;
