@@ -2,6 +2,8 @@
 //!
 //! `ROOKERY_WRITE_GENERATED=1 cargo test -p rookery-model --test web_codes` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

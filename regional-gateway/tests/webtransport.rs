@@ -1,5 +1,7 @@
 //! Sessions over WebTransport: what they share with the WebSocket's, and what is their own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
+
 mod common;
 
 use std::net::SocketAddr;

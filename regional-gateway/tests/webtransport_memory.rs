@@ -2,6 +2,8 @@
 //!
 //! The clients are a process of their own: this test binary, started again with one of its tests.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _};
