@@ -12,6 +12,8 @@ mod fanout;
 mod growth;
 mod herd;
 mod idle;
+mod load;
+mod memberlist;
 mod move_store;
 mod post;
 mod server;
@@ -37,10 +39,21 @@ pub struct BenchArgs {
     /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
     #[arg(long, alias = "messages")]
     size: Option<usize>,
+    /// Members of the guild that look on nowhere, for `fanout`.
+    #[arg(long, default_value_t = 0)]
+    members: usize,
+    /// What the sessions of `fanout` speak.
+    #[arg(long, value_name = "zlib-stream")]
+    compress: Option<Compress>,
     /// Nodes of a cluster (ScyllaDB or Cassandra), for `store`, `growth` and `move`: with a store in it, in a keyspace of its
     /// own that is dropped afterwards.
     #[arg(long, value_name = "HOST[:PORT],…")]
     cql: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compress {
+    ZlibStream,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -53,6 +66,13 @@ enum Name {
     Fanout,
     /// Memory of an idle session.
     Idle,
+    /// Memory after each of ten storms of reconnects.
+    Storm,
+    /// The clients of other benchmarks, in a process of their own.
+    #[value(hide = true)]
+    Clients,
+    /// CPU of a change of a member list, in a guild of a million with a hundred thousand online.
+    Memberlist,
     /// Inserts and pages through the store, beside the bare engine, or in a cluster the bare driver.
     Store,
     /// Latency of a page in a channel of 10,000 messages, and in one of so many.
@@ -63,6 +83,9 @@ enum Name {
 
 /// Runs one benchmark and prints its figures.
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    if matches!(args.name, Name::Clients) {
+        return load::run_child();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let rounds = args.rounds.max(1);
     let cluster = args.cql.as_deref();
@@ -73,8 +96,15 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         match args.name {
             Name::Post => post::run(rounds, args.size.unwrap_or(4_000)).await,
             Name::Edge => edge::run(rounds, args.size.unwrap_or(8_000)).await,
-            Name::Fanout => fanout::run(rounds, args.size.unwrap_or(1_000)).await,
+            Name::Fanout => {
+                let speech = args.compress.map_or(load::Speech::Json, |Compress::ZlibStream| load::Speech::ZlibStream);
+                let sessions = args.size.unwrap_or(3_000);
+                fanout::run(rounds, fanout::Options { sessions, members: args.members, speech }).await
+            }
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
+            Name::Storm => idle::storm(args.size.unwrap_or(15_000)).await,
+            Name::Clients => Ok(Value::Null),
+            Name::Memberlist => memberlist::run(rounds, args.size.unwrap_or(20_000)),
             Name::Store => store::run(rounds, args.size, cluster).await,
             Name::Growth => growth::run(rounds, args.size, cluster).await,
             Name::Move => move_store::run(args.size.unwrap_or(200_000), cluster).await,

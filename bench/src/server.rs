@@ -9,12 +9,14 @@ use serde_json::Value;
 use crate::cpu;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
     pub api: String,
     pub gateway: String,
+    operator: String,
     pub started_in: Duration,
     folder: tempfile::TempDir,
 }
@@ -49,7 +51,14 @@ impl Server {
         }
         let begun = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
-        let mut server = Self { child, api: String::new(), gateway: String::new(), started_in: Duration::ZERO, folder };
+        let mut server = Self {
+            child,
+            api: String::new(),
+            gateway: String::new(),
+            operator: String::new(),
+            started_in: Duration::ZERO,
+            folder,
+        };
         let mut poll = tokio::time::interval(Duration::from_millis(5));
         let ready: Value = loop {
             poll.tick().await;
@@ -66,6 +75,7 @@ impl Server {
         server.started_in = begun.elapsed();
         server.api = ready["api"].as_str().context("no api")?.to_owned();
         server.gateway = ready["gateway"].as_str().context("no gateway")?.to_owned();
+        server.operator = ready["operator"].as_str().context("no operator's port")?.to_owned();
         Ok(server)
     }
 
@@ -79,13 +89,36 @@ impl Server {
         cpu::of_process(self.pid())
     }
 
+    /// Waits until the server has no more than so many sessions.
+    pub async fn wait_for_sessions(&self, wanted: u64) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut poll = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            poll.tick().await;
+            let metrics = reqwest::get(format!("{}/metrics", self.operator)).await?.text().await?;
+            let gauge = metrics.lines().find_map(|line| line.strip_prefix("rookery_sessions "));
+            let sessions: f64 = gauge.context("no gauge of sessions")?.trim().parse()?;
+            if sessions <= wanted as f64 {
+                return Ok(());
+            }
+            if begun.elapsed() > SESSIONS_TIMEOUT {
+                bail!("{sessions} sessions are still there");
+            }
+        }
+    }
+
     /// Makes a guild with this many people.
     pub async fn seed(&self, users: usize) -> anyhow::Result<Seed> {
+        self.seed_with(users, 0).await
+    }
+
+    /// As [`Self::seed`], with more members who have no tokens.
+    pub async fn seed_with(&self, users: usize, members: usize) -> anyhow::Result<Seed> {
         let secret = std::fs::read_to_string(self.folder.path().join("data/admin.token"))?;
         let response = reqwest::Client::new()
             .post(format!("{}/v10/operator/seed", self.api))
             .header("Authorization", format!("Operator {}", secret.trim()))
-            .json(&serde_json::json!({ "users": users, "members": 0 }))
+            .json(&serde_json::json!({ "users": users, "members": members }))
             .send()
             .await?
             .error_for_status()?;

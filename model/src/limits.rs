@@ -57,3 +57,10 @@ pub const GUILDS_PER_SHARD: u32 = 2_500;
 pub const MEMBERS_CHUNK_MAX: usize = 1_000;
 /// Members that REQUEST_GUILD_MEMBERS gives to whoever names or searches them.
 pub const REQUESTED_MEMBERS_MAX: usize = 100;
+/// How long the presence of a session is kept whose connection is gone.
+pub const PRESENCE_EXPIRY_MS: u64 = 90_000;
+/// Updates of its presence that a session may send in [`PRESENCE_WINDOW_MS`].
+pub const PRESENCE_UPDATES: u32 = 5;
+pub const PRESENCE_WINDOW_MS: u64 = 20_000;
+/// Relationships of one user.
+pub const RELATIONSHIPS_MAX: usize = 1_000;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::channel::int_enum;
+use crate::user::User;
 use crate::{Timestamp, UserId};
 
 int_enum! {
@@ -28,4 +29,33 @@ pub struct RelationshipRow {
     #[serde(default)]
     pub nickname: Option<String>,
     pub since: Timestamp,
+}
+
+/// A relationship as the API shows it; also RELATIONSHIP_ADD.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relationship {
+    /// The other's id.
+    pub id: UserId,
+    #[serde(rename = "type")]
+    pub kind: RelationshipType,
+    pub nickname: Option<String>,
+    pub since: Timestamp,
+    pub user: User,
+}
+
+/// RELATIONSHIP_REMOVE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationshipRemove {
+    /// The other's id.
+    pub id: UserId,
+    /// What they were until now.
+    #[serde(rename = "type")]
+    pub kind: RelationshipType,
+}
+
+impl RelationshipRow {
+    /// The API's form.
+    pub fn view(&self, user: User) -> Relationship {
+        Relationship { id: self.other_id, kind: self.kind, nickname: self.nickname.clone(), since: self.since, user }
+    }
 }

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rookery_model::limits;
 use rookery_session::SessionConfig;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use crate::gateway::worker::WORKERS_MAX;
 use crate::rate_limit::RestLimits;
 
 /// Everything that a region can be told; each field has a default that suits one machine.
@@ -20,6 +22,7 @@ pub struct RegionConfig {
     pub worker_id: u16,
     pub gateway: GatewayConfig,
     pub owners: OwnersConfig,
+    pub presence: PresenceConfig,
     pub rest: RestLimits,
 }
 
@@ -30,6 +33,7 @@ impl Default for RegionConfig {
             worker_id: 0,
             gateway: GatewayConfig::default(),
             owners: OwnersConfig::default(),
+            presence: PresenceConfig::default(),
             rest: RestLimits::default(),
         }
     }
@@ -48,6 +52,11 @@ pub struct GatewayConfig {
     pub session: SessionConfig,
     /// Connections at once; beyond, new ones are closed before the handshake.
     pub max_connections: usize,
+    /// As many of them from one address; of IPv6 all of a network of 64 bits. Behind a proxy all clients have the proxy's.
+    pub max_connections_per_address: usize,
+    /// Connections that are not through the WebSocket handshake, overall and from one address.
+    pub max_handshakes: usize,
+    pub max_handshakes_per_address: usize,
     /// From the first byte to the end of the WebSocket handshake.
     pub handshake_timeout_ms: u64,
     /// How often an account may IDENTIFY in a day; none lifts the limit.
@@ -56,7 +65,10 @@ pub struct GatewayConfig {
     pub identify_concurrency: u32,
     /// Bytes that the kernel holds for a client: what it took counts as sent.
     pub send_buffer_bytes: u32,
-    /// Events that may wait between an owner and a session.
+    /// Tasks that drive sessions; without it as many as there are cores.
+    pub workers: Option<usize>,
+    /// What may wait for a worker: events, each with its whole audience, and messages to single sessions. When it is
+    /// full, owners wait, and calls to them are answered 503.
     pub inbox_capacity: usize,
     /// Sessions that one account may hold at once.
     pub sessions_per_user: usize,
@@ -76,10 +88,14 @@ impl Default for GatewayConfig {
             webtransport: WebTransportConfig::default(),
             session: SessionConfig::default(),
             max_connections: 100_000,
+            max_connections_per_address: 10_000,
+            max_handshakes: 4_096,
+            max_handshakes_per_address: 256,
             handshake_timeout_ms: 10_000,
             identify_per_day: Some(1_000),
             identify_concurrency: 1,
             send_buffer_bytes: 64 * 1024,
+            workers: None,
             inbox_capacity: 1_024,
             sessions_per_user: 1_000,
             subscribe_concurrency: 16,
@@ -182,6 +198,32 @@ impl Default for OwnersConfig {
     }
 }
 
+/// Who is seen as online, and who is told.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PresenceConfig {
+    /// How long a session without a connection counts.
+    pub expiry_ms: u64,
+    /// Beyond this many members a guild tells changes in batches.
+    pub batch_above_members: usize,
+    /// How long a change waits for its batch.
+    pub batch_ms: u64,
+    /// Up to this many members people are told of all of them, beyond of those whom they look at.
+    pub everyone_max_members: usize,
+}
+
+impl Default for PresenceConfig {
+    fn default() -> Self {
+        let guild = rookery_guild::Limits::default();
+        Self {
+            expiry_ms: limits::PRESENCE_EXPIRY_MS,
+            batch_above_members: guild.presence_batch_above,
+            batch_ms: guild.presence_batch_ms,
+            everyone_max_members: guild.presence_everyone_max,
+        }
+    }
+}
+
 /// Places in a queue or semaphore. The whole of `max_connections` is acquired at once, as a `u32`; tokio's own bound is
 /// lower than that on machines of 32 bits only, and panics.
 const SIZE_MAX: usize = {
@@ -203,6 +245,8 @@ impl RegionConfig {
         self.gateway.identify_per_day = None;
         self.gateway.identify_concurrency = u32::MAX;
         self.gateway.sessions_per_user = usize::MAX;
+        self.gateway.max_connections_per_address = usize::MAX;
+        self.gateway.max_handshakes_per_address = usize::MAX;
         self.gateway.session.rate_events = None;
     }
 
@@ -234,6 +278,13 @@ impl RegionConfig {
             "gateway.public_url: begins with ws:// or wss://",
         );
         want(url.is_none_or(|url| !url.ends_with('/')), "gateway.public_url: without a slash at the end");
+        for (at_most, name) in [
+            (gateway.max_connections_per_address, "gateway.max_connections_per_address: at least 1"),
+            (gateway.max_handshakes, "gateway.max_handshakes: at least 1"),
+            (gateway.max_handshakes_per_address, "gateway.max_handshakes_per_address: at least 1"),
+        ] {
+            want(at_most > 0, name);
+        }
         want(gateway.handshake_timeout_ms > 0, "gateway.handshake_timeout_ms: at least 1");
         want(
             gateway.identify_per_day != Some(0),
@@ -241,6 +292,10 @@ impl RegionConfig {
         );
         want(gateway.identify_concurrency > 0, "gateway.identify_concurrency: at least 1");
         want(gateway.sessions_per_user > 0, "gateway.sessions_per_user: at least 1");
+        want(
+            gateway.workers.is_none_or(|workers| (1..=WORKERS_MAX).contains(&workers)),
+            "gateway.workers: 1 to 256 (leave it out for one each core)",
+        );
         want(gateway.subscribe_concurrency > 0, "gateway.subscribe_concurrency: at least 1");
         let sizes = [
             (gateway.max_connections, "gateway.max_connections"),
@@ -257,6 +312,8 @@ impl RegionConfig {
             (gateway.close_timeout_ms, "gateway.close_timeout_ms"),
             (self.owners.idle_evict_ms, "owners.idle_evict_ms"),
             (self.owners.idle_evict_user_ms, "owners.idle_evict_user_ms"),
+            (self.presence.expiry_ms, "presence.expiry_ms"),
+            (self.presence.batch_ms, "presence.batch_ms"),
         ];
         let bad_spans = spans.into_iter().filter(|(span_ms, _)| *span_ms > SPAN_MAX_MS);
         mistakes.extend(bad_spans.map(|(_, name)| format!("{name}: {SPAN_MAX_MS} at most, a year")));

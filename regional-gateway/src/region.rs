@@ -9,13 +9,13 @@ use rookery_model::user::Account;
 use rookery_model::{ApiError, DeviceId, UserId};
 use rookery_session::SessionConfig;
 use rookery_token::{PublicKeys, SigningKey};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::config::RegionConfig;
 use crate::errors::from_store;
+use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::{SessionStarts, StartsLeft};
@@ -53,7 +53,7 @@ pub struct Region {
     /// Sockets, sessions and what they started.
     pub(crate) tasks: TaskTracker,
     /// Places for connections.
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     /// Nobody new is taken.
     pub(crate) draining: CancellationToken,
     /// Whoever is still here is closed.

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use rookery_core_db::StoreError;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wtransport::quinn::Endpoint;
 
 use crate::accounts::Accounts;
 use crate::config::{GatewayConfig, RegionConfig, ms};
+use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
 use crate::gateway::webtransport;
 use crate::gateway::webtransport::certificates::{CertificateError, Certificates};
+use crate::gateway::worker::{WORKERS_MAX, WorkerTask, Workers};
 use crate::id_generator::IdGenerator;
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
@@ -69,7 +70,12 @@ impl Region {
         let webtransport = OpenWebTransport::bind(&config.gateway)?;
         let webtransport_addr = webtransport.as_ref().map(|open| open.address);
         let place = webtransport.as_ref().map(|open| open.place(&config.gateway));
-        let region = Arc::new(build(config, deps, gateway_url, place).await?);
+        let workers = workers(config.gateway.workers);
+        let (workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
+        let region = Arc::new(build(config, deps, gateway_url, place, workers).await?);
+        for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
+            region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
+        }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
         if let Some(open) = webtransport {
             region.tasks.spawn(open.certificates.keep_up(region.draining.clone()));
@@ -104,24 +110,38 @@ impl OpenWebTransport {
     }
 }
 
+/// How many workers: as configured, or one for each core.
+fn workers(configured: Option<usize>) -> usize {
+    let parallel = || std::thread::available_parallelism().map_or(1, usize::from);
+    configured.unwrap_or_else(parallel).min(WORKERS_MAX)
+}
+
 async fn build(
     config: RegionConfig,
     deps: RegionDeps,
     gateway_url: String,
     webtransport: Option<WebTransportPlace>,
+    workers: Workers,
 ) -> Result<Region, StartError> {
     let RegionDeps { store, signing_key, public_keys, operator_secret } = deps;
     let ids = Arc::new(IdGenerator::start(store.clone(), config.worker_id).await.map_err(StartError::Ids)?);
     let parallel = std::thread::available_parallelism().map_or(1, usize::from);
     let passwords = Passwords::new(parallel).map_err(|error| StartError::Passwords(error.to_string()))?;
     let accounts = Arc::new(Accounts::new(store.clone(), signing_key, public_keys, passwords));
-    let sessions = Arc::new(Sessions::new(config.gateway.inbox_capacity, config.gateway.sessions_per_user));
+    let sessions = Arc::new(Sessions::new(Arc::new(workers), config.gateway.sessions_per_user));
     let owners = Owners::new(OwnersInit {
         region: config.name.clone().into(),
         config: config.owners.clone(),
-        guild_limits: rookery_guild::Limits { slowmode: config.rest.enabled, ..rookery_guild::Limits::default() },
+        guild_limits: rookery_guild::Limits {
+            presence_batch_above: config.presence.batch_above_members,
+            presence_batch_ms: config.presence.batch_ms,
+            presence_everyone_max: config.presence.everyone_max_members,
+            slowmode: config.rest.enabled,
+            ..rookery_guild::Limits::default()
+        },
         user_limits: rookery_user::Limits {
             sessions_max: config.gateway.sessions_per_user,
+            presence_expiry_ms: config.presence.expiry_ms,
             ..rookery_user::Limits::default()
         },
         store: store.clone(),
@@ -136,7 +156,7 @@ async fn build(
         session_config: Arc::new(config.gateway.session.clone()),
         clock: Clock::start(),
         tasks: TaskTracker::new(),
-        connections: Arc::new(Semaphore::new(config.gateway.max_connections)),
+        admission: Admission::new(&config.gateway),
         draining: CancellationToken::new(),
         closing: CancellationToken::new(),
         config,
@@ -163,7 +183,7 @@ impl RunningRegion {
         let all = u32::try_from(region.config.gateway.max_connections).unwrap_or(u32::MAX);
         let within = ms(region.config.gateway.drain_timeout_ms);
         // All places free again means that no connection is left.
-        if tokio::time::timeout(within, region.connections.acquire_many(all)).await.is_err() {
+        if tokio::time::timeout(within, region.admission.places().acquire_many(all)).await.is_err() {
             tracing::warn!(region = region.name(), "some clients stayed; they are closed");
         }
         region.closing.cancel();

@@ -153,6 +153,10 @@ impl Gateway {
             match payload["op"].as_u64() {
                 Some(0) => {
                     let name = payload["t"].as_str().context("an event has a name")?.to_owned();
+                    // The comings and goings of others happen at any time.
+                    if matches!(name.as_str(), "PRESENCE_UPDATE" | "SESSIONS_REPLACE") {
+                        continue;
+                    }
                     return Ok((name, payload["d"].take()));
                 }
                 Some(11) => {}

@@ -115,6 +115,9 @@ pub struct ModifyMember {
     pub mute: Patch<bool>,
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub deaf: Patch<bool>,
+    /// Another voice channel; cleared: out of voice.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub channel_id: Patch<ChannelId>,
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     pub communication_disabled_until: Patch<Timestamp>,
     #[serde(default, skip_serializing_if = "Patch::is_keep")]

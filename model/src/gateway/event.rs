@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GuildMembersChunk, Intents};
+use super::{
+    GuildMemberListUpdate, GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent,
+    SoundboardSounds, VoiceState,
+};
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
 use crate::member::Member;
 use crate::message::{Message, ReactionEmoji};
+use crate::relationship::{Relationship, RelationshipRemove};
 use crate::role::Role;
 use crate::store::ReadState;
 use crate::user::{CurrentUser, User};
@@ -105,12 +109,14 @@ pub struct GuildCreate {
     pub large: bool,
     pub unavailable: bool,
     pub member_count: u32,
-    pub voice_states: Vec<()>,
+    /// Of the channels that the session's user may view.
+    pub voice_states: Vec<VoiceState>,
     pub members: Vec<Member>,
     /// Only those that the session's user may view.
     pub channels: Vec<Channel>,
     pub threads: Vec<()>,
-    pub presences: Vec<()>,
+    /// Of members who are not offline.
+    pub presences: Vec<PresenceEvent>,
     pub stage_instances: Vec<()>,
     pub guild_scheduled_events: Vec<()>,
     pub soundboard_sounds: Vec<()>,
@@ -201,8 +207,12 @@ pub struct Ready {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ReadyApplication>,
     pub private_channels: Vec<Channel>,
-    pub relationships: Vec<()>,
-    pub presences: Vec<()>,
+    pub relationships: Vec<Relationship>,
+    /// Of friends who are not offline.
+    pub presences: Vec<PresenceEvent>,
+    /// Empty for bots.
+    #[serde(default)]
+    pub sessions: Vec<OwnSession>,
     pub geo_ordered_rtc_regions: Vec<String>,
     pub auth: ReadyAuth,
     pub user_settings: ReadyAuth,
@@ -235,6 +245,7 @@ pub enum Event {
     GuildMemberRemove(GuildUser),
     GuildMemberUpdate(MemberEvent),
     GuildMembersChunk(GuildMembersChunk),
+    GuildMemberListUpdate(Box<GuildMemberListUpdate>),
     GuildRoleCreate(RoleEvent),
     GuildRoleUpdate(RoleEvent),
     GuildRoleDelete(RoleDelete),
@@ -249,8 +260,16 @@ pub enum Event {
     MessageReactionRemoveAll(ReactionsCleared),
     MessageReactionRemoveEmoji(ReactionsCleared),
     MessageAck(MessageAck),
+    PassiveUpdateV1(PassiveUpdateV1),
+    PassiveUpdateV2(PassiveUpdateV2),
+    PresenceUpdate(PresenceEvent),
+    RelationshipAdd(Relationship),
+    RelationshipRemove(RelationshipRemove),
+    SessionsReplace(Vec<OwnSession>),
+    SoundboardSounds(SoundboardSounds),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
+    VoiceStateUpdate(Box<VoiceState>),
 }
 
 impl Event {
@@ -272,6 +291,7 @@ impl Event {
             Self::GuildMemberRemove(_) => "GUILD_MEMBER_REMOVE",
             Self::GuildMemberUpdate(_) => "GUILD_MEMBER_UPDATE",
             Self::GuildMembersChunk(_) => "GUILD_MEMBERS_CHUNK",
+            Self::GuildMemberListUpdate(_) => "GUILD_MEMBER_LIST_UPDATE",
             Self::GuildRoleCreate(_) => "GUILD_ROLE_CREATE",
             Self::GuildRoleUpdate(_) => "GUILD_ROLE_UPDATE",
             Self::GuildRoleDelete(_) => "GUILD_ROLE_DELETE",
@@ -286,8 +306,16 @@ impl Event {
             Self::MessageReactionRemoveAll(_) => "MESSAGE_REACTION_REMOVE_ALL",
             Self::MessageReactionRemoveEmoji(_) => "MESSAGE_REACTION_REMOVE_EMOJI",
             Self::MessageAck(_) => "MESSAGE_ACK",
+            Self::PassiveUpdateV1(_) => "PASSIVE_UPDATE_V1",
+            Self::PassiveUpdateV2(_) => "PASSIVE_UPDATE_V2",
+            Self::PresenceUpdate(_) => "PRESENCE_UPDATE",
+            Self::RelationshipAdd(_) => "RELATIONSHIP_ADD",
+            Self::RelationshipRemove(_) => "RELATIONSHIP_REMOVE",
+            Self::SessionsReplace(_) => "SESSIONS_REPLACE",
+            Self::SoundboardSounds(_) => "SOUNDBOARD_SOUNDS",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
+            Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
         }
     }
 
@@ -305,9 +333,19 @@ impl Event {
         let reaction =
             |guild: bool| if guild { Intents::GUILD_MESSAGE_REACTIONS } else { Intents::DIRECT_MESSAGE_REACTIONS };
         match self {
-            Self::Ready(_) | Self::Resumed | Self::UserUpdate(_) | Self::MessageAck(_) | Self::GuildMembersChunk(_) => {
-                Intents::empty()
-            }
+            // Only for people's sessions that asked for them.
+            Self::GuildMemberListUpdate(_) | Self::PassiveUpdateV1(_) | Self::PassiveUpdateV2(_) => Intents::empty(),
+            Self::Ready(_)
+            | Self::Resumed
+            | Self::UserUpdate(_)
+            | Self::MessageAck(_)
+            | Self::GuildMembersChunk(_)
+            | Self::RelationshipAdd(_)
+            | Self::RelationshipRemove(_)
+            | Self::SessionsReplace(_)
+            | Self::SoundboardSounds(_) => Intents::empty(),
+            Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
+            Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
@@ -356,6 +394,7 @@ impl Event {
             Self::GuildBanAdd(d) | Self::GuildBanRemove(d) | Self::GuildMemberRemove(d) => d.serialize(serializer),
             Self::GuildMemberAdd(d) | Self::GuildMemberUpdate(d) => d.serialize(serializer),
             Self::GuildMembersChunk(d) => d.serialize(serializer),
+            Self::GuildMemberListUpdate(d) => d.serialize(serializer),
             Self::GuildRoleCreate(d) | Self::GuildRoleUpdate(d) => d.serialize(serializer),
             Self::GuildRoleDelete(d) => d.serialize(serializer),
             Self::InviteCreate(d) => d.serialize(serializer),
@@ -366,8 +405,16 @@ impl Event {
             Self::MessageReactionAdd(d) | Self::MessageReactionRemove(d) => d.serialize(serializer),
             Self::MessageReactionRemoveAll(d) | Self::MessageReactionRemoveEmoji(d) => d.serialize(serializer),
             Self::MessageAck(d) => d.serialize(serializer),
+            Self::PassiveUpdateV1(d) => d.serialize(serializer),
+            Self::PassiveUpdateV2(d) => d.serialize(serializer),
             Self::TypingStart(d) => d.serialize(serializer),
+            Self::PresenceUpdate(d) => d.serialize(serializer),
+            Self::RelationshipAdd(d) => d.serialize(serializer),
+            Self::RelationshipRemove(d) => d.serialize(serializer),
+            Self::SessionsReplace(d) => d.serialize(serializer),
+            Self::SoundboardSounds(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
+            Self::VoiceStateUpdate(d) => d.serialize(serializer),
         }
     }
 }

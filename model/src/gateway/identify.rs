@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
-use super::{CloseCode, Intents, PresenceUpdate};
+use super::{Capabilities, ClientKind, CloseCode, Intents, PresenceUpdate};
 use crate::GuildId;
 
 /// A token as a client sent it; it never shows in logs.
@@ -36,6 +36,23 @@ pub struct IdentifyProperties {
     pub os: String,
     pub browser: String,
     pub device: String,
+}
+
+impl IdentifyProperties {
+    /// What the client runs on, as far as it tells; bots are shown as clients of the web, as the API has it.
+    pub fn client_kind(&self, is_bot: bool) -> ClientKind {
+        let (browser, os) = (self.browser.to_ascii_lowercase(), self.os.to_ascii_lowercase());
+        let is_mobile = |name: &str| ["android", "ios", "mobile"].iter().any(|part| name.contains(part));
+        if is_bot {
+            ClientKind::Web
+        } else if is_mobile(&browser) || is_mobile(&os) {
+            ClientKind::Mobile
+        } else if browser.contains("client") || browser.contains("desktop") {
+            ClientKind::Desktop
+        } else {
+            ClientKind::Web
+        }
+    }
 }
 
 /// Both spellings of the properties; some libraries send the two together.
@@ -113,6 +130,9 @@ pub struct Identify {
     pub presence: Option<PresenceUpdate>,
     #[serde(default, rename = "intents", deserialize_with = "intent_bits")]
     pub intent_bits: Option<u64>,
+    /// As the client sent them; see [`Identify::capabilities`].
+    #[serde(default, rename = "capabilities", deserialize_with = "intent_bits")]
+    pub capability_bits: Option<u64>,
 }
 
 impl Identify {
@@ -129,6 +149,12 @@ impl Identify {
             None => Ok(None),
             Some(bits) => Intents::from_bits(bits).map(Some).ok_or(CloseCode::InvalidIntents),
         }
+    }
+    /// Those of the client's capabilities that have a meaning here; bits that nobody knows are passed over, and so is
+    /// a number that no set of bits has.
+    pub fn capabilities(&self) -> Capabilities {
+        let bits = self.capability_bits.filter(|bits| *bits != u64::MAX).unwrap_or_default();
+        Capabilities::from_bits_truncate(bits)
     }
 }
 
@@ -198,6 +224,19 @@ mod tests {
     }
 
     #[test]
+    fn clients_tell_what_they_run_on() {
+        let kind = |browser: &str, os: &str, is_bot| {
+            let properties = IdentifyProperties { os: os.into(), browser: browser.into(), device: String::new() };
+            properties.client_kind(is_bot)
+        };
+        assert_eq!(kind("Discord Client", "Windows", false), ClientKind::Desktop);
+        assert_eq!(kind("Discord iOS", "iOS", false), ClientKind::Mobile);
+        assert_eq!(kind("Discord Android", "Android", false), ClientKind::Mobile);
+        assert_eq!(kind("Chrome", "Linux", false), ClientKind::Web);
+        assert_eq!(kind("Discord iOS", "iOS", true), ClientKind::Web);
+    }
+
+    #[test]
     fn shards_that_do_not_exist_are_refused() {
         for bad in ["[1,1]", "[-1,2]", "[0]", "[0,0]", "[0,1,2]", "[5000000000,6000000000]"] {
             let identify = parse(&format!(r#"{{"token":"t","shard":{bad}}}"#));
@@ -212,6 +251,16 @@ mod tests {
         let guild = GuildId::new(175_928_847_299_117_063);
         let holders: Vec<u32> = (0..7).filter(|&id| Shard { id, count: 7 }.holds_guild(guild)).collect();
         assert_eq!(holders, [((guild.get() >> 22) % 7) as u32]);
+    }
+
+    #[test]
+    fn capabilities_of_every_form() {
+        let of = |json: &str| parse(&format!(r#"{{"token":"t","capabilities":{json}}}"#)).capabilities();
+        assert_eq!(of("16381"), Capabilities::PASSIVE_GUILD_UPDATE);
+        assert_eq!(of("16435"), Capabilities::PASSIVE_GUILD_UPDATE_V2);
+        for none in ["0", "null", "-1", "1.5", "1e300"] {
+            assert_eq!(of(none), Capabilities::empty(), "{none}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Opcode {
     /// Lazy guilds, as user clients ask for them.
     GuildSubscriptions = 14,
     RequestSoundboardSounds = 31,
+    /// As [`Self::GuildSubscriptions`], for several guilds.
+    GuildSubscriptionsBulk = 37,
 }
 
 impl Opcode {
@@ -37,6 +39,7 @@ impl Opcode {
             11 => Self::HeartbeatAck,
             14 => Self::GuildSubscriptions,
             31 => Self::RequestSoundboardSounds,
+            37 => Self::GuildSubscriptionsBulk,
             _ => return None,
         })
     }

@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 
+use super::Activity;
 use super::identify::null_is_default;
 
 /// Whether a user is there.
@@ -17,21 +18,6 @@ pub enum Status {
     /// Shown to others as offline.
     Invisible,
     Offline,
-}
-
-/// What a user does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activity {
-    pub name: String,
-    #[serde(rename = "type", default)]
-    pub kind: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<String>,
-    /// The text of a custom status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
 }
 
 /// The data of PRESENCE_UPDATE as a client sends it.

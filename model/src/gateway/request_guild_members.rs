@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::PresenceEvent;
 use super::identify::null_is_default;
 use crate::member::Member;
 use crate::{GuildId, UserId};
@@ -38,6 +39,9 @@ pub struct GuildMembersChunk {
     /// Ids asked for that are not members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_found: Vec<UserId>,
+    /// Of those of the members who are not offline, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presences: Option<Vec<PresenceEvent>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
 }

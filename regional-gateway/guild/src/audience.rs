@@ -1,6 +1,5 @@
 //! Who gets an event: sessions that may see what it tells and asked for its kind.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rookery_model::gateway::event::MessageEvent;
@@ -9,144 +8,34 @@ use rookery_model::message::Message;
 use rookery_model::{ChannelId, Permissions, Timestamp, UserId};
 
 use crate::outcome::{Audience, Dispatch, Outcome};
+use crate::permission_cache::UNTIMED;
 use crate::state::{GuildCore, GuildSpace, Space};
+use crate::subscribers::{Scope, Split, Subscribers, Wanted, Wanters};
 
-/// Audiences that are remembered; beyond, all are forgotten.
-const REMEMBERED_MAX: usize = 4_096;
-
-/// A session that wants the guild's events.
-#[derive(Clone, Debug)]
-pub struct Subscriber {
-    pub id: SubscriberId,
-    pub user_id: UserId,
-    /// None: a person's client, which gets everything.
-    pub intents: Option<Intents>,
-    /// Guilds with more members than this come without the offline ones.
-    pub large_threshold: u32,
-}
-
-impl Subscriber {
-    /// Whether the session asked for events that need one of these intents.
-    pub(crate) fn wants(&self, required: Intents) -> bool {
-        required.is_empty() || self.intents.is_none_or(|intents| intents.intersects(required))
-    }
-    /// Whether the session gets the content of messages that do not concern it.
-    fn gets_content(&self) -> bool {
-        self.intents.is_none_or(|intents| intents.contains(Intents::MESSAGE_CONTENT))
-    }
-}
-
-/// The sessions of a guild, and the audiences computed of them.
-#[derive(Default)]
-pub(crate) struct Subscribers {
-    by_id: BTreeMap<SubscriberId, Subscriber>,
-    by_user: HashMap<UserId, Vec<SubscriberId>>,
-    /// Viewers of a channel by required intents, with content and without.
-    remembered: HashMap<(ChannelId, Intents), Split>,
-    /// The guild's sight version for which `remembered` holds.
-    remembered_at: u64,
-}
-
-/// Viewers of a channel, apart by whether they get the content of messages.
-#[derive(Clone)]
-struct Split {
-    with_content: Arc<[SubscriberId]>,
-    without_content: Arc<[SubscriberId]>,
-}
-
-impl Subscribers {
-    pub fn insert(&mut self, subscriber: Subscriber) {
-        self.remove(subscriber.id);
-        self.by_user.entry(subscriber.user_id).or_default().push(subscriber.id);
-        self.by_id.insert(subscriber.id, subscriber);
-    }
-    pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber> {
-        let subscriber = self.by_id.remove(&id)?;
-        self.remembered.clear();
-        if let Some(ids) = self.by_user.get_mut(&subscriber.user_id) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_user.remove(&subscriber.user_id);
-            }
-        }
-        Some(subscriber)
-    }
-    /// Takes out all sessions of a user.
-    pub fn remove_user(&mut self, user_id: UserId) {
-        for id in self.by_user.get(&user_id).cloned().unwrap_or_default() {
-            self.remove(id);
-        }
-    }
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-    pub fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.by_id.get(&id)
-    }
-    pub fn len(&self) -> usize {
-        self.by_id.len()
-    }
-    pub fn iter(&self) -> impl Iterator<Item = &Subscriber> {
-        self.by_id.values()
-    }
-    /// Those who are connected.
-    pub fn users(&self) -> impl Iterator<Item = UserId> {
-        self.by_user.keys().copied()
-    }
-    pub fn user_count(&self) -> usize {
-        self.by_user.len()
-    }
-    /// The sessions of a user.
-    pub fn of(&self, user_id: UserId) -> &[SubscriberId] {
-        self.by_user.get(&user_id).map_or(&[], Vec::as_slice)
-    }
-    /// A new session: what was computed lacks it.
-    pub fn forget_audiences(&mut self) {
-        self.remembered.clear();
-    }
-
-    fn viewers(&mut self, guild: &GuildSpace, channel_id: ChannelId, required: Intents) -> Split {
-        if self.remembered_at != guild.sight_version() || self.remembered.len() >= REMEMBERED_MAX {
-            self.remembered.clear();
-            self.remembered_at = guild.sight_version();
-        }
-        if let Some(split) = self.remembered.get(&(channel_id, required)) {
-            return split.clone();
-        }
-        let (mut with, mut without) = (Vec::new(), Vec::new());
-        if let Some(channel) = guild.channels().get(&channel_id) {
-            for s in self.by_id.values().filter(|s| s.wants(required)) {
-                if guild.can_view(s.user_id, channel) {
-                    if s.gets_content() { with.push(s.id) } else { without.push(s.id) }
-                }
-            }
-        }
-        let split = Split { with_content: with.into(), without_content: without.into() };
-        self.remembered.insert((channel_id, required), split.clone());
-        split
-    }
-
-    /// Those viewers of a channel who may read what is written in it now. For most channels that is all of them; a
-    /// voice channel's text is for those who may connect, and a time-out takes that away without a change of anything
-    /// that is remembered.
-    fn readers(&mut self, guild: &GuildSpace, now: Timestamp, channel_id: ChannelId, required: Intents) -> Split {
-        let split = self.viewers(guild, channel_id, required);
-        let Some(channel) = guild.channels().get(&channel_id).filter(|channel| channel.kind.is_voice_based()) else {
-            return split;
-        };
-        let reads = |id: &SubscriberId| self.get(*id).is_some_and(|s| guild.can_read(now, s.user_id, channel));
-        let only = |ids: &[SubscriberId]| ids.iter().copied().filter(|id| reads(id)).collect();
-        Split { with_content: only(&split.with_content), without_content: only(&split.without_content) }
-    }
-}
-
-impl Split {
-    fn all(self) -> Arc<[SubscriberId]> {
-        if self.without_content.is_empty() {
-            return self.with_content;
-        }
-        self.with_content.iter().chain(&*self.without_content).copied().collect()
-    }
+/// The sessions that an event is for now.
+fn audience(
+    guild: &mut GuildSpace,
+    subscribers: &mut Subscribers,
+    now: Timestamp,
+    scope: Scope,
+    wanted: Wanted,
+) -> Split {
+    let notes = guild.for_audiences.take();
+    subscribers.catch_up(guild, notes);
+    let split = subscribers.audience(guild, scope, wanted);
+    // A time-out takes nothing of sight, and ends without anybody doing anything: it is looked at each time.
+    let channel = match scope {
+        Scope::Guild | Scope::Viewers(_) => None,
+        Scope::Readers(id) | Scope::Permitted(id, _) => guild.channels().get(&id),
+    };
+    let Some(channel) = channel else { return split };
+    let silenced: Vec<SubscriberId> = guild
+        .members()
+        .timed_out(now)
+        .filter(|user_id| !scope.admits_now(guild, now, *user_id, channel))
+        .flat_map(|user_id| subscribers.of(user_id).iter().copied())
+        .collect();
+    if silenced.is_empty() { split } else { split.retain(|id| !silenced.contains(&id)) }
 }
 
 impl Outcome {
@@ -167,63 +56,65 @@ impl Outcome {
 }
 
 impl GuildCore {
+    /// The guild's sessions that want what needs one of these intents, ascending.
+    pub(crate) fn all_who_want(&mut self, required: Intents, wanters: Wanters) -> Arc<[SubscriberId]> {
+        let Space::Guild(guild) = &mut self.space else { return Arc::default() };
+        audience(guild, &mut self.subscribers, UNTIMED, Scope::Guild, Wanted::with(required, wanters)).all()
+    }
+
+    /// Those of them who see a channel, ascending.
+    pub(crate) fn viewers_who_want(&mut self, channel_id: ChannelId, required: Intents) -> Arc<[SubscriberId]> {
+        let Space::Guild(guild) = &mut self.space else { return Arc::default() };
+        let wanted = Wanted::with(required, Wanters::All);
+        audience(guild, &mut self.subscribers, UNTIMED, Scope::Viewers(channel_id), wanted).all()
+    }
+
     /// An event about a channel itself, for everybody who sees it.
     pub(crate) fn send_to_channel(&mut self, out: &mut Outcome, channel_id: ChannelId, event: Event) {
-        match &self.space {
-            Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
-            Space::Guild(guild) => {
-                let split = self.subscribers.viewers(guild, channel_id, event.required_intents());
-                out.send(event, split.all());
-            }
-        }
+        self.send_to_scope(out, UNTIMED, Scope::Viewers(channel_id), event);
     }
 
     /// An event about what is written in a channel, for everybody who may read it.
     pub(crate) fn send_to_readers(&mut self, out: &mut Outcome, now: Timestamp, channel_id: ChannelId, event: Event) {
-        match &self.space {
-            Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
-            Space::Guild(guild) => {
-                let split = self.subscribers.readers(guild, now, channel_id, event.required_intents());
-                out.send(event, split.all());
-            }
-        }
+        self.send_to_scope(out, now, Scope::Readers(channel_id), event);
     }
 
     /// An event for those who see the channel and may do one of these things in it.
     pub(crate) fn send_to_permitted(
-        &self,
+        &mut self,
         out: &mut Outcome,
         now: Timestamp,
         channel_id: ChannelId,
         any_of: Permissions,
         event: Event,
     ) {
-        let Space::Guild(guild) = &self.space else { return };
-        let Some(channel) = guild.channels().get(&channel_id) else { return };
-        let required = event.required_intents();
-        let to: Vec<SubscriberId> = self
-            .subscribers
-            .iter()
-            .filter(|s| s.wants(required))
-            .filter(|s| guild.channel_permissions(now, s.user_id, channel).intersects(any_of))
-            .map(|s| s.id)
-            .collect();
-        out.send(event, to);
+        if matches!(self.space, Space::Guild(_)) {
+            self.send_to_scope(out, now, Scope::Permitted(channel_id, any_of), event);
+        }
     }
 
     /// An event about the guild as a whole, for all of its sessions.
-    pub(crate) fn send_to_all(&self, out: &mut Outcome, event: Event) {
-        let required = event.required_intents();
-        let to: Vec<SubscriberId> = self.subscribers.iter().filter(|s| s.wants(required)).map(|s| s.id).collect();
-        out.send(event, to);
+    pub(crate) fn send_to_all(&mut self, out: &mut Outcome, event: Event) {
+        if matches!(self.space, Space::Guild(_)) {
+            self.send_to_scope(out, UNTIMED, Scope::Guild, event);
+        }
+    }
+
+    fn send_to_scope(&mut self, out: &mut Outcome, now: Timestamp, scope: Scope, event: Event) {
+        match &mut self.space {
+            Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
+            Space::Guild(guild) => {
+                let split = audience(guild, &mut self.subscribers, now, scope, Wanted::of(&event));
+                out.send(event, split.all());
+            }
+        }
     }
 
     /// An event about a member, for those who follow members and for the member's own sessions whatever their intents.
-    pub(crate) fn send_about_member(&self, out: &mut Outcome, member: UserId, event: Event) {
-        let required = event.required_intents();
-        let to: Vec<SubscriberId> =
-            self.subscribers.iter().filter(|s| s.user_id == member || s.wants(required)).map(|s| s.id).collect();
-        out.send(event, to);
+    pub(crate) fn send_about_member(&mut self, out: &mut Outcome, member: UserId, event: Event) {
+        let Space::Guild(guild) = &mut self.space else { return };
+        let all = audience(guild, &mut self.subscribers, UNTIMED, Scope::Guild, Wanted::of(&event)).all();
+        out.send(event, joined(all, self.subscribers.of(member)));
     }
 
     /// A message for everybody who may read its channel: with its content for those who may have it, without for bots that
@@ -235,26 +126,51 @@ impl GuildCore {
         event: MessageEvent,
         kind: fn(Box<MessageEvent>) -> Event,
     ) {
-        let guild = match &self.space {
+        let guild = match &mut self.space {
             Space::Dm(dm) => return out.send_to_users(kind(Box::new(event)), dm.user_ids()),
             Space::Guild(guild) => guild,
         };
-        let channel_id = event.message.channel_id;
-        let split = self.subscribers.readers(guild, now, channel_id, Intents::GUILD_MESSAGES);
-        if split.without_content.is_empty() {
-            return out.send(kind(Box::new(event)), split.with_content);
+        let event = kind(Box::new(event));
+        let (Event::MessageCreate(message) | Event::MessageUpdate(message)) = &event else { return };
+        let scope = Scope::Readers(message.message.channel_id);
+        let is_new = matches!(event, Event::MessageCreate(_));
+        let mut wanted = Wanted::of(&event);
+        if is_new && message.message.mention_everyone {
+            wanted = wanted.by_everybody();
         }
+        let split = audience(guild, &mut self.subscribers, now, scope, wanted);
         let concerned = |id: &SubscriberId| {
             self.subscribers.get(*id).is_some_and(|s| {
-                s.user_id == event.message.author.id || event.message.mentions.iter().any(|u| u.id == s.user_id)
+                s.user_id == message.message.author.id || message.message.mentions.iter().any(|u| u.id == s.user_id)
             })
         };
         let (full, bare): (Vec<_>, Vec<_>) = split.without_content.iter().copied().partition(concerned);
-        let stripped = MessageEvent { message: without_content(event.message.clone()), ..event.clone() };
-        let full: Arc<[SubscriberId]> = split.with_content.iter().copied().chain(full).collect();
-        out.send(kind(Box::new(event)), full);
-        out.send(kind(Box::new(stripped)), bare);
+        let mut full = joined(split.with_content, &full);
+        if is_new {
+            full = joined(full, &self.passive_mentioned(now, &message.message));
+        }
+        let stripped = (!bare.is_empty()).then(|| {
+            kind(Box::new(MessageEvent {
+                message: without_content(message.message.clone()),
+                ..MessageEvent::clone(message)
+            }))
+        });
+        out.send(event, full);
+        if let Some(stripped) = stripped {
+            out.send(stripped, bare);
+        }
     }
+}
+
+/// A sorted audience with these sessions in it as well.
+fn joined(all: Arc<[SubscriberId]>, more: &[SubscriberId]) -> Arc<[SubscriberId]> {
+    let missing: Vec<SubscriberId> = more.iter().copied().filter(|id| all.binary_search(id).is_err()).collect();
+    if missing.is_empty() {
+        return all;
+    }
+    let mut joined: Vec<SubscriberId> = all.iter().copied().chain(missing).collect();
+    joined.sort_unstable();
+    joined.into()
 }
 
 fn without_content(mut message: Message) -> Message {

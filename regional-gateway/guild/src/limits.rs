@@ -15,6 +15,13 @@ pub struct Limits {
     /// Up to this many members a mention of a role or of everyone counts in the read states of all of them, beyond
     /// only in those of members who are connected.
     pub mention_fan_out_max: usize,
+    /// Up to this many members people get the presences of all of them, beyond of those whom they look at.
+    pub presence_everyone_max: usize,
+    /// Beyond this many members changes of presence wait for [`Self::presence_batch_ms`].
+    pub presence_batch_above: usize,
+    pub presence_batch_ms: u64,
+    /// Up to this many members a bot with the presences intent gets all of them who are not offline with GUILD_CREATE.
+    pub snapshot_presences_max: usize,
     /// Whether slowmode holds; off for load tests.
     pub slowmode: bool,
 }
@@ -30,6 +37,10 @@ impl Default for Limits {
             channel_pins_max: limits::CHANNEL_PINS_MAX,
             message_reactions_max: limits::MESSAGE_REACTIONS_MAX,
             mention_fan_out_max: 10_000,
+            presence_everyone_max: 250,
+            presence_batch_above: 1_000,
+            presence_batch_ms: 5_000,
+            snapshot_presences_max: 75_000,
             slowmode: true,
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use rookery_model::member::{Member, MemberRow};
 use rookery_model::user::User;
-use rookery_model::{RoleId, UserId};
+use rookery_model::{RoleId, Timestamp, UserId};
+
+use crate::permission_cache::is_timed_out;
 
 /// A member and what is known of the user.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Members {
     by_id: BTreeMap<UserId, MemberEntry>,
     /// Lower-cased username, display name and nick, each with its holder.
     names: BTreeSet<(Box<str>, UserId)>,
+    /// Those with a time-out, which may have passed.
+    timed_out: BTreeSet<UserId>,
 }
 
 impl Members {
@@ -49,9 +53,22 @@ impl Members {
         self.by_id.range((Bound::Excluded(id), Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
+    /// Those with a time-out that still runs, by id.
+    pub fn timed_out(&self, now: Timestamp) -> impl Iterator<Item = UserId> {
+        self.timed_out
+            .iter()
+            .copied()
+            .filter(move |id| self.get(*id).is_some_and(|entry| is_timed_out(&entry.row, now)))
+    }
+
     /// Adds a member or replaces the row.
     pub fn put(&mut self, row: MemberRow, user: Arc<User>) {
         let id = row.user_id;
+        if row.communication_disabled_until.is_some() {
+            self.timed_out.insert(id);
+        } else {
+            self.timed_out.remove(&id);
+        }
         let entry = MemberEntry { row, user };
         let new = names_of(&entry);
         if let Some(old) = self.by_id.insert(id, entry) {
@@ -63,6 +80,7 @@ impl Members {
     }
 
     pub fn remove(&mut self, id: UserId) {
+        self.timed_out.remove(&id);
         if let Some(old) = self.by_id.remove(&id) {
             for name in names_of(&old) {
                 self.names.remove(&(name, id));
@@ -103,7 +121,7 @@ fn names_of(entry: &MemberEntry) -> BTreeSet<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rookery_model::{GuildId, Timestamp};
+    use rookery_model::GuildId;
 
     fn row(id: u64, nick: Option<&str>) -> MemberRow {
         MemberRow {

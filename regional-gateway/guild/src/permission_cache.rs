@@ -4,6 +4,7 @@
 //! kept. What is a member's own (ownership, an overwrite of their own, a time-out) is applied on top each time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rookery_model::channel::Channel;
@@ -15,10 +16,15 @@ use crate::state::GuildSpace;
 /// Sets of roles that are remembered; beyond, all are forgotten and computed anew as needed.
 const CLASSES_MAX: usize = 8_192;
 
+/// A time at which no time-out runs any more.
+pub(crate) const UNTIMED: Timestamp = Timestamp(i64::MAX);
+
 /// The remembered part; behind a lock only so that looking at a guild needs no exclusive access.
 #[derive(Default)]
 pub(crate) struct PermissionCache {
     classes: Mutex<HashMap<Box<[RoleId]>, Class>>,
+    /// How often a member's permissions in a channel were asked for.
+    members_asked: AtomicU64,
 }
 
 /// What a set of roles gives.
@@ -33,6 +39,11 @@ impl PermissionCache {
     fn classes(&self) -> MutexGuard<'_, HashMap<Box<[RoleId]>, Class>> {
         // Every entry is a computed value: a panic elsewhere cannot leave one half written.
         self.classes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a single member's permissions in a channel were asked for; what is done by class does not count.
+    pub fn members_asked(&self) -> u64 {
+        self.members_asked.load(Ordering::Relaxed)
     }
 
     /// The role's permissions changed, or it is new or gone.
@@ -73,17 +84,8 @@ impl GuildSpace {
             return Permissions::ALL_NAMED;
         }
         let Some(entry) = self.members().get(user_id) else { return Permissions::empty() };
-        let (base, from_roles) = self.with_class(&entry.row.roles, |class| {
-            let from_roles = match class.in_channels.get(&channel.id) {
-                Some(known) => *known,
-                None => {
-                    let computed = self.apply_role_overwrites(class.base, &entry.row.roles, channel);
-                    class.in_channels.insert(channel.id, computed);
-                    computed
-                }
-            };
-            (class.base, from_roles)
-        });
+        self.permissions.members_asked.fetch_add(1, Ordering::Relaxed);
+        let (base, from_roles) = self.of_class(&entry.row.roles, channel);
         if base.contains(Permissions::ADMINISTRATOR) {
             return Permissions::ALL_NAMED | base;
         }
@@ -94,6 +96,35 @@ impl GuildSpace {
             permissions &= Permissions::TIMED_OUT;
         }
         without_implied(permissions)
+    }
+
+    /// What members with these roles may do in a channel, unless they own the guild or have an overwrite of their own.
+    pub(crate) fn class_permissions(&self, roles: &[RoleId], channel: &Channel) -> Permissions {
+        let (base, from_roles) = self.of_class(roles, channel);
+        if base.contains(Permissions::ADMINISTRATOR) {
+            return Permissions::ALL_NAMED | base;
+        }
+        without_implied(from_roles - Permissions::ADMINISTRATOR)
+    }
+
+    /// Whether members with these roles see a channel, unless they are an exception as above.
+    pub(crate) fn class_views(&self, roles: &[RoleId], channel: &Channel) -> bool {
+        self.class_permissions(roles, channel).contains(Permissions::VIEW_CHANNEL)
+    }
+
+    /// What roles give in the guild, and in a channel after the overwrites for roles.
+    fn of_class(&self, roles: &[RoleId], channel: &Channel) -> (Permissions, Permissions) {
+        self.with_class(roles, |class| {
+            let from_roles = match class.in_channels.get(&channel.id) {
+                Some(known) => *known,
+                None => {
+                    let computed = self.apply_role_overwrites(class.base, roles, channel);
+                    class.in_channels.insert(channel.id, computed);
+                    computed
+                }
+            };
+            (class.base, from_roles)
+        })
     }
 
     /// Whether a member sees a channel; time-outs take nothing of that, so it does not hang on the time.

@@ -44,6 +44,7 @@ impl GuildCore {
     ) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         let subscriber = self.subscribers.get(id).ok_or(ErrorCode::UnknownGuild)?;
+        let with_presences = request.presences && subscriber.sees_presences();
         let may_list = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_MEMBERS));
         let mut chunk = GuildMembersChunk {
             guild_id: guild.id(),
@@ -51,6 +52,7 @@ impl GuildCore {
             chunk_index: cursor.next_index,
             chunk_count: cursor.next_index + 1,
             not_found: Vec::new(),
+            presences: None,
             nonce: request.nonce.clone(),
         };
         let views = |entries: Vec<&MemberEntry>| entries.into_iter().map(MemberEntry::view).collect();
@@ -62,6 +64,10 @@ impl GuildCore {
             Some("") if request.limit > 0 => chunk.members = views(guild.members().iter().take(wanted).collect()),
             Some(prefix) if !prefix.is_empty() => chunk.members = views(guild.members().search(prefix, wanted)),
             _ => {}
+        }
+        if with_presences {
+            let ids = chunk.members.iter().filter_map(|member| Some(member.user.as_ref()?.id));
+            chunk.presences = Some(self.presences_of(ids));
         }
         let mut out = Outcome::default();
         out.send(Event::GuildMembersChunk(chunk), [id]);

@@ -100,9 +100,12 @@ impl GuildCore {
         }
         for (id, change) in changes {
             let Some(channel) = before.old.get(&id).or_else(|| guild.channels().get(&id)) else { continue };
-            out.send(Event::ChannelDelete(channel.clone()), sorted(change.lost));
+            let (lost, gained) = (sorted(change.lost), sorted(change.gained));
+            self.send_voice_vanished(out, id, &lost);
+            out.send(Event::ChannelDelete(channel.clone()), lost);
             let Some(channel) = guild.channels().get(&id) else { continue };
-            out.send(Event::ChannelCreate(channel.clone()), sorted(change.gained));
+            out.send(Event::ChannelCreate(channel.clone()), gained.clone());
+            self.send_voice_appeared(out, id, &gained);
             out.send(Event::ChannelUpdate(channel.clone()), sorted(change.kept));
         }
     }

@@ -10,13 +10,18 @@ use rookery_model::member::MemberRow;
 use rookery_model::role::Role;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
-use rookery_model::{ChannelId, GuildId, RoleId, UserId};
+use rookery_model::{ChannelId, GuildId, RoleId, Timestamp, UserId};
 
-use crate::Limits;
-use crate::audience::Subscribers;
+use crate::journal::{Journal, Note};
+use crate::live_lists::LiveLists;
 use crate::members::Members;
+use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
+use crate::presence::Presences;
 use crate::recent::Recent;
+use crate::subscribers::Subscribers;
+use crate::voice::Voice;
+use crate::{Limits, Outcome};
 
 /// All rows of a guild, as the shell reads them.
 #[derive(Clone, Debug)]
@@ -47,6 +52,10 @@ pub struct GuildCore {
     pub(crate) space: Space,
     pub(crate) subscribers: Subscribers,
     pub(crate) recent: Recent,
+    pub(crate) passive: Passive,
+    pub(crate) lists: LiveLists,
+    pub(crate) presences: Presences,
+    pub(crate) voice: Voice,
 }
 
 pub(crate) enum Space {
@@ -65,7 +74,11 @@ pub(crate) struct GuildSpace {
     pub(crate) banned: HashSet<UserId>,
     pub(crate) is_deleted: bool,
     pub(crate) permissions: PermissionCache,
-    /// Grows with every change of who sees what; audiences computed at another value are void.
+    /// What audiences must follow.
+    pub(crate) for_audiences: Journal,
+    /// What member lists must follow.
+    pub(crate) for_lists: Journal,
+    /// Grows with every change of what somebody may see or do in a channel, time-outs included.
     sight_version: u64,
 }
 
@@ -76,6 +89,12 @@ pub(crate) struct DmSpace {
     pub(crate) users: Vec<Arc<User>>,
     /// Those in whose list this core has put the DM; others may have closed it.
     pub(crate) listed: HashSet<UserId>,
+}
+
+/// What a guild knows that is in no row: who is there, and who is in voice.
+pub struct Transient {
+    presences: Presences,
+    voice: Voice,
 }
 
 impl GuildCore {
@@ -99,6 +118,8 @@ impl GuildCore {
             banned: state.banned.into_iter().collect(),
             is_deleted: false,
             permissions: PermissionCache::default(),
+            for_audiences: Journal::default(),
+            for_lists: Journal::default(),
             sight_version: 0,
         };
         Self::with_space(Space::Guild(Box::new(space)), limits)
@@ -112,8 +133,32 @@ impl GuildCore {
         Self::with_space(Space::Dm(Box::new(space)), limits)
     }
 
+    /// Takes out what is in no row, for the next core of this guild.
+    pub fn take_transient(&mut self) -> Transient {
+        Transient { presences: std::mem::take(&mut self.presences), voice: std::mem::take(&mut self.voice) }
+    }
+
+    /// Takes over what an earlier core knew, once the sessions that are left are subscribed. The outcome tells of voice
+    /// connections that cannot go on.
+    pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
+        let mut out = Outcome::default();
+        self.keep_presences(transient.presences);
+        self.keep_voice(&mut out, now, transient.voice);
+        self.update_lists(&mut out);
+        out
+    }
+
     fn with_space(space: Space, limits: Limits) -> Self {
-        Self { limits, space, subscribers: Subscribers::default(), recent: Recent::default() }
+        Self {
+            limits,
+            space,
+            subscribers: Subscribers::default(),
+            recent: Recent::default(),
+            passive: Passive::default(),
+            lists: LiveLists::default(),
+            presences: Presences::default(),
+            voice: Voice::default(),
+        }
     }
 }
 
@@ -139,18 +184,33 @@ impl GuildSpace {
     pub(crate) const fn sight_version(&self) -> u64 {
         self.sight_version
     }
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Member(_) | Note::Channel(_) | Note::Permissions | Note::RoleGone => self.sight_version += 1,
+            Note::Shown(_) | Note::Order => {}
+        }
+        self.for_audiences.note(note);
+        self.for_lists.note(note);
+    }
 
     pub(crate) fn set_properties(&mut self, properties: GuildProperties) {
-        if properties.owner_id != self.properties.owner_id {
-            self.sight_version += 1;
-        }
+        let owners = [self.properties.owner_id, properties.owner_id];
         self.properties = properties;
+        if owners[0] != owners[1] {
+            owners.into_iter().for_each(|owner| self.note(Note::Member(owner)));
+        }
     }
 
     pub(crate) fn put_role(&mut self, role: Role) {
-        if self.roles.get(&role.id).is_none_or(|old| old.permissions != role.permissions) {
+        let old = self.roles.get(&role.id);
+        let shown = |role: &Role| role.hoist.then_some(role.position);
+        let is_reordered = shown(&role) != old.and_then(shown);
+        if old.is_none_or(|old| old.permissions != role.permissions) {
             self.permissions.forget_role(role.id, self.properties.id);
-            self.sight_version += 1;
+            self.note(Note::Permissions);
+        }
+        if is_reordered {
+            self.note(Note::Order);
         }
         self.roles.insert(role.id, role);
     }
@@ -160,21 +220,21 @@ impl GuildSpace {
         self.roles.remove(&id);
         self.members.remove_role(id);
         self.permissions.forget_role(id, self.properties.id);
-        self.sight_version += 1;
+        self.note(Note::RoleGone);
     }
 
     pub(crate) fn put_channel(&mut self, channel: Channel) {
         let old = self.channels.get(&channel.id);
         if old.is_none_or(|old| old.permission_overwrites != channel.permission_overwrites) {
             self.permissions.forget_channel(channel.id);
-            self.sight_version += 1;
+            self.note(Note::Channel(channel.id));
         }
         self.channels.insert(channel.id, channel);
     }
 
     pub(crate) fn remove_channel(&mut self, id: ChannelId) -> Option<Channel> {
         self.permissions.forget_channel(id);
-        self.sight_version += 1;
+        self.note(Note::Channel(id));
         self.channels.remove(&id)
     }
 
@@ -186,14 +246,18 @@ impl GuildSpace {
     }
 
     pub(crate) fn put_member(&mut self, row: MemberRow, user: Arc<User>) {
-        if self.members.get(row.user_id).is_none_or(|old| old.row.roles != row.roles) {
+        let user_id = row.user_id;
+        let old = self.members.get(user_id).map(|old| &old.row);
+        let sees_as_before = old.is_some_and(|old| old.roles == row.roles);
+        if old.is_none_or(|old| old.communication_disabled_until != row.communication_disabled_until) {
             self.sight_version += 1;
         }
         self.members.put(row, user);
+        self.note(if sees_as_before { Note::Shown(user_id) } else { Note::Member(user_id) });
     }
 
     pub(crate) fn remove_member(&mut self, id: UserId) {
         self.members.remove(id);
-        self.sight_version += 1;
+        self.note(Note::Member(id));
     }
 }

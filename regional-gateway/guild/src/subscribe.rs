@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use rookery_model::gateway::event::GuildCreate;
-use rookery_model::gateway::{Event, Intents, SubscriberId};
+use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::member::Member;
 use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
 
 use crate::Outcome;
-use crate::audience::Subscriber;
 use crate::members::MemberEntry;
 use crate::state::{GuildCore, GuildSpace, Space};
+use crate::subscribers::Subscriber;
 
 /// Connected bots that a large guild's GUILD_CREATE names at most.
 const CONNECTED_BOTS_MAX: usize = 1_000;
@@ -24,15 +24,34 @@ impl GuildCore {
         let own = guild.require_member(subscriber.user_id)?.clone();
         let (id, user_id) = (subscriber.id, subscriber.user_id);
         let is_large = guild.members().len() > subscriber.large_threshold as usize;
-        let gets_members = subscriber.intents.is_none_or(|intents| intents.contains(Intents::GUILD_PRESENCES));
-        self.subscribers.insert(subscriber);
-        self.subscribers.forget_audiences();
+        let is_person = subscriber.intents.is_none();
+        let gets_members = subscriber.sees_presences();
+        let Space::Guild(guild) = &mut self.space else { return Err(ErrorCode::CannotExecuteOnDm.into()) };
+        let notes = guild.for_audiences.take();
+        self.subscribers.catch_up(guild, notes);
+        self.lists.forget(id);
+        self.subscribers.insert(guild, subscriber);
 
         let guild = self.guild()?;
-        let members = match (gets_members, is_large) {
+        let voice_states = self.voice_states_for(guild, user_id);
+        let in_voice = voice_states.iter().map(|state| state.user_id);
+        let all_online = guild.members().len() <= self.limits.snapshot_presences_max;
+        let members: Vec<Member> = match (gets_members, is_large) {
             (true, false) => guild.members().iter().map(MemberEntry::view).collect(),
-            (true, true) => self.connected_bots_and(guild, user_id),
-            (false, _) => vec![own.view()],
+            (true, true) if is_person => {
+                some(guild, user_id, in_voice.chain(self.subscribers.bots().take(CONNECTED_BOTS_MAX)))
+            }
+            (true, true) if all_online => some(guild, user_id, in_voice.chain(self.presences.users())),
+            (_, _) => some(guild, user_id, in_voice),
+        };
+        let presences = if !gets_members {
+            Vec::new()
+        } else if is_person && self.tells_people_all() {
+            let mut online: Vec<UserId> = self.presences.users().collect();
+            online.sort_unstable();
+            self.presences_of(online)
+        } else {
+            self.presences_of(members.iter().filter_map(|member| Some(member.user.as_ref()?.id)))
         };
         let event = GuildCreate {
             guild: guild.view(),
@@ -40,11 +59,11 @@ impl GuildCore {
             large: is_large,
             unavailable: false,
             member_count: self.member_count_u32(),
-            voice_states: Vec::new(),
+            voice_states,
             members,
             channels: guild.channels().values().filter(|channel| guild.can_view(user_id, channel)).cloned().collect(),
             threads: Vec::new(),
-            presences: Vec::new(),
+            presences,
             stage_instances: Vec::new(),
             guild_scheduled_events: Vec::new(),
             soundboard_sounds: Vec::new(),
@@ -57,21 +76,14 @@ impl GuildCore {
         Ok(out)
     }
 
-    /// Forgets a session.
-    pub fn unsubscribe(&mut self, id: SubscriberId) {
-        self.subscribers.remove(id);
-    }
-
-    /// The member and the bots that are connected: few, while people may be thousands.
-    fn connected_bots_and(&self, guild: &GuildSpace, user_id: UserId) -> Vec<Member> {
-        let mut ids: Vec<UserId> = self.subscribers.users().collect();
-        ids.sort_unstable();
-        ids.into_iter()
-            .filter_map(|id| guild.members().get(id))
-            .filter(|entry| entry.row.user_id == user_id || entry.user.bot)
-            .take(CONNECTED_BOTS_MAX)
-            .map(MemberEntry::view)
-            .collect()
+    /// Forgets a session; its voice connection ends with it.
+    pub fn unsubscribe(&mut self, id: SubscriberId) -> Outcome {
+        let mut out = Outcome::default();
+        self.lists.forget(id);
+        if let Some(subscriber) = self.subscribers.remove(id) {
+            self.disconnect_session(&mut out, id, subscriber.user_id);
+        }
+        out
     }
 
     /// Takes over a changed name or avatar of somebody who may be a member.
@@ -95,6 +107,8 @@ impl GuildCore {
                 if let Some(event) = event {
                     self.send_about_member(&mut out, user.id, event);
                 }
+                self.update_lists(&mut out);
+                self.send_renamed(&mut out, &user);
             }
         }
         out
@@ -112,4 +126,12 @@ impl GuildCore {
             _ => Ok(()),
         }
     }
+}
+
+/// A member and these others, each once, by id.
+fn some(guild: &GuildSpace, user_id: UserId, others: impl Iterator<Item = UserId>) -> Vec<Member> {
+    let mut ids: Vec<UserId> = others.chain([user_id]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().filter_map(|id| guild.members().get(id)).map(MemberEntry::view).collect()
 }

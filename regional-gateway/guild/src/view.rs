@@ -62,11 +62,26 @@ impl GuildCore {
             Space::Dm(dm) => dm.users.len(),
         }
     }
+    /// The ids of members of the guild, or of users of the DM.
+    pub fn member_ids(&self) -> Vec<UserId> {
+        match &self.space {
+            Space::Guild(guild) => guild.members().iter().map(|entry| entry.row.user_id).collect(),
+            Space::Dm(dm) => dm.user_ids(),
+        }
+    }
     /// The guild's channels, or the DM's one.
     pub fn channel_ids(&self) -> Vec<ChannelId> {
         match &self.space {
             Space::Guild(guild) => guild.channels().keys().copied().collect(),
             Space::Dm(dm) => vec![dm.channel.id],
+        }
+    }
+    /// How often a single member's permissions in a channel were computed since the guild was loaded: what is done once for
+    /// all with the same roles does not count.
+    pub fn members_asked(&self) -> u64 {
+        match &self.space {
+            Space::Guild(guild) => guild.permissions.members_asked(),
+            Space::Dm(_) => 0,
         }
     }
     pub fn subscriber_count(&self) -> usize {
@@ -117,9 +132,9 @@ impl GuildCore {
     pub(crate) fn member_count_u32(&self) -> u32 {
         u32::try_from(self.member_count()).unwrap_or(u32::MAX)
     }
-    /// Members who are connected.
+    /// Members who are not offline.
     pub(crate) fn presence_count(&self) -> u32 {
-        u32::try_from(self.subscribers.user_count()).unwrap_or(u32::MAX)
+        u32::try_from(self.presences.len()).unwrap_or(u32::MAX)
     }
 
     /// A member without the user, as message events carry it.

@@ -1,8 +1,8 @@
 //! What the core wants done outside of it.
 
 use rookery_model::gateway::{
-    CloseCode, GuildSubscriptions, Identify, PresenceUpdate, RequestGuildMembers, RequestSoundboardSounds, Resume,
-    VoiceStateUpdate,
+    CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
+    RequestSoundboardSounds, Resume, VoiceStateUpdate,
 };
 
 /// Something for the shell to do.
@@ -17,6 +17,7 @@ pub enum Action {
     VoiceStateUpdate(VoiceStateUpdate),
     RequestGuildMembers(RequestGuildMembers),
     GuildSubscriptions(GuildSubscriptions),
+    GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
     /// Send a close frame with this code and drop the socket, then call
     /// [`handle_detached`](crate::Session::handle_detached).

@@ -129,6 +129,7 @@ impl Connection {
             ClientPayload::VoiceStateUpdate(d) => self.act(Action::VoiceStateUpdate(d)),
             ClientPayload::RequestGuildMembers(d) => self.act(Action::RequestGuildMembers(d)),
             ClientPayload::GuildSubscriptions(d) => self.act(Action::GuildSubscriptions(d)),
+            ClientPayload::GuildSubscriptionsBulk(d) => self.act(Action::GuildSubscriptionsBulk(d)),
             ClientPayload::RequestSoundboardSounds(d) => self.act(Action::RequestSoundboardSounds(d)),
         }
         Ok(())

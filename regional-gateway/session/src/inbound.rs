@@ -1,8 +1,8 @@
 //! Frames from the client: envelope, opcode and data.
 
 use rookery_model::gateway::{
-    CloseCode, GuildSubscriptions, Identify, Opcode, PresenceUpdate, RequestGuildMembers, RequestSoundboardSounds,
-    Resume, VoiceStateUpdate,
+    CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate, RequestGuildMembers,
+    RequestSoundboardSounds, Resume, VoiceStateUpdate,
 };
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
@@ -55,6 +55,7 @@ pub enum ClientPayload {
     Resume(Resume),
     RequestGuildMembers(RequestGuildMembers),
     GuildSubscriptions(GuildSubscriptions),
+    GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
 }
 
@@ -103,6 +104,7 @@ impl<'a> Envelope<'a> {
             Opcode::Resume => ClientPayload::Resume(self.object()?),
             Opcode::RequestGuildMembers => ClientPayload::RequestGuildMembers(self.object()?),
             Opcode::GuildSubscriptions => ClientPayload::GuildSubscriptions(self.object()?),
+            Opcode::GuildSubscriptionsBulk => ClientPayload::GuildSubscriptionsBulk(self.object()?),
             Opcode::RequestSoundboardSounds => ClientPayload::RequestSoundboardSounds(self.object()?),
             Opcode::Dispatch | Opcode::Reconnect | Opcode::InvalidSession | Opcode::Hello | Opcode::HeartbeatAck => {
                 return Err(CloseCode::UnknownOpcode);

@@ -55,7 +55,10 @@
 //!
 //! What the shell must see to: read frames before it reports a timeout; accept WebSocket messages somewhat larger than
 //! [`SessionConfig::payload_max_bytes`], so that a too long one is answered with 4002; bound the socket's send buffer,
-//! because what the kernel took counts as sent; push the guilds of a READY only while [`Session::has_room`].
+//! because what the kernel took counts as sent; push the guilds of a READY only while [`Session::has_room`]; tell the time
+//! with [`Session::observe_time`] before it asks for frames, so that nobody is told who typed long ago.
+//!
+//! A process that ends hands its sessions on with [`Session::freeze`] and [`Session::thaw`].
 
 mod action;
 mod binary;
@@ -65,6 +68,7 @@ mod config;
 mod connection;
 mod envelope;
 pub mod etf;
+mod freeze;
 mod inbound;
 mod outbound;
 mod params;
@@ -78,6 +82,7 @@ mod unnumbered;
 pub use action::{Action, EndReason};
 pub use config::{SessionConfig, ZlibMode};
 pub use connection::Connection;
+pub use freeze::{Freezer, FrozenPayloads, FrozenSession, ThawError, ThawedPayloads};
 pub use inbound::{ClientPayload, Frame};
 pub use params::{Compression, Encoding, GatewayParams, ParamsError};
 pub use payload::Payload;

@@ -1,9 +1,11 @@
 //! The query with which a client opens its connection: `?v=10&encoding=json&compress=zlib-stream`.
 
 use rookery_model::gateway::CloseCode;
+use serde::{Deserialize, Serialize};
 
 /// How payloads are written on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Encoding {
     #[default]
     Json,

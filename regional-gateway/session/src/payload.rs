@@ -81,7 +81,7 @@ impl<'a> Body<'a> {
 }
 
 /// How much of a message's content a session gets to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Exposure {
     Full,
     /// The message, but not that of the message it replies to.

@@ -1,9 +1,11 @@
 //! What a session keeps to send again.
 
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::freeze::ThawedPayload;
 use crate::params::Encoding;
 use crate::payload::{Body, Exposure, Payload};
 
@@ -25,12 +27,14 @@ pub(crate) enum Stored {
         /// When it came, in seconds that begin anew every 18 hours.
         at_s: u16,
     },
+    /// Shared among sessions that were frozen together.
+    Thawed(Arc<ThawedPayload>),
     Own(Box<Own>),
 }
 
 /// An event of this session alone: only what was sent is kept.
 pub(crate) struct Own {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) encoding: Encoding,
     pub(crate) data: Bytes,
 }
@@ -39,6 +43,7 @@ impl Stored {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Shared { bytes, .. } => *bytes as usize,
+            Self::Thawed(thawed) => thawed.form.plain().len(),
             Self::Own(own) => own.data.len(),
         }
     }
@@ -46,15 +51,18 @@ impl Stored {
     pub(crate) const fn is_own(&self) -> bool {
         matches!(self, Self::Own(_))
     }
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Shared { payload, .. } => payload.name(),
-            Self::Own(own) => own.name,
+            Self::Thawed(thawed) => &thawed.name,
+            Self::Own(own) => &own.name,
         }
     }
     pub(crate) fn body(&self, encoding: Encoding) -> Body<'_> {
         match self {
             Self::Shared { payload, exposure, .. } => Body::Shared(payload.form(encoding, *exposure)),
+            // Whoever sends it has seen to the encoding.
+            Self::Thawed(thawed) => Body::Shared(&thawed.form),
             Self::Own(own) => Body::Own(&own.data),
         }
     }
@@ -62,6 +70,7 @@ impl Stored {
     fn is_ephemeral(&self) -> bool {
         match self {
             Self::Shared { payload, .. } => payload.event().is_ephemeral(),
+            Self::Thawed(thawed) => thawed.ephemeral,
             Self::Own(_) => false,
         }
     }
@@ -69,12 +78,13 @@ impl Stored {
     pub(crate) fn is_stale(&self, now_ms: u64) -> bool {
         match self {
             Self::Shared { at_s, .. } => self.is_ephemeral() && seconds(now_ms).wrapping_sub(*at_s) > EPHEMERAL_FOR_S,
-            Self::Own(_) => false,
+            Self::Thawed(_) | Self::Own(_) => false,
         }
     }
     fn can_be_written_as(&self, encoding: Encoding) -> bool {
         match self {
             Self::Shared { .. } => true,
+            Self::Thawed(thawed) => thawed.encoding == encoding,
             Self::Own(own) => own.encoding == encoding,
         }
     }
@@ -89,7 +99,14 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) const fn new() -> Self {
-        Self { first_seq: 1, events: VecDeque::new(), bytes: 0 }
+        Self::starting_at(1)
+    }
+    /// Without events; the first gets this number.
+    pub(crate) const fn starting_at(first_seq: u64) -> Self {
+        Self { first_seq, events: VecDeque::new(), bytes: 0 }
+    }
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Stored> {
+        self.events.iter()
     }
     /// The number of the newest event, 0 before the first.
     pub(crate) fn last_seq(&self) -> u64 {
@@ -103,10 +120,10 @@ impl Replay {
         let place = usize::try_from(seq.checked_sub(self.first_seq)?).ok()?;
         self.events.get(place)
     }
-    /// Whether everything after this number is here, in a form that the encoding can carry.
+    /// Whether everything after this number that may not be lost is here, in a form that the encoding can carry.
     pub(crate) fn covers(&self, seq: u64, encoding: Encoding) -> bool {
         let Some(skip) = seq.saturating_add(1).checked_sub(self.first_seq) else { return false };
-        self.events.iter().skip(skip as usize).all(|e| e.can_be_written_as(encoding))
+        self.events.iter().skip(skip as usize).all(|e| e.is_ephemeral() || e.can_be_written_as(encoding))
     }
 
     /// Appends an event and drops the oldest beyond the bounds, but none from `keep_from` on.
@@ -176,7 +193,7 @@ mod tests {
     use super::*;
 
     fn own(bytes: usize) -> Stored {
-        Stored::Own(Box::new(Own { name: "READY", encoding: Encoding::Json, data: vec![0; bytes].into() }))
+        Stored::Own(Box::new(Own { name: "READY".into(), encoding: Encoding::Json, data: vec![0; bytes].into() }))
     }
     fn shared() -> Stored {
         let payload = Payload::new(rookery_model::gateway::Event::Resumed);

@@ -103,6 +103,50 @@ impl Session {
         }
     }
 
+    /// A session that waits for RESUME.
+    pub(crate) fn detached(
+        init: SessionInit,
+        config: Arc<SessionConfig>,
+        replay: Replay,
+        next_unsent: u64,
+        encoding: Encoding,
+        until_ms: u64,
+    ) -> Self {
+        Self {
+            init,
+            config,
+            replay,
+            next_unsent,
+            exempt_until: 0,
+            unsent_bytes: 0,
+            unsent_own_bytes: 0,
+            encoding,
+            now_ms: 0,
+            link: Link::Detached { until_ms },
+        }
+    }
+
+    pub(crate) const fn init(&self) -> &SessionInit {
+        &self.init
+    }
+    pub(crate) const fn replay(&self) -> &Replay {
+        &self.replay
+    }
+    pub(crate) const fn next_unsent(&self) -> u64 {
+        self.next_unsent
+    }
+    pub(crate) const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+    /// How long it would wait for RESUME if its connection were lost now, or waits still; none if it is over.
+    pub(crate) fn resume_window_left_ms(&self, now_ms: u64) -> Option<u64> {
+        match self.link {
+            Link::Attached(_) => Some(self.config.resume_window_ms),
+            Link::Detached { until_ms } => Some(until_ms.saturating_sub(now_ms)),
+            Link::Ended { .. } => None,
+        }
+    }
+
     /// What the client knows it by.
     pub fn session_id(&self) -> &str {
         &self.init.session_id
@@ -224,7 +268,7 @@ impl Session {
         }
         let encoding = self.encoding;
         let data = serialize(encoding, event);
-        self.push(Stored::Own(Box::new(Own { name: event.name(), encoding, data })));
+        self.push(Stored::Own(Box::new(Own { name: event.name().into(), encoding, data })));
         true
     }
 

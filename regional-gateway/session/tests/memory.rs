@@ -85,7 +85,7 @@ fn sending_a_shared_event_allocates_nothing() {
 
 /// One test, so that nothing else allocates meanwhile.
 #[test]
-fn an_idle_session_stays_below_3_kib_and_sending_allocates_nothing() {
+fn an_idle_session_stays_below_2_kib_and_sending_allocates_nothing() {
     sending_a_shared_event_allocates_nothing();
     a_connection_without_session_stays_below_1_kib();
     let config = config();
@@ -129,5 +129,5 @@ fn an_idle_session_stays_below_3_kib_and_sending_allocates_nothing() {
         session.handle_detached(2);
     });
     println!("bytes a session: fresh {fresh}, after 200 events and a heartbeat {acknowledged}, waiting {waiting}");
-    assert!(fresh < 3_072 && acknowledged < 3_072 && waiting < 2_048);
+    assert!(fresh < 2_048 && acknowledged < 1_536 && waiting < 1_024);
 }

@@ -2,7 +2,8 @@
 //!
 //! A server emits events into a session; a client reads its byte stream in pieces of any length, loses the connection
 //! at any byte, is late with heartbeats, resumes from the right number, from an older one or from one that was never
-//! given out, on connections of any encoding and compression. Whatever happens: the numbers that the client sees have no
+//! given out, on connections of any encoding and compression; the server's process ends, and the next one continues
+//! with what it wrote down. Whatever happens: the numbers that the client sees have no
 //! gap, what it holds is what the server numbered, each event once and in order, and INVALID SESSION comes only when
 //! there is a reason for it.
 //!
@@ -16,8 +17,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rookery_session::{
-    Action, Compression, Connection, Encoding, EndReason, Frame, GatewayParams, Payload, Session, SessionConfig,
-    ZlibMode,
+    Action, Compression, Connection, Encoding, EndReason, Frame, Freezer, GatewayParams, Payload, Session,
+    SessionConfig, ThawedPayloads, ZlibMode,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -34,6 +35,8 @@ enum Truth {
     Event(u64),
     /// An event of this session alone.
     Own(u64),
+    /// An event that may be lost, and takes its number with it.
+    Typing,
 }
 
 /// The socket between the two, in both directions; the server's side is a stream of bytes.
@@ -64,7 +67,7 @@ struct World {
     config: Arc<SessionConfig>,
     now_ms: u64,
     session: Option<Session>,
-    /// Everything that the session numbered, the first at 0.
+    /// Everything that the session numbered and may not lose, in order.
     truth: Vec<Truth>,
     sessions_made: u32,
     events_made: u64,
@@ -72,6 +75,8 @@ struct World {
     client: Client,
     /// Encoding in which the session writes its own events.
     encoding_of_session: Encoding,
+    /// So many events were there at the last restart, and are kept in one encoding only.
+    frozen_after: usize,
     counts: Counts,
 }
 
@@ -85,6 +90,8 @@ struct Counts {
     too_slow: u64,
     timed_out: u64,
     overflowed: u64,
+    typing: u64,
+    moved: u64,
 }
 
 impl World {
@@ -112,6 +119,7 @@ impl World {
             link: None,
             client: Client::default(),
             encoding_of_session: Encoding::Json,
+            frozen_after: 0,
             counts: Counts::default(),
         }
     }
@@ -124,6 +132,7 @@ impl World {
             83..93 => self.pass_time(1..20_000),
             93..97 => self.pass_time(20_000..90_000),
             97..98 => self.pass_time(250_000..400_000),
+            98 => self.restart(),
             _ => self.reconnect_is_asked_for(),
         }
         if self.link.is_none() {
@@ -137,6 +146,10 @@ impl World {
             self.events_made += 1;
             let n = self.events_made;
             let Some(session) = &mut self.session else { return };
+            if self.rng.random_bool(0.1) {
+                session.handle_dispatch(Payload::new(typing()));
+                continue;
+            }
             let own = self.rng.random_bool(0.05);
             let taken = if own {
                 session.handle_own_dispatch(&numbered(n))
@@ -191,6 +204,22 @@ impl World {
         self.pump();
     }
 
+    /// The process ends with a word to the client or without, and the next one has what it wrote down.
+    fn restart(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let mut freezer = Freezer::new();
+        let frozen = session.freeze(self.now_ms, &mut freezer);
+        drop(session);
+        let payloads = ThawedPayloads::new(through_bytes(&freezer.finish())).expect("a sound table");
+        self.session = frozen.map(|frozen| {
+            self.counts.moved += 1;
+            Session::thaw(self.now_ms, Arc::clone(&self.config), through_bytes(&frozen), &payloads)
+                .expect("a sound session")
+        });
+        self.frozen_after = self.truth.len();
+        self.cut();
+    }
+
     /// The connection breaks: of what is under way, the client gets a part that may end inside a message.
     fn cut(&mut self) {
         let Some(link) = &mut self.link else { return };
@@ -238,7 +267,10 @@ impl World {
             return self.client_sends(&identify(ALL_INTENTS));
         };
         let seq = match self.rng.random_range(0..20) {
-            0 if !honest => self.truth.len() as u64 + self.rng.random_range(1..5),
+            0 if !honest => {
+                let last_seq = self.session.as_ref().map_or(0, Session::last_seq);
+                last_seq.max(self.client.seq) + self.rng.random_range(1..5)
+            }
             1 if !honest => self.rng.random_range(0..=self.client.seq),
             _ => self.client.seq,
         };
@@ -264,6 +296,9 @@ impl World {
 
     /// What a shell does after every call: actions, then frames while the socket takes them.
     fn pump(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.observe_time(self.now_ms);
+        }
         while let Some(action) = self.next_action() {
             match action {
                 Action::Identify(_) => self.start_session(),
@@ -319,6 +354,7 @@ impl World {
         let mut session = Session::new(init, connection);
         assert!(session.handle_own_dispatch(&ready(&id)));
         self.truth = vec![Truth::Ready];
+        self.frozen_after = 0;
         self.session = Some(session);
     }
 
@@ -331,7 +367,7 @@ impl World {
             return;
         };
         let last_seq = session.last_seq();
-        assert_eq!(last_seq, self.truth.len() as u64);
+        assert!(last_seq >= self.truth.len() as u64);
         let encoding = link.params.encoding;
         match session.resume(self.now_ms, connection, seq) {
             Ok(()) => {
@@ -340,13 +376,15 @@ impl World {
                 self.truth.push(Truth::Resumed);
             }
             Err(connection) => {
-                let missed = self.truth.get(seq as usize..).unwrap_or_default();
-                let too_old = missed.len() > self.config.replay_max_events;
+                let received = self.client.received.iter().take(seq as usize).filter(|t| **t != Truth::Typing).count();
+                let missed = self.truth.get(received..).unwrap_or_default();
+                let too_old = last_seq.saturating_sub(seq) > self.config.replay_max_events as u64;
                 let acknowledged = seq < self.client.acknowledged;
+                let frozen = received < self.frozen_after;
                 let other_encoding = encoding != self.encoding_of_session
-                    && missed.iter().any(|t| matches!(t, Truth::Own(_) | Truth::Ready));
+                    && (frozen || missed.iter().any(|t| matches!(t, Truth::Own(_) | Truth::Ready)));
                 // Own events may have been written in an encoding before the last one.
-                let written_before = missed.iter().any(|t| matches!(t, Truth::Own(_) | Truth::Ready))
+                let written_before = (frozen || missed.iter().any(|t| matches!(t, Truth::Own(_) | Truth::Ready)))
                     && missed.contains(&Truth::Resumed);
                 assert!(
                     seq > last_seq || too_old || acknowledged || other_encoding || written_before,
@@ -411,8 +449,13 @@ impl World {
         self.counts.delivered += 1;
         let seq = payload["s"].as_u64().expect("a number");
         assert_eq!(seq, self.client.seq + 1, "the numbers have no gap");
-        let truth = self.truth[seq as usize - 1];
+        let received = self.client.received.iter().filter(|t| **t != Truth::Typing).count();
+        let truth = if payload["t"] == "TYPING_START" { Truth::Typing } else { self.truth[received] };
         let (name, number) = match truth {
+            Truth::Typing => {
+                self.counts.typing += 1;
+                ("TYPING_START", None)
+            }
             Truth::Ready => ("READY", None),
             Truth::Resumed => ("RESUMED", None),
             Truth::Event(n) | Truth::Own(n) => ("MESSAGE_DELETE", Some(n)),
@@ -428,7 +471,7 @@ impl World {
             Truth::Ready => {
                 self.client.session_id = payload["d"]["session_id"].as_str().map(str::to_owned);
             }
-            Truth::Resumed if seq == self.truth.len() as u64 || self.client.resuming.is_some() => {
+            Truth::Resumed if received + 1 == self.truth.len() || self.client.resuming.is_some() => {
                 self.counts.resumed += 1;
                 self.client.resuming = None;
             }
@@ -447,7 +490,8 @@ impl World {
             self.client_notices_the_end();
             self.pump();
             let arrived = self.link.as_ref().is_some_and(|l| l.to_client.is_empty() && l.connection.is_none());
-            if arrived && self.client.seq == self.truth.len() as u64 {
+            if arrived && self.session.as_ref().is_some_and(|session| session.last_seq() == self.client.seq) {
+                self.client.received.retain(|t| *t != Truth::Typing);
                 assert_eq!(self.client.received, self.truth, "the client holds what the server numbered");
                 return;
             }
@@ -487,14 +531,34 @@ fn nothing_is_lost_repeated_or_out_of_order() {
         sum.too_slow += counts.too_slow;
         sum.timed_out += counts.timed_out;
         sum.overflowed += counts.overflowed;
+        sum.typing += counts.typing;
+        sum.moved += counts.moved;
     }
     println!(
-        "{} delivered, {} resumed, {} invalid sessions, {} invalid numbers, {} too slow, {} timed out, {} overflowed",
-        sum.delivered, sum.resumed, sum.invalid, sum.invalid_seq, sum.too_slow, sum.timed_out, sum.overflowed
+        "{} delivered, {} resumed, {} invalid sessions, {} invalid numbers, {} too slow, {} timed out, {} overflowed, \
+         {} typing, {} moved",
+        sum.delivered,
+        sum.resumed,
+        sum.invalid,
+        sum.invalid_seq,
+        sum.too_slow,
+        sum.timed_out,
+        sum.overflowed,
+        sum.typing,
+        sum.moved
     );
     if whole_run {
-        let reached =
-            [sum.delivered, sum.resumed, sum.invalid, sum.invalid_seq, sum.too_slow, sum.timed_out, sum.overflowed];
+        let reached = [
+            sum.delivered,
+            sum.resumed,
+            sum.invalid,
+            sum.invalid_seq,
+            sum.too_slow,
+            sum.timed_out,
+            sum.overflowed,
+            sum.typing,
+            sum.moved,
+        ];
         assert!(reached.iter().all(|n| *n > 500), "a case is hardly reached");
     }
 }

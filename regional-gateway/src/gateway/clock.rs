@@ -19,6 +19,13 @@ impl Clock {
     pub fn now_ms(self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+    /// Waits for a moment; for ever if there is none.
+    pub async fn reached(self, ms: Option<u64>) {
+        match ms {
+            Some(ms) => tokio::time::sleep_until(self.instant(ms)).await,
+            None => std::future::pending().await,
+        }
+    }
     /// The moment of a number of this clock.
     pub fn instant(self, ms: u64) -> Instant {
         // Beyond a year nothing is waited for.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use rookery_guild::Subscriber;
 use rookery_model::gateway::event::{Ready, ReadyApplication, ReadyAuth};
 use rookery_model::gateway::{CloseCode, Identify, Intents, Resume};
 use rookery_model::user::Application;
 use rookery_model::{ApiError, ApplicationId, ErrorCode, limits};
 use rookery_session::{Connection, Session, SessionInit};
-use rookery_user::UserSession;
+use rookery_user::{SessionClient, UserSession};
 use tracing::Instrument as _;
 
 use super::input::{Attach, Control, Input};
@@ -23,6 +24,9 @@ use crate::id_generator::now_ms;
 /// Bounds of `large_threshold` in IDENTIFY, members; the lower one is the default.
 const LARGE_MIN: u32 = 50;
 const LARGE_MAX: u32 = 250;
+
+/// Characters kept of the name of a client's system, which the user's other clients are told.
+const OS_MAX_CHARS: usize = 32;
 
 /// What became of a connection.
 pub enum Outcome {
@@ -60,12 +64,12 @@ struct Admitted {
 pub async fn identify(region: &Arc<Region>, mut connection: Connection, socket: Socket, request: &Identify) -> Outcome {
     let admitted = admit(region, request).await;
     let started = match admitted {
-        Ok(admitted) => start(region, &connection, admitted).await,
+        Ok(admitted) => start(region, &connection, admitted, request).await,
         Err(refusal) => Err(refusal),
     };
     match started {
         Ok(start) => {
-            run(region, start, connection, socket, request);
+            run(region, start, connection, socket, request).await;
             Outcome::HandedOver
         }
         Err(refusal) => {
@@ -123,21 +127,25 @@ async fn still_valid(region: &Region, identity: &Identity) -> Result<(), Refusal
     }
 }
 
-/// A session that is registered and has no task yet.
+/// A session that is registered and does not run yet.
 struct Registered {
     handle: Arc<SessionHandle>,
-    inbox: tokio::sync::mpsc::Receiver<Input>,
     init: SessionInit,
     ready: Box<Ready>,
     subscriber: UserSession,
     is_bot: bool,
 }
 
-async fn start(region: &Region, connection: &Connection, admitted: Admitted) -> Result<Registered, Refusal> {
+async fn start(
+    region: &Region,
+    connection: &Connection,
+    admitted: Admitted,
+    request: &Identify,
+) -> Result<Registered, Refusal> {
     let Admitted { identity, application, mut init } = admitted;
     let user_id = identity.user_id();
     let registered = region.sessions.register(user_id, identity.device);
-    let (handle, inbox) = registered.ok_or(Refusal::Close(CloseCode::RateLimited))?;
+    let handle = registered.ok_or(Refusal::Close(CloseCode::RateLimited))?;
     // A token that was revoked before the session could be found is void now, one that is revoked from here on closes it.
     if let Err(refusal) = still_valid(region, &identity).await {
         region.sessions.remove(&handle);
@@ -151,27 +159,41 @@ async fn start(region: &Region, connection: &Connection, admitted: Admitted) -> 
         epoch: identity.epoch,
         intents: init.intents,
         shard: init.shard.map(|shard| [shard.id, shard.count]),
+        client: client(request, identity.is_bot()),
     };
-    Ok(Registered { handle, inbox, init, ready, subscriber, is_bot: identity.is_bot() })
+    Ok(Registered { handle, init, ready, subscriber, is_bot: identity.is_bot() })
 }
 
-fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
-    let Registered { handle, inbox, init, ready, subscriber, is_bot } = start;
+/// What the client runs on and says of its user's presence.
+fn client(request: &Identify, is_bot: bool) -> SessionClient {
+    SessionClient {
+        kind: request.properties.client_kind(is_bot),
+        os: request.properties.os.chars().take(OS_MAX_CHARS).collect(),
+        presence: request.presence.clone().map(Box::new),
+    }
+}
+
+async fn run(region: &Arc<Region>, start: Registered, connection: Connection, socket: Socket, request: &Identify) {
+    let Registered { handle, init, ready, subscriber, is_bot } = start;
     metrics::counter!("rookery_gateway_identifies_total").increment(1);
     let span =
         tracing::info_span!("session", region = region.name(), session_id = %handle.id, user_id = %handle.user_id);
     span.in_scope(|| tracing::debug!(encoding = ?connection.params().encoding, shard = ?init.shard, "identified"));
     let session = Session::new(init, connection);
-    let large_threshold = request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX);
-    let task =
-        SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, inbox, socket, is_bot, large_threshold);
-    region.tasks.spawn(task.instrument(span.clone()));
+    let to_guilds = Subscriber {
+        id: handle.subscriber,
+        user_id: handle.user_id,
+        intents: session.intents(),
+        large_threshold: request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX),
+        capabilities: request.capabilities(),
+    };
+    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, socket, is_bot, to_guilds);
+    handle.start(Box::new(task)).await;
     let region = Arc::clone(region);
     let tasks = region.tasks.clone();
     let begin = async move {
         if let Err(error) = begin(&region, &handle, &subscriber, ready, is_bot).await {
-            // A session that is gone does not mind.
-            let _ = handle.send(Input::Control(Control::NotReady(Box::new(error))));
+            handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
         }
     };
     tasks.spawn(begin.instrument(span));
@@ -208,6 +230,7 @@ fn ready(
         private_channels: Vec::new(),
         relationships: Vec::new(),
         presences: Vec::new(),
+        sessions: Vec::new(),
         geo_ordered_rtc_regions: Vec::new(),
         auth: ReadyAuth {},
         user_settings: ReadyAuth {},

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_session::{Connection, GatewayParams};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::admission::Admitted;
 use super::connection;
 use super::socket::{Closing, Socket};
 use super::websocket::WebSocket;
@@ -20,6 +21,8 @@ use crate::config::{GatewayConfig, ms};
 
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: u32 = 4_096;
+/// Silence of a peer after which the kernel asks whether it is still there, and pause between its questions.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Pause after `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Room above the longest payload, so that one that is too long gets its close code.
@@ -31,6 +34,9 @@ pub fn bind(config: &GatewayConfig) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Inherited by every connection: what the kernel took counts as sent, so it must not take without end.
     socket.set_send_buffer_size(config.send_buffer_bytes)?;
+    // Inherited too: a peer that vanished is noticed also where nothing is awaited of it, as while it is closed.
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
     socket.bind(config.listen)?;
     socket.listen(BACKLOG)
 }
@@ -51,16 +57,19 @@ pub async fn run(region: Arc<Region>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&region.connections).try_acquire_owned() else {
-            metrics::counter!("rookery_gateway_refused_total", "reason" => "full").increment(1);
-            continue;
+        let place = match region.admission.admit(address.ip()) {
+            Ok(place) => place,
+            Err(refused) => {
+                metrics::counter!("rookery_gateway_refused_total", "reason" => refused.reason()).increment(1);
+                continue;
+            }
         };
         let tasks = region.tasks.clone();
         tasks.spawn(open(Arc::clone(&region), stream, address, place));
     }
 }
 
-async fn open(region: Arc<Region>, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+async fn open(region: Arc<Region>, stream: TcpStream, address: SocketAddr, mut place: Admitted) {
     let within = ms(region.config.gateway.handshake_timeout_ms);
     let handshake = tokio::time::timeout(within, Box::pin(shake_hands(stream))).await;
     let (stream, query) = match handshake {
@@ -74,6 +83,7 @@ async fn open(region: Arc<Region>, stream: TcpStream, address: SocketAddr, place
             return tracing::debug!(%address, "the WebSocket handshake took too long");
         }
     };
+    place.opened();
     let max_bytes = region.config.gateway.session.payload_max_bytes + PAYLOAD_MARGIN_BYTES;
     let socket = Socket::new(WebSocket::new(stream, max_bytes), place);
     match GatewayParams::from_query(&query) {

@@ -40,6 +40,16 @@ struct Waiting {
 pub struct TooMany;
 
 impl MemberRequests {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { requests: None }
+    }
+
+    /// Whether the client waits for something.
+    pub const fn is_waiting(&self) -> bool {
+        self.requests.is_some()
+    }
+
     /// Adds a request: for one guild if it is a bot's, and for each guild once.
     pub fn add(&mut self, mut request: RequestGuildMembers, is_bot: bool) -> Result<(), TooMany> {
         let mut guild_ids = std::mem::take(&mut request.guild_ids);
@@ -166,6 +176,7 @@ mod tests {
             chunk_index,
             chunk_count,
             not_found: Vec::new(),
+            presences: None,
             nonce: None,
         }
     }

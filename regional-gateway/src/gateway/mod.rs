@@ -1,15 +1,20 @@
 //! The gateway: connections over WebSocket and WebTransport, and the sessions behind them.
 
+pub mod admission;
 pub mod clock;
 mod connection;
 mod identify;
 pub mod input;
 pub mod listener;
+mod looks;
 mod member_requests;
+mod presence;
 pub mod registry;
 mod session_task;
 mod socket;
 pub mod starts;
 mod subscriptions;
+mod voice;
 mod websocket;
 pub mod webtransport;
+pub mod worker;

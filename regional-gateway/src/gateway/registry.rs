@@ -3,19 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use futures_util::task::AtomicWaker;
+use futures_util::task::ArcWake;
 use rand::Rng as _;
 use rookery_model::gateway::SubscriberId;
 use rookery_model::{DeviceId, UserId};
-use rookery_session::Payload;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::input::{Attach, Control, Input};
+use super::worker::{Entry, Worker, Workers};
 
 /// The unguessable name of a session, 128 random bits; 32 hexadecimal digits on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,103 +72,97 @@ pub struct SessionHandle {
     pub id: SessionId,
     pub user_id: UserId,
     pub device: DeviceId,
-    inbox: mpsc::Sender<Input>,
+    worker: Arc<Worker>,
     signals: AtomicU8,
-    waker: AtomicWaker,
+    /// The worker was asked to look at it and has not yet.
+    is_ready: AtomicBool,
 }
 
-/// The session is no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
-
 impl SessionHandle {
-    /// Hands over an event. A session whose inbox is full loses it and, with it, its place in the stream.
-    pub fn deliver(&self, payload: Arc<Payload>) -> Result<(), Gone> {
-        self.send(Input::Dispatch(payload))
+    /// Hands over something in order with the events, waiting while the worker has no room; a session that is gone
+    /// does not mind.
+    pub async fn send(&self, input: Input) {
+        let _ = self.worker.inbox.send(Entry::To(self.subscriber, input)).await;
     }
 
-    /// Hands over anything that must not be missed, in order with the events; as [`Self::deliver`].
-    pub fn send(&self, input: Input) -> Result<(), Gone> {
-        match self.inbox.try_send(input) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => {
-                metrics::counter!("rookery_session_inbox_full_total").increment(1);
-                self.signal(Signal::Lost);
-                Ok(())
-            }
-            Err(TrySendError::Closed(_)) => Err(Gone),
-        }
-    }
-
-    /// Hands over a connection; gives it back if the session cannot take it.
+    /// Hands over a connection; gives it back if there is no room for it now.
     pub fn attach(&self, attach: Box<Attach>) -> Result<(), Box<Attach>> {
-        match self.inbox.try_reserve() {
-            Ok(place) => {
-                place.send(Input::Control(Control::Attach(attach)));
-                Ok(())
-            }
-            Err(_) => Err(attach),
+        let entry = Entry::To(self.subscriber, Input::Control(Control::Attach(attach)));
+        match self.worker.inbox.try_send(entry) {
+            Err(
+                TrySendError::Full(Entry::To(_, Input::Control(Control::Attach(attach))))
+                | TrySendError::Closed(Entry::To(_, Input::Control(Control::Attach(attach)))),
+            ) => Err(attach),
+            _ => Ok(()),
         }
     }
 
     /// Tells the session something that finds room always.
-    pub fn signal(&self, signal: Signal) {
+    pub fn signal(self: &Arc<Self>, signal: Signal) {
         self.signals.fetch_or(signal as u8, Ordering::AcqRel);
-        self.waker.wake();
+        ArcWake::wake_by_ref(self);
     }
 
-    /// Whether its task ended.
-    pub fn is_gone(&self) -> bool {
-        self.inbox.is_closed()
+    /// The signals since the last look.
+    pub fn take_signals(&self) -> Signals {
+        Signals(self.signals.swap(0, Ordering::AcqRel))
     }
 
-    /// The signals since the last look; pending while there are none.
-    pub fn poll_signals(&self, cx: &mut Context<'_>) -> Poll<Signals> {
-        self.waker.register(cx.waker());
-        match self.signals.swap(0, Ordering::AcqRel) {
-            0 => Poll::Pending,
-            signals => Poll::Ready(Signals(signals)),
+    /// The worker looks now: whatever comes from here on asks for another look.
+    pub(super) fn looked_at(&self) {
+        self.is_ready.store(false, Ordering::SeqCst);
+    }
+
+    /// Hands a session to its worker, which drives it from then on.
+    pub(super) async fn start(&self, session: Box<super::session_task::SessionTask>) {
+        let _ = self.worker.inbox.send(Entry::Start(session)).await;
+    }
+}
+
+/// The waker of the session's socket.
+impl ArcWake for SessionHandle {
+    fn wake_by_ref(session: &Arc<Self>) {
+        if !session.is_ready.swap(true, Ordering::SeqCst) {
+            session.worker.wake(Arc::clone(session));
         }
     }
 }
 
-/// All sessions with a task, connected or waiting for RESUME.
+/// All sessions, connected or waiting for RESUME.
 pub struct Sessions {
     by_id: DashMap<SessionId, Arc<SessionHandle>>,
     by_user: DashMap<UserId, Vec<Arc<SessionHandle>>>,
-    next_subscriber: AtomicU64,
+    workers: Arc<Workers>,
     count: AtomicUsize,
-    inbox_capacity: usize,
     per_user: usize,
 }
 
 impl Sessions {
-    /// None yet; each will have an inbox of this size, each user so many at most.
-    pub fn new(inbox_capacity: usize, per_user: usize) -> Self {
-        Self {
-            by_id: DashMap::new(),
-            by_user: DashMap::new(),
-            next_subscriber: AtomicU64::new(1),
-            count: AtomicUsize::new(0),
-            inbox_capacity,
-            per_user,
-        }
+    /// None yet; they will be divided among these workers, and each user has so many at most.
+    pub fn new(workers: Arc<Workers>, per_user: usize) -> Self {
+        Self { by_id: DashMap::new(), by_user: DashMap::new(), workers, count: AtomicUsize::new(0), per_user }
+    }
+
+    /// Those who drive the sessions.
+    pub const fn workers(&self) -> &Arc<Workers> {
+        &self.workers
     }
 
     /// Registers a new session of a user; none if they hold too many.
-    pub fn register(&self, user_id: UserId, device: DeviceId) -> Option<(Arc<SessionHandle>, mpsc::Receiver<Input>)> {
-        let (inbox, receiver) = mpsc::channel(self.inbox_capacity);
+    pub fn register(&self, user_id: UserId, device: DeviceId) -> Option<Arc<SessionHandle>> {
+        let (worker, subscriber) = self.workers.assign()?;
         let handle = Arc::new(SessionHandle {
-            subscriber: SubscriberId(self.next_subscriber.fetch_add(1, Ordering::Relaxed)),
+            subscriber,
             id: SessionId::random(),
             user_id,
             device,
-            inbox,
+            worker,
             signals: AtomicU8::new(0),
-            waker: AtomicWaker::new(),
+            is_ready: AtomicBool::new(false),
         });
         let mut of_user = self.by_user.entry(user_id).or_default();
         if of_user.len() >= self.per_user {
+            handle.worker.release(subscriber);
             return None;
         }
         of_user.push(Arc::clone(&handle));
@@ -178,14 +170,15 @@ impl Sessions {
         self.by_id.insert(handle.id, Arc::clone(&handle));
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         metrics::gauge!("rookery_sessions").set(count as f64);
-        Some((handle, receiver))
+        Some(handle)
     }
 
-    /// Takes a session out; its task is ending.
+    /// Takes a session out that is over, or that could not begin.
     pub fn remove(&self, handle: &SessionHandle) {
         if self.by_id.remove(&handle.id).is_none() {
             return;
         }
+        handle.worker.release(handle.subscriber);
         if let Some(mut of_user) = self.by_user.get_mut(&handle.user_id) {
             of_user.retain(|other| other.id != handle.id);
         }
@@ -224,8 +217,6 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use rookery_model::gateway::Event;
-
     use super::*;
 
     const USER: UserId = UserId::new(7);
@@ -241,29 +232,31 @@ mod tests {
     }
 
     #[test]
-    fn a_full_inbox_loses_the_session_and_nobody_waits() {
-        let sessions = Sessions::new(1, 10);
-        let (handle, mut inbox) = sessions.register(USER, DeviceId::new(1)).unwrap();
-        let payload = Payload::new(Event::Resumed);
-        assert_eq!(handle.deliver(Arc::clone(&payload)), Ok(()));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert_eq!(handle.poll_signals(&mut cx), Poll::Pending);
-        assert_eq!(handle.deliver(Arc::clone(&payload)), Ok(()));
-        assert!(matches!(handle.poll_signals(&mut cx), Poll::Ready(signals) if signals.has(Signal::Lost)));
-        assert_eq!(handle.poll_signals(&mut cx), Poll::Pending, "told once");
-        inbox.close();
-        while inbox.try_recv().is_ok() {}
-        assert_eq!(handle.deliver(payload), Err(Gone));
+    fn a_signal_is_told_once_and_asks_the_worker_once() {
+        let (workers, _inboxes) = Workers::new(1, 1);
+        let sessions = Sessions::new(Arc::new(workers), 10);
+        let handle = sessions.register(USER, DeviceId::new(1)).unwrap();
+        handle.signal(Signal::Lost);
+        handle.signal(Signal::Reconnect);
+        let ready = |workers: &Workers| workers.iter().map(|worker| worker.take_ready().len()).sum::<usize>();
+        assert_eq!(ready(&sessions.workers), 1);
+        handle.looked_at();
+        let signals = handle.take_signals();
+        assert!(signals.has(Signal::Lost) && signals.has(Signal::Reconnect) && !signals.has(Signal::Revoked));
+        assert_eq!(handle.take_signals(), Signals::default());
+        handle.signal(Signal::Revoked);
+        assert_eq!(ready(&sessions.workers), 1);
     }
 
     #[test]
     fn sessions_are_counted_by_user_and_forgotten() {
-        let sessions = Sessions::new(1, 2);
+        let (workers, _inboxes) = Workers::new(2, 1);
+        let sessions = Sessions::new(Arc::new(workers), 2);
         let held: Vec<_> = (0..2).map(|_| sessions.register(USER, DeviceId::new(1)).unwrap()).collect();
         assert!(sessions.register(USER, DeviceId::new(1)).is_none());
-        assert_ne!(held[0].0.subscriber, held[1].0.subscriber);
+        assert_ne!(held[0].subscriber, held[1].subscriber);
         assert_eq!((sessions.count(), sessions.of_user(USER).len()), (2, 2));
-        for (handle, _) in &held {
+        for handle in &held {
             sessions.remove(handle);
             sessions.remove(handle);
             assert!(sessions.get(handle.id).is_none());

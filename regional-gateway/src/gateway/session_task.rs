@@ -1,55 +1,70 @@
-//! The task of one session: it moves events from the owners through the session's core to the socket, and frames back.
+//! One session: it moves events from the owners through the session's core to the socket, and frames back.
 //!
-//! There is one for every connected client, so it is a plain state machine: one small allocation, no futures inside.
+//! There is one for every connected client, driven by its [worker](super::worker): a plain state machine in one small
+//! allocation, without a task, a timer or a queue of its own.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rookery_guild::Subscriber;
-use rookery_model::gateway::{CloseCode, Event};
+use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::{ApiError, ErrorCode, GuildId};
 use rookery_session::{Action, EndReason, Frame, Payload, Session};
-use tokio::sync::mpsc;
-use tokio::time::Sleep;
 
 use super::connection;
 use super::input::{Attach, Control, Input};
+use super::looks::Looks;
 use super::member_requests::{MemberRequests, TooMany};
+use super::presence::SessionPresence;
 use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
 use super::subscriptions::Subscriptions;
+use super::voice::SessionVoice;
+use super::websocket::Batch;
 use crate::Region;
 use crate::config::ms;
 use crate::owners::guild::command::MembersCommand;
 
-/// Frames and inbox entries taken in a row before the other sources, and other tasks, have their turn.
+/// Frames taken in a row before other sessions have their turn.
 const FRAMES_AT_ONCE: usize = 16;
-const INPUTS_AT_ONCE: usize = 128;
+/// How often what was written may make room for more in one turn.
 const ROUNDS_AT_ONCE: usize = 8;
-/// How long the timer may be set ahead when nothing is due.
-const FAR_MS: u64 = 3_600_000;
 
 /// A running session.
 pub struct SessionTask {
     region: Arc<Region>,
     handle: Arc<SessionHandle>,
     session: Session,
-    inbox: mpsc::Receiver<Input>,
     socket: Option<Socket>,
     subscriptions: Subscriptions,
     member_requests: MemberRequests,
+    looks: Looks,
+    presence: SessionPresence,
+    voice: SessionVoice,
     is_bot: bool,
-    /// As IDENTIFY asked: guilds with more members come without the offline ones.
-    large_threshold: u32,
+    /// As which it subscribes to guilds.
+    subscriber: Subscriber,
+    /// The worker has it among those to be served.
+    pub(super) is_waiting: bool,
+    /// Its socket or its signals want a look.
+    pub(super) is_woken: bool,
     /// How the connection is closed if the session ends now.
     last_word: Closing,
-    timer: Pin<Box<Sleep>>,
-    timer_ms: u64,
+    /// When the worker looks at it again although nothing came.
+    pub(super) armed_ms: u64,
 }
 
-/// Whether a source had something.
+/// What became of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The session waits for something to come.
+    Done,
+    /// It has more to do, after others.
+    Again,
+    Ended,
+}
+
+/// Whether a source may have more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Some,
@@ -62,33 +77,72 @@ impl SessionTask {
         region: Arc<Region>,
         handle: Arc<SessionHandle>,
         session: Session,
-        inbox: mpsc::Receiver<Input>,
         socket: Socket,
         is_bot: bool,
-        large_threshold: u32,
+        subscriber: Subscriber,
     ) -> Self {
-        let timer_ms = region.clock.now_ms();
-        let timer = Box::pin(tokio::time::sleep_until(region.clock.instant(timer_ms)));
         Self {
             region,
             handle,
             session,
-            inbox,
             socket: Some(socket),
-            subscriptions: Subscriptions::default(),
-            member_requests: MemberRequests::default(),
+            subscriptions: Subscriptions::new(),
+            member_requests: MemberRequests::new(),
+            looks: Looks::default(),
+            presence: SessionPresence::default(),
+            voice: SessionVoice::default(),
             is_bot,
-            large_threshold,
+            subscriber,
+            is_waiting: false,
+            is_woken: false,
             last_word: Closing::Abandon,
-            timer,
-            timer_ms,
+            armed_ms: u64::MAX,
         }
     }
 
-    fn receive_signals(&mut self, cx: &mut Context<'_>) -> Progress {
-        let Poll::Ready(signals) = self.handle.poll_signals(cx) else { return Progress::None };
-        self.take_signals(signals);
-        Progress::Some
+    /// How others reach it.
+    pub const fn handle(&self) -> &Arc<SessionHandle> {
+        &self.handle
+    }
+
+    /// Takes an event that others may get too; it is written in the next turn.
+    pub fn dispatch(&mut self, now_ms: u64, payload: Arc<Payload>) {
+        self.session.observe_time(now_ms);
+        if !self.send_datagram(&payload) {
+            self.session.handle_dispatch(payload);
+        }
+    }
+
+    /// Does everything that is to be done now.
+    pub fn turn(&mut self, cx: &mut Context<'_>, now_ms: u64, batch: &mut Batch) -> Turn {
+        self.session.observe_time(now_ms);
+        let mut frames = Progress::None;
+        if std::mem::take(&mut self.is_woken) {
+            self.take_signals(self.handle.take_signals());
+            frames = self.receive_frames(cx, now_ms);
+        }
+        if self.session.poll_timeout().is_some_and(|due_ms| due_ms <= now_ms) {
+            self.session.handle_timeout(now_ms);
+        }
+        for _ in 0..ROUNDS_AT_ONCE {
+            if self.carry_out(now_ms) {
+                return Turn::Ended;
+            }
+            self.ask_guilds(now_ms);
+            self.ask_members(now_ms);
+            let sent = self.transmit(cx, now_ms, batch);
+            // Writing can close a connection (a compressor that failed, a socket that broke).
+            if self.carry_out(now_ms) {
+                return Turn::Ended;
+            }
+            self.presence.note_link(&self.region.owners, &self.handle, self.session.is_attached());
+            // What was written makes room to ask for more.
+            let wants_more = self.subscriptions.is_starting() || self.member_requests.is_waiting();
+            if sent == Progress::None || !wants_more {
+                return if frames == Progress::Some { Turn::Again } else { Turn::Done };
+            }
+        }
+        Turn::Again
     }
 
     fn take_signals(&mut self, signals: Signals) {
@@ -109,12 +163,10 @@ impl SessionTask {
     }
 
     fn receive_frames(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Progress {
-        for count in 0..FRAMES_AT_ONCE {
-            let Some(socket) = &mut self.socket else {
-                return if count == 0 { Progress::None } else { Progress::Some };
-            };
+        for _ in 0..FRAMES_AT_ONCE {
+            let Some(socket) = &mut self.socket else { return Progress::None };
             match socket.poll_receive(cx) {
-                Poll::Pending => return if count == 0 { Progress::None } else { Progress::Some },
+                Poll::Pending => return Progress::None,
                 Poll::Ready(Received::Text(text)) => self.session.handle_frame(now_ms, Frame::Text(&text)),
                 Poll::Ready(Received::Binary(bytes)) => self.session.handle_frame(now_ms, Frame::Binary(&bytes)),
                 Poll::Ready(Received::Broken(code)) => self.session.close(code),
@@ -130,26 +182,10 @@ impl SessionTask {
         Progress::Some
     }
 
-    fn receive_inputs(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Progress {
-        for count in 0..INPUTS_AT_ONCE {
-            match self.inbox.poll_recv(cx) {
-                Poll::Ready(Some(input)) => self.take_input(now_ms, input),
-                // The registry holds the other end for as long as this task runs.
-                Poll::Ready(None) | Poll::Pending => {
-                    return if count == 0 { Progress::None } else { Progress::Some };
-                }
-            }
-        }
-        Progress::Some
-    }
-
-    fn take_input(&mut self, now_ms: u64, input: Input) {
+    /// Takes what others handed over; what follows of it is done in the next turn.
+    pub fn take_input(&mut self, now_ms: u64, input: Input) {
         match input {
-            Input::Dispatch(payload) => {
-                if !self.send_datagram(&payload) {
-                    self.session.handle_dispatch(payload);
-                }
-            }
+            Input::Dispatch(payload) => self.dispatch(now_ms, payload),
             Input::Own(event) => self.take_own(&event),
             Input::Control(Control::Attach(attach)) => self.attach(now_ms, *attach),
             Input::Control(Control::GuildJoined(id)) => {
@@ -159,6 +195,7 @@ impl SessionTask {
             }
             Input::Control(Control::GuildLeft(id)) => {
                 self.subscriptions.left(id);
+                self.looks.left(id);
             }
             Input::Control(Control::NotSubscribed(id, error)) => {
                 if error.status >= 500 {
@@ -168,11 +205,14 @@ impl SessionTask {
                     self.subscriptions.left(id);
                 }
             }
-            Input::Control(Control::Subscribed(id)) => self.subscriptions.confirmed(id),
+            Input::Control(Control::Subscribed(id)) => {
+                self.subscriptions.confirmed(id);
+                self.looks.subscribed(&self.region, self.handle.subscriber, id);
+            }
             Input::Control(Control::NoMembers(id, error)) => self.no_members(now_ms, id, &error),
             Input::Control(Control::NotReady(error)) => {
                 let unauthorized = error.is(ErrorCode::Unauthorized);
-                tracing::info!(%error, "a session could not start");
+                tracing::info!(session_id = %self.handle.id, %error, "a session could not start");
                 let code = if unauthorized { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
                 self.last_word = Closing::Code(code);
                 self.session.revoke();
@@ -196,7 +236,10 @@ impl SessionTask {
     fn take_own(&mut self, event: &Event) {
         let taken = self.session.handle_own_dispatch(event);
         match event {
-            Event::Ready(ready) => ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id)),
+            Event::Ready(ready) => {
+                ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id));
+                self.presence.started(&self.region.owners, &self.handle);
+            }
             Event::GuildCreate(_) if taken => self.subscriptions.measured(self.session.last_event_bytes()),
             Event::GuildMembersChunk(chunk) => self.member_requests.answered(chunk),
             _ => {}
@@ -217,8 +260,9 @@ impl SessionTask {
             Ok(()) => {
                 self.close_socket(Closing::Code(CloseCode::UnknownError));
                 self.socket = Some(socket);
+                self.is_woken = true;
                 metrics::counter!("rookery_gateway_resumes_total", "result" => "resumed").increment(1);
-                tracing::debug!(seq, "resumed");
+                tracing::debug!(session_id = %self.handle.id, seq, "resumed");
             }
             Err(connection) => {
                 metrics::counter!("rookery_gateway_resumes_total", "result" => "refused").increment(1);
@@ -227,22 +271,8 @@ impl SessionTask {
         }
     }
 
-    fn watch_timer(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Progress {
-        let due_ms = self.due_ms();
-        if due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-            self.session.handle_timeout(now_ms);
-        }
-        // Deadlines mostly move away, with each heartbeat: the timer stays where it is and looks again when it fires.
-        let wanted_ms = self.due_ms().unwrap_or(now_ms + FAR_MS).max(now_ms + 1);
-        if self.timer.is_elapsed() || wanted_ms < self.timer_ms {
-            self.timer_ms = wanted_ms;
-            let at = self.region.clock.instant(wanted_ms);
-            self.timer.as_mut().reset(at);
-        }
-        if self.timer.as_mut().poll(cx).is_ready() { Progress::Some } else { Progress::None }
-    }
-
-    fn due_ms(&self) -> Option<u64> {
+    /// When something is due although nothing comes.
+    pub fn due_ms(&self) -> Option<u64> {
         // Guilds are not asked while the client does not take what it has: then nothing of theirs is due.
         let guilds = [self.subscriptions.poll_timeout(), self.member_requests.poll_timeout()];
         let guilds = guilds.into_iter().flatten().filter(|_| self.session.has_room());
@@ -266,18 +296,27 @@ impl SessionTask {
                 }
                 // A session's connection is past these.
                 Action::Identify(_) | Action::Resume(_) => self.session.close(CloseCode::AlreadyAuthenticated),
-                // Presence, voice, member lists and soundboards come with their own features.
-                Action::PresenceUpdate(_)
-                | Action::VoiceStateUpdate(_)
-                | Action::GuildSubscriptions(_)
-                | Action::RequestSoundboardSounds(_) => {}
+                Action::GuildSubscriptions(one) => self.look([(one.guild_id, one.subscription)]),
+                Action::GuildSubscriptionsBulk(all) => self.look(all.subscriptions),
+                Action::PresenceUpdate(update) => self.presence.update(&self.region.owners, &self.handle, update),
+                Action::VoiceStateUpdate(update) => {
+                    self.voice.update(&self.region.owners, &self.handle, self.is_bot, update);
+                }
+                Action::RequestSoundboardSounds(request) => self.answer_soundboard(request),
             }
         }
         self.session.is_ended()
     }
 
+    /// A bot looks at everything that its intents name.
+    fn look(&mut self, subscriptions: impl IntoIterator<Item = (GuildId, Subscription)>) {
+        if !self.is_bot {
+            self.looks.change(&self.region, self.handle.subscriber, subscriptions);
+        }
+    }
+
     fn end(&mut self, reason: EndReason) {
-        tracing::debug!(?reason, "the session is over");
+        tracing::debug!(session_id = %self.handle.id, user_id = %self.handle.user_id, ?reason, "the session is over");
         metrics::counter!("rookery_sessions_ended_total", "reason" => reason_name(reason)).increment(1);
         self.close_socket(self.last_word);
     }
@@ -297,17 +336,24 @@ impl SessionTask {
         }
     }
 
+    /// Guilds have no sounds of their own: an empty list for each that the session gets the events of. It counts as an
+    /// event like any other, so that asking without reading ends as it does for other slow clients.
+    fn answer_soundboard(&mut self, request: RequestSoundboardSounds) {
+        let mut guild_ids = request.guild_ids;
+        guild_ids.sort_unstable();
+        guild_ids.dedup();
+        for guild_id in guild_ids.into_iter().filter(|id| self.subscriptions.has(*id)) {
+            let sounds = SoundboardSounds { guild_id, soundboard_sounds: Vec::new() };
+            self.session.handle_dispatch(Payload::new(Event::SoundboardSounds(sounds)));
+        }
+    }
+
     /// Subscribes to guilds as fast as the client takes their snapshots.
     fn ask_guilds(&mut self, now_ms: u64) {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = self.region.config.gateway.subscribe_concurrency;
             let Some(guild_id) = self.subscriptions.next(now_ms, at_once, self.session.room_bytes()) else { return };
-            let subscriber = Subscriber {
-                id: self.handle.subscriber,
-                user_id: self.handle.user_id,
-                intents: self.session.intents(),
-                large_threshold: self.large_threshold,
-            };
+            let subscriber = self.subscriber.clone();
             if self.region.owners.subscribe_guild(guild_id, Arc::clone(&self.handle), subscriber).is_err() {
                 self.subscriptions.failed(guild_id, now_ms);
             }
@@ -326,89 +372,38 @@ impl SessionTask {
     }
 
     /// Writes what waits, in as few writes as the socket allows.
-    fn transmit(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Progress {
-        let mut progress = Progress::None;
-        loop {
-            let Some(socket) = &mut self.socket else { return progress };
-            while socket.has_room() {
-                let Some(transmit) = self.session.poll_transmit() else { break };
-                socket.queue(transmit);
-                progress = Progress::Some;
-            }
-            match socket.poll_flush(cx) {
-                Poll::Pending => return progress,
-                Poll::Ready(Ok(())) => {
-                    // Everything is out: once more, until the session has nothing either.
-                    let Some(transmit) = self.session.poll_transmit() else { return progress };
-                    socket.queue(transmit);
-                    progress = Progress::Some;
-                }
-                Poll::Ready(Err(error)) => {
-                    tracing::debug!(%error, "the connection broke");
-                    self.socket = None;
-                    self.session.handle_detached(now_ms);
-                    return Progress::Some;
-                }
+    fn transmit(&mut self, cx: &mut Context<'_>, now_ms: u64, batch: &mut Batch) -> Progress {
+        let Some(socket) = &mut self.socket else { return Progress::None };
+        match socket.transmit(cx, batch, || self.session.poll_transmit()) {
+            Ok(true) => Progress::Some,
+            Ok(false) => Progress::None,
+            Err(error) => {
+                tracing::debug!(session_id = %self.handle.id, %error, "the connection broke");
+                self.socket = None;
+                self.session.handle_detached(now_ms);
+                Progress::None
             }
         }
     }
 
-    /// One look at every source; whether any had something.
-    fn round(&mut self, cx: &mut Context<'_>) -> Progress {
-        let now_ms = self.region.clock.now_ms();
-        self.session.observe_time(now_ms);
-        let sources = [
-            self.receive_signals(cx),
-            self.receive_frames(cx, now_ms),
-            self.receive_inputs(cx, now_ms),
-            self.watch_timer(cx, now_ms),
-        ];
-        if self.carry_out(now_ms) {
-            return Progress::None;
-        }
-        self.ask_guilds(now_ms);
-        self.ask_members(now_ms);
-        let sent = self.transmit(cx, now_ms);
-        // Writing can close a connection (a compressor that failed, a socket that broke).
-        self.carry_out(now_ms);
-        if sources.contains(&Progress::Some) { Progress::Some } else { sent }
+    /// It cannot go on: what its client has is not to be relied on.
+    pub const fn give_up(&mut self) {
+        self.last_word = Closing::Code(CloseCode::UnknownError);
     }
 
-    /// Leaves no trace: registry, owners, and connections that came too late.
-    fn take_leave(&mut self) {
+    /// Leaves no trace in the registry; the guilds that still count on it.
+    pub fn take_leave(mut self) -> Vec<GuildId> {
         self.close_socket(self.last_word);
         self.region.sessions.remove(&self.handle);
-        self.inbox.close();
-        while let Ok(input) = self.inbox.try_recv() {
-            if let Input::Control(Control::Attach(attach)) = input {
-                let Attach { mut connection, socket, .. } = *attach;
-                connection.invalid_session(self.region.clock.now_ms(), false);
-                connection::spawn(Arc::clone(&self.region), Box::new(connection), socket);
-            }
-        }
-        let guild_ids = self.subscriptions.take();
-        self.region.owners.unsubscribe(self.handle.subscriber, self.handle.user_id, guild_ids);
+        self.subscriptions.take()
     }
 }
 
-impl Future for SessionTask {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        for _ in 0..ROUNDS_AT_ONCE {
-            let progress = this.round(cx);
-            if this.session.is_ended() {
-                this.take_leave();
-                return Poll::Ready(());
-            }
-            if progress == Progress::None {
-                return Poll::Pending;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
+/// A connection came for a session that has just ended.
+pub fn too_late(region: &Arc<Region>, attach: Attach) {
+    let Attach { mut connection, socket, .. } = attach;
+    connection.invalid_session(region.clock.now_ms(), false);
+    connection::spawn(Arc::clone(region), Box::new(connection), socket);
 }
 
 const fn reason_name(reason: EndReason) -> &'static str {

@@ -5,13 +5,12 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rookery_model::gateway::CloseCode;
 use rookery_session::Transmit;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::websocket::frame::{FrameKind, Incoming, close_body};
-use super::websocket::{RecvError, WebSocket};
+use super::admission::Admitted;
+use super::websocket::frame::{FrameError, FrameKind, Incoming, close_body};
+use super::websocket::{Batch, OutgoingFrame, RecvError, WebSocket};
 use super::webtransport::{self, WebTransport};
 
 /// Bytes handed to the socket ahead of the kernel; what is beyond stays in the session, which counts it.
@@ -27,7 +26,7 @@ pub struct Socket {
     transport: Transport,
     /// Control frames since the last data message.
     control_frames: u32,
-    _place: OwnedSemaphorePermit,
+    _place: Admitted,
 }
 
 enum Transport {
@@ -75,12 +74,12 @@ pub enum Closing {
 
 impl Socket {
     /// An open WebSocket that holds a place.
-    pub const fn new(websocket: WebSocket, place: OwnedSemaphorePermit) -> Self {
+    pub const fn new(websocket: WebSocket, place: Admitted) -> Self {
         Self { transport: Transport::WebSocket(websocket), control_frames: 0, _place: place }
     }
 
     /// An open WebTransport session that holds a place.
-    pub fn webtransport(webtransport: WebTransport, place: OwnedSemaphorePermit) -> Self {
+    pub fn webtransport(webtransport: WebTransport, place: Admitted) -> Self {
         Self { transport: Transport::WebTransport(Box::new(webtransport)), control_frames: 0, _place: place }
     }
 
@@ -93,6 +92,9 @@ impl Socket {
         loop {
             let message = match ready!(websocket.poll_recv(cx)) {
                 Ok(message) => message,
+                Err(RecvError::Frame(FrameError::TooManyFragments { .. })) => {
+                    return Poll::Ready(Received::Broken(CloseCode::RateLimited));
+                }
                 Err(RecvError::Frame(_)) => return Poll::Ready(Received::Broken(CloseCode::DecodeError)),
                 Err(RecvError::Ended | RecvError::Io(_)) => return Poll::Ready(Received::Closed(None)),
             };
@@ -109,7 +111,7 @@ impl Socket {
                 Incoming::Ping(body) => {
                     // A client that does not read its pongs gets no more of them.
                     if websocket.queued_bytes() < QUEUE_BYTES {
-                        websocket.queue(FrameKind::Pong, body.into());
+                        websocket.queue(OutgoingFrame::whole(FrameKind::Pong, body.into()));
                     }
                 }
                 Incoming::Pong => {}
@@ -146,15 +148,22 @@ impl Socket {
     /// Queues a frame of the session.
     pub fn queue(&mut self, transmit: Transmit) {
         match &mut self.transport {
-            Transport::WebSocket(websocket) => {
-                let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
-                websocket.queue(kind, transmit.into_bytes());
-            }
-            Transport::WebTransport(webtransport) => {
-                use super::webtransport::frame::FrameKind;
-                let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
-                webtransport.queue(kind, transmit);
-            }
+            Transport::WebSocket(websocket) => websocket.queue(transmit.into()),
+            Transport::WebTransport(webtransport) => webtransport.queue(transmit),
+        }
+    }
+
+    /// Writes frames of the session, as many in one call of the kernel as there are, until it has no more or the kernel
+    /// takes no more; whether there were some.
+    pub fn transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        next: impl FnMut() -> Option<Transmit>,
+    ) -> io::Result<bool> {
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => transmit_websocket(websocket, cx, batch, next),
+            Transport::WebTransport(webtransport) => transmit_webtransport(webtransport, cx, next),
         }
     }
 
@@ -186,7 +195,7 @@ impl Socket {
             }
             Transport::WebTransport(webtransport) => return webtransport.close(code, reason, within).await,
         };
-        websocket.queue(FrameKind::Close, Bytes::from(close_body(code, reason)));
+        websocket.queue(OutgoingFrame::whole(FrameKind::Close, close_body(code, reason).into()));
         let good_bye = async {
             poll_fn(|cx| websocket.poll_flush(cx)).await?;
             if matches!(closing, Closing::Answer(_)) {
@@ -203,6 +212,62 @@ impl Socket {
         };
         if let Ok(Err(error)) = tokio::time::timeout(within, good_bye).await {
             tracing::debug!(%error, "a connection ended before it was closed");
+        }
+    }
+}
+
+fn transmit_websocket(
+    websocket: &mut WebSocket,
+    cx: &mut Context<'_>,
+    batch: &mut Batch,
+    mut next: impl FnMut() -> Option<Transmit>,
+) -> io::Result<bool> {
+    let mut some = false;
+    loop {
+        if !websocket.is_flushed() {
+            while websocket.queued_bytes() < QUEUE_BYTES {
+                let Some(transmit) = next() else { break };
+                websocket.queue(transmit.into());
+                some = true;
+            }
+            if websocket.poll_flush(cx)?.is_pending() {
+                return Ok(some);
+            }
+        }
+        batch.clear();
+        while !batch.is_full() {
+            let Some(transmit) = next() else { break };
+            batch.push(transmit);
+        }
+        if batch.is_empty() {
+            return Ok(some);
+        }
+        some = true;
+        let may_be_more = batch.is_full();
+        if websocket.write(batch)? && !may_be_more {
+            return Ok(some);
+        }
+    }
+}
+
+/// QUIC packs what it takes into packets in a task of its own: a batch would save nothing here.
+fn transmit_webtransport(
+    webtransport: &mut WebTransport,
+    cx: &mut Context<'_>,
+    mut next: impl FnMut() -> Option<Transmit>,
+) -> io::Result<bool> {
+    let mut some = false;
+    loop {
+        let mut may_be_more = true;
+        while may_be_more && webtransport.queued_bytes() < QUEUE_BYTES {
+            match next() {
+                Some(transmit) => webtransport.queue(transmit),
+                None => may_be_more = false,
+            }
+            some |= may_be_more;
+        }
+        if webtransport.poll_flush(cx)?.is_pending() || !may_be_more {
+            return Ok(some);
         }
     }
 }

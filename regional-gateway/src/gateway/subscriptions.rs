@@ -29,6 +29,11 @@ struct Starting {
 }
 
 impl Subscriptions {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { subscribed: Vec::new(), starting: None }
+    }
+
     /// Adds a guild to those to subscribe to, unless it is among them.
     pub fn want(&mut self, guild_id: GuildId) {
         if self.subscribed.binary_search(&guild_id).is_ok() {
@@ -97,6 +102,11 @@ impl Subscriptions {
         });
         self.settle();
         known || waited
+    }
+
+    /// Whether the session gets, or will get, the guild's events.
+    pub fn has(&self, guild_id: GuildId) -> bool {
+        self.subscribed.binary_search(&guild_id).is_ok()
     }
 
     /// When [`Self::next`] is to be asked again although nothing happened.

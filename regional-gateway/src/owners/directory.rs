@@ -67,6 +67,16 @@ impl<K: Copy + Eq + Hash, C> Directory<K, C> {
         }
     }
 
+    /// Delivers a command to an owner that is loaded; gives it back if the owner has no room for it now. Where there is
+    /// none, nothing is to be done.
+    pub fn offer(&self, key: K, command: C) -> Result<(), C> {
+        let Some(mailbox) = self.mailboxes.get(&key) else { return Ok(()) };
+        match mailbox.try_send(command) {
+            Err(TrySendError::Full(command)) => Err(command),
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+
     /// Takes an owner out if its mailbox is empty; it may end then, and only then.
     pub fn leave(&self, key: K, mailbox: &mpsc::Receiver<C>) -> bool {
         let left = self.mailboxes.remove_if(&key, |_, _| mailbox.is_empty()).is_some();
@@ -100,6 +110,7 @@ mod tests {
         let mut receiver = receiver.unwrap();
         directory.send(1, "b", |_| panic!("it is loaded")).unwrap();
         assert_eq!(directory.send(1, "c", |_| panic!("it is loaded")), Err(MailboxFull));
+        assert_eq!((directory.offer(1, "c"), directory.offer(2, "c")), (Err("c"), Ok(())));
         assert!(!directory.leave(1, &receiver));
         assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok("a"), Ok("b")));
         assert!(directory.leave(1, &receiver));

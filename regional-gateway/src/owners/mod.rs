@@ -8,6 +8,7 @@ mod directory;
 pub mod guild;
 mod locks;
 mod pipeline;
+mod register;
 pub mod user;
 
 use std::fmt;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,16 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::config::OwnersConfig;
 use crate::errors::from_store;
+use crate::gateway::clock::Clock;
 use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
 use guild::command::{GuildCommand, MembersCommand};
+use register::Registers;
+pub use register::{SessionLink, VoiceRequest};
 pub use user::UserHandle;
 use user::command::UserCommand;
 
@@ -98,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<Semaphore>,
     guilds: Directory<OwnerKey, GuildCommand>,
     users: Directory<UserId, UserCommand>,
+    pub(crate) registers: Registers,
+    pub(crate) clock: Clock,
     channels: Cache<ChannelId, OwnerKey>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -114,6 +121,8 @@ impl Owners {
             in_flight: Arc::new(Semaphore::new(init.config.in_flight_total)),
             guilds: Directory::new("guild", capacity),
             users: Directory::new("user", capacity),
+            registers: Registers::default(),
+            clock: Clock::start(),
             channels: Cache::new(init.config.channel_cache),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -190,12 +199,36 @@ impl Owners {
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
     }
 
-    /// Takes a session's leave of a user and guilds. An owner without room for it finds the session gone later.
-    pub(crate) fn unsubscribe(&self, id: SubscriberId, user_id: UserId, guild_ids: Vec<GuildId>) {
-        for guild_id in guild_ids {
-            let _ = self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), GuildCommand::Unsubscribe(id));
+    /// Tells a user's owner what a session says of the user's presence.
+    pub(crate) fn session_says(&self, session: &SessionHandle, update: PresenceUpdate) {
+        self.shared.registers.tell_user(session.user_id, |news| {
+            news.sessions.entry(session.subscriber).or_default().presence = Some(update);
+        });
+    }
+
+    /// Tells a user's owner what became of a session's connection.
+    pub(crate) fn session_is(&self, session: &SessionHandle, link: SessionLink) {
+        self.shared.registers.tell_user(session.user_id, |news| {
+            news.sessions.entry(session.subscriber).or_default().link = Some(link);
+        });
+    }
+
+    /// Asks a guild for a change of where a session is in voice. Only the newest wish counts.
+    pub(crate) fn update_voice(&self, guild_id: GuildId, id: SubscriberId, request: VoiceRequest) {
+        self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request));
+    }
+
+    /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.
+    pub(crate) fn unsubscribe_guild(&self, id: GuildId, sessions: Vec<SubscriberId>) -> Result<(), Vec<SubscriberId>> {
+        match self.shared.guilds.offer(OwnerKey::Guild(id), GuildCommand::Unsubscribe(sessions)) {
+            Err(GuildCommand::Unsubscribe(sessions)) => Err(sessions),
+            _ => Ok(()),
         }
-        let _ = self.shared.users.send_if_loaded(user_id, UserCommand::Unsubscribe(id));
+    }
+
+    /// Takes the leave of a session of a user; false if its owner has no room for that now.
+    pub(crate) fn unsubscribe_user(&self, id: UserId, session: SubscriberId) -> bool {
+        self.shared.users.offer(id, UserCommand::Unsubscribe(session)).is_ok()
     }
 
     /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the
@@ -206,6 +239,15 @@ impl Owners {
         let unanswered = self.shared.guilds.send_if_loaded(key, command).map_err(full)?;
         // A guild that is not loaded has no sessions.
         unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
+    }
+
+    /// Tells a guild what of it a session looks at; nothing to do where the session is not subscribed: it tells again when
+    /// it is. An owner without room for it leaves the session with what it looked at before.
+    pub(crate) fn set_subscriptions(&self, guild_id: GuildId, id: SubscriberId, subscription: Subscription) {
+        let command = GuildCommand::Subscriptions(id, Box::new(subscription));
+        if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_err() {
+            metrics::counter!("rookery_guild_subscriptions_dropped_total").increment(1);
+        }
     }
 
     /// The sizes that guilds keep to.
@@ -240,6 +282,11 @@ impl Owners {
 }
 
 impl Shared {
+    /// An owner's way to sessions.
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox::new(Arc::clone(self.sessions.workers()))
+    }
+
     /// A number that no loaded owner had before.
     pub(crate) fn next_incarnation(&self) -> u64 {
         self.incarnations.fetch_add(1, Ordering::Relaxed)

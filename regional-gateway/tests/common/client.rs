@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -18,6 +19,8 @@ pub struct Client {
     pub seq: u64,
     pub session_id: String,
     address: SocketAddr,
+    /// Whether the comings and goings of others are heard too: they come at any time.
+    pub hears_presences: bool,
 }
 
 /// What the server did.
@@ -46,7 +49,7 @@ impl Client {
         let stream = socket.connect(address).await.unwrap();
         let url = format!("ws://{address}{path}");
         let (ws, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        Self { ws, seq: 0, session_id: String::new(), address }
+        Self { ws, seq: 0, session_id: String::new(), address, hears_presences: false }
     }
 
     pub async fn send(&mut self, payload: Value) {
@@ -58,12 +61,36 @@ impl Client {
         self.ws.feed(Message::text(payload.to_string())).await.unwrap();
     }
 
+    pub async fn feed_raw(&mut self, message: Message) {
+        self.ws.feed(message).await.unwrap();
+    }
+
     pub async fn flush(&mut self) {
         self.ws.flush().await.unwrap();
     }
 
     pub async fn send_raw(&mut self, message: Message) {
         self.ws.send(message).await.unwrap();
+    }
+
+    /// Sends a message; false if the connection is over already.
+    pub async fn try_send_raw(&mut self, message: Message) -> bool {
+        self.ws.send(message).await.is_ok()
+    }
+
+    /// As [`Self::try_send_raw`], held back until the library's buffer is full.
+    pub async fn try_feed_raw(&mut self, message: Message) -> bool {
+        self.ws.feed(message).await.is_ok()
+    }
+
+    /// Sends what was held back; false if the connection is over already.
+    pub async fn try_flush(&mut self) -> bool {
+        self.ws.flush().await.is_ok()
+    }
+
+    /// Sends bytes past the library.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.ws.get_mut().write_all(bytes).await.unwrap();
     }
 
     /// What comes next, whatever it is.
@@ -81,6 +108,10 @@ impl Client {
             if let Some(seq) = payload["s"].as_u64() {
                 assert_eq!(seq, self.seq + 1, "numbers have no gap and none comes twice: {payload}");
                 self.seq = seq;
+            }
+            let is_presence = payload["t"] == "PRESENCE_UPDATE" || payload["t"] == "SESSIONS_REPLACE";
+            if is_presence && !self.hears_presences {
+                continue;
             }
             return Heard::Payload(payload);
         }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rookery_model::gateway::event::MessageAck;
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, OwnSession, Presence, PresenceUpdate, Status, SubscriberId};
+use rookery_model::relationship::RelationshipRow;
 use rookery_model::store::{ReadState, Write};
 use rookery_model::{ApiError, ChannelId, DeviceId, ErrorCode, GuildId, MessageId, UserId, limits};
 
-use crate::outcome::{Dispatch, Outcome};
+use crate::outcome::{Dispatch, Outcome, PresenceOutcome};
+use crate::presence::{Moment, Presences};
 use crate::read_states::ReadStates;
+use crate::relationships::Relationships;
 use crate::sessions::{Sessions, SubscribeError, UserSession};
 
 /// Counts that operators may change.
@@ -19,11 +22,22 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Guilds that a person may be in; bots may be in any number.
     pub guilds_max: usize,
+    /// How long the presence of a session without a connection is kept.
+    pub presence_expiry_ms: u64,
+    /// Updates of its presence that a session may send in a window.
+    pub presence_updates: u32,
+    pub presence_window_ms: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions_max: 1_000, guilds_max: limits::USER_GUILDS_MAX }
+        Self {
+            sessions_max: 1_000,
+            guilds_max: limits::USER_GUILDS_MAX,
+            presence_expiry_ms: limits::PRESENCE_EXPIRY_MS,
+            presence_updates: limits::PRESENCE_UPDATES,
+            presence_window_ms: limits::PRESENCE_WINDOW_MS,
+        }
     }
 }
 
@@ -37,6 +51,10 @@ pub struct UserState {
     /// The DMs in the user's list.
     pub dm_ids: Vec<ChannelId>,
     pub read_states: Vec<ReadState>,
+    /// Empty for bots.
+    pub relationships: Vec<RelationshipRow>,
+    /// What a session shows that says nothing of its user's presence.
+    pub status: Status,
 }
 
 /// What a session's READY tells of its user.
@@ -51,6 +69,11 @@ pub struct Subscribed {
     pub newest_messages: BTreeMap<ChannelId, MessageId>,
     /// None for bots.
     pub read_states: Option<Vec<ReadState>>,
+    /// By the other's id.
+    pub relationships: Vec<RelationshipRow>,
+    /// All sessions of the user, this one among them; empty for bots.
+    pub sessions: Vec<OwnSession>,
+    pub presence: PresenceOutcome,
 }
 
 /// The one writer of what is the user's.
@@ -61,9 +84,16 @@ pub struct UserCore {
     dms: BTreeSet<ChannelId>,
     newest_messages: BTreeMap<ChannelId, MessageId>,
     read_states: ReadStates,
+    relationships: Relationships,
     sessions: Sessions,
+    presences: Presences,
+    /// What a session shows that says nothing.
+    status: Status,
     limits: Limits,
 }
+
+/// The presences of a user's sessions, on their way from one core of the user to the next.
+pub struct KeptPresences(Presences);
 
 impl UserCore {
     /// A user out of their rows.
@@ -75,27 +105,115 @@ impl UserCore {
             dms: state.dm_ids.into_iter().collect(),
             newest_messages: BTreeMap::new(),
             read_states: ReadStates::load(state.read_states),
+            relationships: Relationships::load(state.relationships),
             sessions: Sessions::default(),
+            presences: Presences::new(state.is_bot),
+            status: state.status,
             limits,
         }
     }
 
     /// Adds a session; what its READY needs. Events that happen from now on come to it.
-    pub fn subscribe(&mut self, session: UserSession) -> Result<Subscribed, SubscribeError> {
+    pub fn subscribe(&mut self, now: Moment, session: UserSession) -> Result<Subscribed, SubscribeError> {
         let guild_ids = self.guilds.iter().copied().filter(|id| session.has_guild(*id)).collect();
         let (dm_ids, newest_messages) = if session.has_direct_events() {
             (self.dms.iter().copied().collect(), self.newest_messages.clone())
         } else {
             (Vec::new(), BTreeMap::new())
         };
+        let (id, client) = (session.id, session.client.clone());
         self.sessions.add(session, self.limits.sessions_max)?;
+        let status = self.status;
+        let mut presence = self.change_presence(|presences, _| presences.add(now, id, client, status));
+        // It hears of the others in READY.
+        presence.dispatches.iter_mut().for_each(|dispatch| dispatch.sessions.retain(|other| *other != id));
+        presence.dispatches.retain(|dispatch| !dispatch.sessions.is_empty());
         let read_states = (!self.is_bot).then(|| self.read_states.sorted());
-        Ok(Subscribed { guild_ids, dm_ids, newest_messages, read_states })
+        let sessions = if self.is_bot { Vec::new() } else { self.presences.own() };
+        let relationships = self.relationships.all().cloned().collect();
+        Ok(Subscribed { guild_ids, dm_ids, newest_messages, read_states, relationships, sessions, presence })
     }
 
-    /// Forgets a session.
-    pub fn unsubscribe(&mut self, id: SubscriberId) {
+    /// Forgets a session; its presence ends at once.
+    pub fn unsubscribe(&mut self, id: SubscriberId) -> PresenceOutcome {
         self.sessions.remove(id);
+        self.change_presence(|presences, _| presences.remove(id))
+    }
+
+    /// A session has a connection again.
+    pub fn attached(&mut self, id: SubscriberId) -> PresenceOutcome {
+        self.change_presence(|presences, _| presences.attached(id))
+    }
+
+    /// A session waits for RESUME; its presence is kept for a while.
+    pub fn detached(&mut self, now: Moment, id: SubscriberId) -> PresenceOutcome {
+        self.change_presence(|presences, limits| presences.detached(now, id, limits.presence_expiry_ms))
+    }
+
+    /// Takes what a session says of its user with PRESENCE_UPDATE. What it says beyond its rate waits, and only the last
+    /// of that is heard.
+    pub fn update_presence(&mut self, now: Moment, id: SubscriberId, update: PresenceUpdate) -> PresenceOutcome {
+        self.change_presence(|presences, limits| presences.update(now, id, update, limits))
+    }
+
+    /// When [`Self::handle_timeout`] is due, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.presences.poll_timeout()
+    }
+
+    /// Lets presences expire, and what was held back be heard.
+    pub fn handle_timeout(&mut self, now: Moment) -> PresenceOutcome {
+        self.change_presence(|presences, limits| presences.handle_timeout(now, limits))
+    }
+
+    /// The user as others see them.
+    pub fn presence(&self) -> &Arc<Presence> {
+        self.presences.shown()
+    }
+
+    /// Those who see the user's presence wherever they are.
+    pub fn friends(&self) -> impl Iterator<Item = UserId> + '_ {
+        self.relationships.friends()
+    }
+
+    /// The sessions that hear of somebody's presence because the two are friends.
+    pub fn friend_watchers(&self, other: UserId) -> Vec<SubscriberId> {
+        if self.relationships.is_friend(other) { self.sessions.ids(UserSession::has_direct_events) } else { Vec::new() }
+    }
+
+    /// Takes the presences out: they are in no row, so the next core of this user gets them from this one.
+    pub fn take_presences(&mut self) -> KeptPresences {
+        KeptPresences(std::mem::replace(&mut self.presences, Presences::new(self.is_bot)))
+    }
+
+    /// Takes over the presences of an earlier core; to be followed by [`Self::subscribe`] for each session that is left,
+    /// which keeps its presence, and by [`Self::forget_lost`].
+    pub fn keep_presences(&mut self, KeptPresences(presences): KeptPresences) {
+        self.presences = presences;
+    }
+
+    /// Ends the presences of sessions that are no longer there.
+    pub fn forget_lost(&mut self) -> PresenceOutcome {
+        let mut presences = self.take_presences().0;
+        presences.retain(|id| self.sessions.contains(id));
+        self.presences = presences;
+        self.change_presence(|_, _| {})
+    }
+
+    fn change_presence(&mut self, change: impl FnOnce(&mut Presences, &Limits)) -> PresenceOutcome {
+        let before = if self.is_bot { Vec::new() } else { self.presences.own() };
+        change(&mut self.presences, &self.limits);
+        let mut outcome = PresenceOutcome { shown: self.presences.refresh(), dispatches: Vec::new() };
+        if self.is_bot {
+            return outcome;
+        }
+        let after = self.presences.own();
+        let are_several = before.len().max(after.len()) > 1;
+        let sessions = self.sessions.ids(UserSession::has_direct_events);
+        if are_several && before != after && !sessions.is_empty() {
+            outcome.dispatches.push(Dispatch { event: Arc::new(Event::SessionsReplace(after)), sessions });
+        }
+        outcome
     }
 
     /// Whether the user may be in one more guild: 30001.

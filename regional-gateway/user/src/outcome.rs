@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, Presence, SubscriberId};
 use rookery_model::store::Write;
 
 /// Rows to write, then events to send to the user's own sessions.
@@ -17,4 +17,13 @@ pub struct Outcome {
 pub struct Dispatch {
     pub event: Arc<Event>,
     pub sessions: Vec<SubscriberId>,
+}
+
+/// What a change of the sessions or of what they say leads to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PresenceOutcome {
+    /// The user as others see them from now on, if that changed: for the user's guilds and friends.
+    pub shown: Option<Arc<Presence>>,
+    /// For the user's own sessions.
+    pub dispatches: Vec<Dispatch>,
 }

@@ -3,6 +3,8 @@
 use rookery_model::gateway::{Event, Intents, SubscriberId};
 use rookery_model::{DeviceId, GuildId};
 
+use crate::presence::SessionClient;
+
 /// A live session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSession {
@@ -14,6 +16,7 @@ pub struct UserSession {
     pub intents: Option<Intents>,
     /// `[shard, count]`; none is all of it.
     pub shard: Option<[u32; 2]>,
+    pub client: SessionClient,
 }
 
 impl UserSession {
@@ -64,6 +67,9 @@ impl Sessions {
     }
     pub(crate) fn ids(&self, want: impl Fn(&UserSession) -> bool) -> Vec<SubscriberId> {
         self.all.iter().filter(|session| want(session)).map(|session| session.id).collect()
+    }
+    pub(crate) fn contains(&self, id: SubscriberId) -> bool {
+        self.all.iter().any(|session| session.id == id)
     }
     pub(crate) fn len(&self) -> usize {
         self.all.len()

@@ -2,11 +2,11 @@
 
 use rookery_model::channel::{Channel, ChannelType};
 use rookery_model::gateway::event::TypingStart;
-use rookery_model::gateway::{Event, Intents, SubscriberId};
+use rookery_model::gateway::{Event, Intents, Status, SubscriberId};
 use rookery_model::store::{ReadState, Write};
 use rookery_model::user::User;
 use rookery_model::{ChannelId, DeviceId, ErrorCode, GuildId, MessageId, UserId};
-use rookery_user::{Limits, Outcome, SubscribeError, UserCore, UserSession, UserState};
+use rookery_user::{Limits, Moment, Outcome, SessionClient, SubscribeError, UserCore, UserSession, UserState};
 
 const USER: UserId = UserId::new(1);
 const DM: ChannelId = ChannelId::new(50);
@@ -19,8 +19,10 @@ fn user(is_bot: bool) -> UserCore {
         guild_ids: (0..4).map(guild).collect(),
         dm_ids: vec![DM],
         read_states: vec![],
+        relationships: vec![],
+        status: Status::Online,
     };
-    UserCore::load(state, Limits { sessions_max: 3, guilds_max: 5 })
+    UserCore::load(state, Limits { sessions_max: 3, guilds_max: 5, ..Limits::default() })
 }
 
 /// The guild with this number: of two shards it belongs to the one with the number's parity.
@@ -29,7 +31,14 @@ fn guild(n: u64) -> GuildId {
 }
 
 fn session(id: u64) -> UserSession {
-    UserSession { id: SubscriberId(id), device: DeviceId::new(id), epoch: 0, intents: None, shard: None }
+    UserSession {
+        id: SubscriberId(id),
+        device: DeviceId::new(id),
+        epoch: 0,
+        intents: None,
+        shard: None,
+        client: SessionClient::default(),
+    }
 }
 
 fn dm(id: ChannelId) -> Channel {
@@ -47,9 +56,9 @@ fn written(outcome: Outcome) -> Option<ReadState> {
 fn shards_share_the_guilds_and_the_first_has_the_dms() {
     let mut core = user(true);
     let shard = |id, shard| UserSession { shard: Some([shard, 2]), ..session(id) };
-    let first = core.subscribe(shard(1, 0)).unwrap();
+    let first = core.subscribe(Moment::default(), shard(1, 0)).unwrap();
     assert_eq!((first.guild_ids, first.dm_ids), (vec![guild(0), guild(2)], vec![DM]));
-    let second = core.subscribe(shard(2, 1)).unwrap();
+    let second = core.subscribe(Moment::default(), shard(2, 1)).unwrap();
     assert_eq!((second.guild_ids, second.dm_ids), (vec![guild(1), guild(3)], vec![]));
     assert_eq!(core.guild_joined(guild(5)), [SubscriberId(2)]);
     assert_eq!(core.guild_left(guild(2)), [SubscriberId(1)]);
@@ -60,11 +69,11 @@ fn shards_share_the_guilds_and_the_first_has_the_dms() {
 fn sessions_have_a_limit_and_an_end() {
     let mut core = user(false);
     for id in 1..=3 {
-        core.subscribe(session(id)).unwrap();
+        core.subscribe(Moment::default(), session(id)).unwrap();
     }
-    assert_eq!(core.subscribe(session(4)).unwrap_err(), SubscribeError::TooMany);
+    assert_eq!(core.subscribe(Moment::default(), session(4)).unwrap_err(), SubscribeError::TooMany);
     // One that comes again takes its own place.
-    core.subscribe(session(3)).unwrap();
+    core.subscribe(Moment::default(), session(3)).unwrap();
     assert_eq!(core.session_count(), 3);
     assert_eq!(core.revoke(Some(DeviceId::new(2))), [SubscriberId(2)]);
     assert_eq!(core.revoke(None).len(), 3);
@@ -87,22 +96,23 @@ fn guilds_have_a_limit_for_people() {
 #[test]
 fn a_dm_is_announced_to_those_who_had_it_closed() {
     let mut core = user(false);
-    core.subscribe(session(1)).unwrap();
+    core.subscribe(Moment::default(), session(1)).unwrap();
     assert!(core.deliver(&Event::ChannelCreate(dm(DM))).is_empty());
     assert_eq!(core.deliver(&Event::ChannelDelete(dm(DM))), [SubscriberId(1)]);
     assert_eq!(core.deliver(&Event::ChannelCreate(dm(DM))), [SubscriberId(1)]);
-    assert_eq!(core.subscribe(session(2)).unwrap().dm_ids, [DM]);
+    assert_eq!(core.subscribe(Moment::default(), session(2)).unwrap().dm_ids, [DM]);
 
     let mut bot = user(true);
-    bot.subscribe(session(1)).unwrap();
+    bot.subscribe(Moment::default(), session(1)).unwrap();
     assert!(bot.deliver(&Event::ChannelCreate(dm(ChannelId::new(51)))).is_empty());
 }
 
 #[test]
 fn events_of_dms_come_by_intent() {
     let mut core = user(true);
-    core.subscribe(UserSession { intents: Some(Intents::DIRECT_MESSAGE_TYPING), ..session(1) }).unwrap();
-    core.subscribe(UserSession { intents: Some(Intents::GUILDS), ..session(2) }).unwrap();
+    core.subscribe(Moment::default(), UserSession { intents: Some(Intents::DIRECT_MESSAGE_TYPING), ..session(1) })
+        .unwrap();
+    core.subscribe(Moment::default(), UserSession { intents: Some(Intents::GUILDS), ..session(2) }).unwrap();
     let typing = TypingStart { channel_id: DM, guild_id: None, user_id: USER, timestamp: 0, member: None };
     assert_eq!(core.deliver(&Event::TypingStart(typing)), [SubscriberId(1)]);
 }
@@ -110,8 +120,8 @@ fn events_of_dms_come_by_intent() {
 #[test]
 fn mentions_count_until_they_are_read() {
     let mut core = user(false);
-    core.subscribe(session(1)).unwrap();
-    core.subscribe(session(2)).unwrap();
+    core.subscribe(Moment::default(), session(1)).unwrap();
+    core.subscribe(Moment::default(), session(2)).unwrap();
     assert_eq!(written(core.mentioned(CHANNEL, MessageId::new(5))).map(|s| s.mention_count), Some(1));
     assert_eq!(written(core.mentioned(CHANNEL, MessageId::new(6))).map(|s| s.mention_count), Some(2));
     let outcome = core.acknowledge(CHANNEL, MessageId::new(6), false, None, Some(SubscriberId(1)));
@@ -124,13 +134,13 @@ fn mentions_count_until_they_are_read() {
     // Only by hand it goes back.
     let back = written(core.acknowledge(CHANNEL, MessageId::new(3), true, Some(2), None)).expect("a row");
     assert_eq!((back.last_message_id, back.mention_count), (Some(MessageId::new(3)), 2));
-    assert_eq!(core.subscribe(session(3)).unwrap().read_states, Some(vec![back]));
+    assert_eq!(core.subscribe(Moment::default(), session(3)).unwrap().read_states, Some(vec![back]));
 }
 
 #[test]
 fn bots_have_no_read_states() {
     let mut core = user(true);
-    assert_eq!(core.subscribe(session(1)).unwrap().read_states, None);
+    assert_eq!(core.subscribe(Moment::default(), session(1)).unwrap().read_states, None);
     assert!(written(core.mentioned(CHANNEL, MessageId::new(5))).is_none());
     assert!(written(core.acknowledge(CHANNEL, MessageId::new(5), false, None, None)).is_none());
 }
@@ -147,14 +157,14 @@ fn the_newest_messages_of_listed_dms_are_known_to_sessions_that_start() {
         });
         Event::MessageCreate(Box::new(serde_json::from_value(message).unwrap()))
     };
-    assert!(core.subscribe(session(1)).unwrap().newest_messages.is_empty());
+    assert!(core.subscribe(Moment::default(), session(1)).unwrap().newest_messages.is_empty());
     for id in [7, 9, 8] {
         core.deliver(&create(DM, MessageId::new(id)));
     }
     // One that is not in the list is not in READY either.
     core.deliver(&create(CHANNEL, MessageId::new(10)));
-    let newest = core.subscribe(session(2)).unwrap().newest_messages;
+    let newest = core.subscribe(Moment::default(), session(2)).unwrap().newest_messages;
     assert_eq!(newest.into_iter().collect::<Vec<_>>(), [(DM, MessageId::new(9))]);
     core.deliver(&Event::ChannelDelete(dm(DM)));
-    assert!(core.subscribe(session(3)).unwrap().newest_messages.is_empty());
+    assert!(core.subscribe(Moment::default(), session(3)).unwrap().newest_messages.is_empty());
 }

@@ -135,6 +135,7 @@ fn member_cases() -> Vec<Case> {
         nick: Patch::Clear,
         roles: Patch::Set(vec![ROLE]),
         communication_disabled_until: Patch::Set(Timestamp::from_unix_ms(1_700_000_100_000)),
+        channel_id: Patch::Clear,
         ..Default::default()
     };
     let patch = json!({
@@ -305,7 +306,7 @@ fn wrong_members() {
             "PATCH",
             "/guilds/10/members/7",
             json!({
-                "nick": "x".repeat(33), "roles": ["30", "30"], "mute": 1, "channel_id": "5",
+                "nick": "x".repeat(33), "roles": ["30", "30"], "mute": 1, "channel_id": "x",
                 "communication_disabled_until": "tomorrow",
             })
         ),
@@ -313,7 +314,7 @@ fn wrong_members() {
             "nick": error("BASE_TYPE_MAX_LENGTH", "Must be 32 or fewer in length."),
             "roles": {"1": error("SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains this value")},
             "mute": error("BOOLEAN_TYPE_CONVERT", "Must be either true or false."),
-            "channel_id": not_supported("moving members between voice channels"),
+            "channel_id": error("NUMBER_TYPE_COERCE", "Value \"x\" is not snowflake."),
             "communication_disabled_until": error("DATE_TIME_TYPE_PARSE", "Could not parse tomorrow. Should be ISO8601."),
         })
     );

@@ -37,6 +37,7 @@ impl GuildCore {
         out.writes.extend(moved.writes);
         out.dispatches.extend(moved.dispatches);
 
+        self.disconnect_channel(&mut out, channel_id);
         // The audience is that of the channel while it is there.
         self.send_to_channel(&mut out, channel_id, Event::ChannelDelete(channel));
         self.guild_mut()?.remove_channel(channel_id);

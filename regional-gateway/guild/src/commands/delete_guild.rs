@@ -7,6 +7,8 @@ use rookery_model::{ApiError, ErrorCode};
 
 use super::Cx;
 use super::invites::release_code;
+use crate::live_lists::LiveLists;
+use crate::passive::Passive;
 use crate::state::GuildCore;
 use crate::{Effect, Outcome};
 
@@ -26,6 +28,9 @@ impl GuildCore {
         out.effects.push(Effect::GuildDeleted { guild_id, user_ids });
         self.guild_mut()?.is_deleted = true;
         self.subscribers.clear();
+        (self.lists, self.passive) = (LiveLists::default(), Passive::default());
+        self.presences.clear();
+        self.voice.clear();
         Ok(out)
     }
 }

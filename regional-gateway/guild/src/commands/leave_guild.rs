@@ -43,8 +43,10 @@ impl GuildCore {
             .filter(|role| role.tags.as_ref().is_some_and(|tags| tags.bot_id == Some(user_id)))
             .map(|role| role.id)
             .collect();
-        guild.remove_member(user_id);
         let mut out = Outcome::default();
+        self.disconnect(&mut out, user_id);
+        self.presences.remove(user_id);
+        self.guild_mut()?.remove_member(user_id);
         out.writes.push(Write::DeleteMember { guild_id, user_id });
         let sessions: Vec<SubscriberId> = self
             .subscribers
@@ -53,6 +55,7 @@ impl GuildCore {
             .copied()
             .filter(|id| self.subscribers.get(*id).is_some_and(|s| s.wants(Intents::GUILDS)))
             .collect();
+        self.subscribers.of(user_id).iter().for_each(|id| self.lists.forget(*id));
         self.subscribers.remove_user(user_id);
         out.send(Event::GuildDelete(UnavailableGuild { id: guild_id, unavailable: None }), sessions);
         self.send_to_all(&mut out, Event::GuildMemberRemove(GuildUser { guild_id, user: User::clone(&user) }));

@@ -64,10 +64,16 @@ impl GuildCore {
         given: &Given,
         ids: &mut dyn IdSource,
     ) -> Result<Outcome, ApiError> {
-        let cx = &mut Cx { now, caller, given, ids };
+        let mut out = self.carry_out(&mut Cx { now, caller, given, ids }, call)?;
+        self.enforce_voice(&mut out, now);
+        self.update_lists(&mut out);
+        Ok(out)
+    }
+
+    fn carry_out(&mut self, cx: &mut Cx<'_>, call: &Call) -> Result<Outcome, ApiError> {
         match call {
             Call::GetGuild { with_counts, .. } => self.get_guild(cx, *with_counts),
-            Call::GetCurrentUserGuildMember { .. } => self.get_member(cx, caller.id()),
+            Call::GetCurrentUserGuildMember { .. } => self.get_member(cx, cx.caller.id()),
             Call::ListGuildChannels { .. } => self.list_guild_channels(cx),
             Call::ListRoles { .. } => self.list_roles(cx),
             Call::GetRole { role_id, .. } => self.get_role(cx, *role_id),

@@ -42,7 +42,7 @@ impl GuildCore {
     }
 
     /// GUILD_UPDATE for all sessions.
-    pub(super) fn send_guild_update(&self, out: &mut Outcome) -> Result<(), ApiError> {
+    pub(super) fn send_guild_update(&mut self, out: &mut Outcome) -> Result<(), ApiError> {
         let view = self.guild()?.view();
         self.send_to_all(out, Event::GuildUpdate(Box::new(view)));
         Ok(())

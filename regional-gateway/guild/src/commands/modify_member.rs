@@ -8,6 +8,7 @@ use super::Cx;
 use crate::Outcome;
 use crate::access::require;
 use crate::state::{GuildCore, GuildSpace};
+use crate::voice::Connection;
 
 /// A time-out lasts 28 days at most.
 const TIME_OUT_MAX_US: i64 = 28 * 24 * 3_600 * 1_000_000;
@@ -30,8 +31,45 @@ impl GuildCore {
         apply_roles(guild, cx, &mut row, &changes.roles)?;
         apply_time_out(guild, cx, &mut row, &changes.communication_disabled_until)?;
         apply_flags(guild, cx, &mut row, &changes.flags)?;
-        check_voice(guild, cx, changes)?;
-        self.change_member_and_show(row)
+        let moved = self.apply_voice(cx, &mut row, changes)?;
+        let mut out = self.change_member_and_show(row)?;
+        if !changes.mute.is_keep() || !changes.deaf.is_keep() {
+            self.announce_voice(&mut out, user_id);
+        }
+        if let Some(moved) = moved {
+            self.move_member(&mut out, user_id, moved);
+        }
+        Ok(out)
+    }
+
+    /// Mute, deaf and channel are states of voice: whoever is in no voice channel has none of them, as the API documents
+    /// (40032).
+    ///
+    /// Returns where the member is moved to, if it is asked for.
+    fn apply_voice(
+        &self,
+        cx: &Cx<'_>,
+        row: &mut MemberRow,
+        changes: &ModifyMember,
+    ) -> Result<Option<Option<Connection>>, ApiError> {
+        let own = self.guild()?.guild_permissions(cx.now, cx.caller.id());
+        let moderations = [
+            (&changes.mute, Permissions::MUTE_MEMBERS, &mut row.mute),
+            (&changes.deaf, Permissions::DEAFEN_MEMBERS, &mut row.deaf),
+        ];
+        for (change, wanted, field) in moderations {
+            if !change.is_keep() {
+                require(own, wanted)?;
+                self.voice.get(row.user_id).ok_or(ErrorCode::TargetNotInVoice)?;
+                *field = change.clone().value().unwrap_or(false);
+            }
+        }
+        // Out of voice is where most members are.
+        let is_there = self.voice.get(row.user_id).is_some();
+        if changes.channel_id.is_keep() || matches!(changes.channel_id, Patch::Clear) && !is_there {
+            return Ok(None);
+        }
+        self.check_move(cx.now, cx.caller.id(), row.user_id, changes.channel_id.clone().value()).map(Some)
     }
 
     pub(super) fn modify_current_member(&mut self, cx: &mut Cx<'_>, nick: &Patch<String>) -> Result<Outcome, ApiError> {
@@ -132,17 +170,5 @@ fn apply_flags(guild: &GuildSpace, cx: &Cx<'_>, row: &mut MemberRow, flags: &Pat
     }
     let wanted = flags.clone().value().unwrap_or(0);
     row.flags = (row.flags & !SETTABLE_FLAGS) | (wanted & SETTABLE_FLAGS);
-    Ok(())
-}
-
-/// Mute and deaf are states of voice: whoever is in no voice channel cannot be muted, as the API documents.
-fn check_voice(guild: &GuildSpace, cx: &Cx<'_>, changes: &ModifyMember) -> Result<(), ApiError> {
-    let own = guild.guild_permissions(cx.now, cx.caller.id());
-    for (change, wanted) in [(&changes.mute, Permissions::MUTE_MEMBERS), (&changes.deaf, Permissions::DEAFEN_MEMBERS)] {
-        if !change.is_keep() {
-            require(own, wanted)?;
-            return Err(ErrorCode::TargetNotInVoice.into());
-        }
-    }
     Ok(())
 }

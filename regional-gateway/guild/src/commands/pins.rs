@@ -74,6 +74,7 @@ impl GuildCore {
     ) -> Result<(), ApiError> {
         let channel_id = row.channel_id;
         out.writes.extend(self.update_channel(channel_id, |channel| channel.last_pin_timestamp = last_pin_timestamp)?);
+        self.note_passive(cx.now, channel_id);
         let event = ChannelPinsUpdate { guild_id: self.guild_id(), channel_id, last_pin_timestamp };
         self.send_to_readers(out, cx.now, channel_id, Event::ChannelPinsUpdate(event));
         let event = self.message_event(self.show(cx.given, &row, None));

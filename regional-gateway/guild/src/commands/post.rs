@@ -18,6 +18,7 @@ impl GuildCore {
             Space::Guild(guild) => guild.set_last_message(channel_id, message_id),
             Space::Dm(dm) => dm.channel.last_message_id = Some(message_id),
         }
+        self.note_passive(cx.now, channel_id);
         self.list_dm(out);
         let nonce = row.nonce.clone();
         let message = Message { nonce, ..self.show(cx.given, &row, None) };

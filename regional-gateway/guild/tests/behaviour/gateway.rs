@@ -3,7 +3,7 @@
 use rookery_guild::{MembersCursor, Outcome, Subscriber, SubscriberId};
 use rookery_model::call::Call;
 use rookery_model::gateway::event::GuildCreate;
-use rookery_model::gateway::{Event, GuildMembersChunk, Intents, RequestGuildMembers};
+use rookery_model::gateway::{Capabilities, Event, GuildMembersChunk, Intents, RequestGuildMembers};
 use rookery_model::user::User;
 use rookery_model::{ErrorCode, UserId};
 
@@ -34,7 +34,13 @@ fn a_session_starts_with_what_it_may_see() {
     assert_eq!((guild.channels.len(), guild.members.len(), guild.member_count, guild.large), (4, 4, 4, false));
     let (owner, outcome) = world.subscribe(OWNER, None);
     assert_eq!(guild_create(&outcome, owner).channels.len(), 5);
-    let stranger = Subscriber { id: SubscriberId(99), user_id: STRANGER, intents: None, large_threshold: 50 };
+    let stranger = Subscriber {
+        id: SubscriberId(99),
+        user_id: STRANGER,
+        intents: None,
+        large_threshold: 50,
+        capabilities: Capabilities::empty(),
+    };
     refused(world.core.subscribe(stranger), ErrorCode::MissingAccess);
 }
 
@@ -221,7 +227,16 @@ fn members_who_come_and_go_between_chunks_leave_no_gap() {
             let sessions = world.core.has_subscribers();
             world.reload();
             assert!(sessions);
-            world.core.subscribe(Subscriber { id: alice, user_id: ALICE, intents: None, large_threshold: 50 }).unwrap();
+            world
+                .core
+                .subscribe(Subscriber {
+                    id: alice,
+                    user_id: ALICE,
+                    intents: None,
+                    large_threshold: 50,
+                    capabilities: Capabilities::empty(),
+                })
+                .unwrap();
         });
         let (last, before) = chunks.split_last().unwrap();
         assert!(before.iter().all(|c| c.members.len() == 1_000 && c.chunk_index + 1 < c.chunk_count));

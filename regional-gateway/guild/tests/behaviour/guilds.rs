@@ -3,6 +3,7 @@
 use rookery_guild::{Caller, Effect, IdSource, Limits, create_guild};
 use rookery_model::call::{Call, CreateChannel, CreateGuild, CreateRole, ModifyGuild, Reply};
 use rookery_model::channel::ChannelType;
+use rookery_model::gateway::{Presence, Status};
 use rookery_model::store::Write;
 use rookery_model::{ChannelId, ErrorCode, GuildId, Patch, Permissions, RoleId};
 
@@ -121,8 +122,8 @@ fn a_deleted_guild_is_unknown_to_all() {
 #[test]
 fn counts_come_when_asked_for() {
     let mut world = World::new();
-    world.subscribe(ALICE, None);
-    world.subscribe(ALICE, None);
+    let online = Presence { status: Status::Online, ..Presence::default() };
+    world.core.presence_changed(0, ALICE, Some(online.into()));
     let call = Call::GetGuild { guild_id: world.guild_id(), with_counts: true };
     let Reply::Guild(guild) = world.ok(ALICE, call).reply else { panic!() };
     assert_eq!((guild.approximate_member_count, guild.approximate_presence_count), (Some(4), Some(1)));

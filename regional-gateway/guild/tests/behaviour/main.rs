@@ -1,15 +1,21 @@
 //! The guild's core from outside: calls in, rows, events and answers out.
 
+mod audiences;
 mod channels;
 mod dms;
 mod gateway;
 mod guilds;
 mod invites;
+mod lazy_guilds;
+mod member_list_ops;
 mod members;
 mod messages;
 mod mirror;
+mod passive;
+mod presence;
 mod property;
 mod reactions_and_pins;
 mod roles;
 mod store;
+mod voice;
 mod world;

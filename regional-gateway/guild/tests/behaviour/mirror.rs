@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rookery_guild::SubscriberId;
 use rookery_model::channel::Channel;
-use rookery_model::gateway::Event;
+use rookery_model::gateway::{Event, VoiceState};
 use rookery_model::{ChannelId, UserId};
 
 /// One session's picture.
@@ -12,12 +12,14 @@ pub struct Mirror {
     pub id: SubscriberId,
     pub user_id: UserId,
     pub channels: BTreeMap<ChannelId, Channel>,
+    /// Who is in which voice channel.
+    pub voice: BTreeMap<UserId, ChannelId>,
     pub is_in: bool,
 }
 
 impl Mirror {
     pub fn new(id: SubscriberId, user_id: UserId) -> Self {
-        Self { id, user_id, channels: BTreeMap::new(), is_in: false }
+        Self { id, user_id, channels: BTreeMap::new(), voice: BTreeMap::new(), is_in: false }
     }
 
     /// Takes in an event, refusing those that make no sense at this point.
@@ -25,10 +27,14 @@ impl Mirror {
         match event {
             Event::GuildCreate(guild) => {
                 self.channels = guild.channels.iter().map(|c| (c.id, plain(c))).collect();
+                let place = |state: &VoiceState| (state.user_id, state.channel_id.expect("a channel"));
+                self.voice = guild.voice_states.iter().map(place).collect();
+                assert!(self.voice.values().all(|channel| self.channels.contains_key(channel)));
                 self.is_in = true;
             }
             Event::GuildDelete(_) => {
                 self.channels.clear();
+                self.voice.clear();
                 self.is_in = false;
             }
             Event::ChannelCreate(channel) => {
@@ -40,7 +46,15 @@ impl Mirror {
             Event::ChannelDelete(channel) => {
                 let known = self.channels.remove(&channel.id);
                 assert_eq!(known, Some(plain(channel)), "deleted as it was never seen");
+                assert!(!self.voice.values().any(|id| *id == channel.id), "with somebody in it");
             }
+            Event::VoiceStateUpdate(state) => match state.channel_id {
+                Some(channel) => {
+                    assert!(self.channels.contains_key(&channel), "in an unseen channel: {state:?}");
+                    self.voice.insert(state.user_id, channel);
+                }
+                None => assert!(self.voice.remove(&state.user_id).is_some(), "was in no channel seen: {state:?}"),
+            },
             other => {
                 if let Some(channel) = channel_of(other) {
                     assert!(self.channels.contains_key(&channel), "{} of an unseen channel", other.name());
@@ -67,6 +81,7 @@ pub fn channel_of(event: &Event) -> Option<ChannelId> {
         Event::MessageReactionAdd(e) | Event::MessageReactionRemove(e) => e.channel_id,
         Event::MessageReactionRemoveAll(e) | Event::MessageReactionRemoveEmoji(e) => e.channel_id,
         Event::TypingStart(e) => e.channel_id,
+        Event::VoiceStateUpdate(e) => return e.channel_id,
         _ => return None,
     })
 }

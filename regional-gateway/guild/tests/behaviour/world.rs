@@ -7,7 +7,7 @@ use rookery_guild::{
 };
 use rookery_model::call::{Call, CreateChannel, CreateGuild, CreateMessage, CreateRole, Reply};
 use rookery_model::channel::{Channel, ChannelType, Overwrite, OverwriteType};
-use rookery_model::gateway::{Event, Intents};
+use rookery_model::gateway::{Capabilities, Event, Intents, Presence, Status};
 use rookery_model::member::MemberRow;
 use rookery_model::message::{Message, MessageFlags};
 use rookery_model::role::Role;
@@ -272,10 +272,26 @@ impl World {
         self.overwrite(channel_id, for_role(everyone, Permissions::empty(), deny));
     }
 
+    /// Somebody is seen like this from now on.
+    pub fn status(&mut self, user_id: UserId, status: Status) -> Outcome {
+        let presence = Presence { status, ..Presence::default() };
+        self.core.presence_changed(0, user_id, Some(presence.into()))
+    }
+
     pub fn subscribe(&mut self, user_id: UserId, intents: Option<Intents>) -> (SubscriberId, Outcome) {
+        self.subscribe_with(user_id, intents, Capabilities::empty())
+    }
+
+    pub fn subscribe_with(
+        &mut self,
+        user_id: UserId,
+        intents: Option<Intents>,
+        capabilities: Capabilities,
+    ) -> (SubscriberId, Outcome) {
         let id = SubscriberId(self.next_subscriber);
         self.next_subscriber += 1;
-        let outcome = self.core.subscribe(Subscriber { id, user_id, intents, large_threshold: 50 }).expect("a member");
+        let subscriber = Subscriber { id, user_id, intents, large_threshold: 50, capabilities };
+        let outcome = self.core.subscribe(subscriber).expect("a member");
         (id, outcome)
     }
 }

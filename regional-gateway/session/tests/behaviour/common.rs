@@ -4,7 +4,7 @@
 
 use flate2::{Decompress, FlushDecompress};
 use rookery_model::channel::ChannelType;
-use rookery_model::gateway::event::{MessageDelete, MessageEvent, Ready};
+use rookery_model::gateway::event::{MessageDelete, MessageEvent, Ready, TypingStart};
 use rookery_model::gateway::{CloseCode, Event, Intents};
 use rookery_model::message::{Message, MessageFlags, MessageType};
 use rookery_model::user::User;
@@ -202,6 +202,24 @@ pub fn numbered(n: u64) -> Event {
         channel_id: ChannelId::new(5),
         guild_id: Some(GuildId::new(1)),
     })
+}
+
+/// An event that may be lost.
+pub fn typing() -> Event {
+    Event::TypingStart(TypingStart {
+        channel_id: ChannelId::new(5),
+        guild_id: Some(GuildId::new(1)),
+        user_id: UserId::new(2),
+        timestamp: 1_790_000_000,
+        member: None,
+    })
+}
+
+/// Written down and read back.
+pub fn through_bytes<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).expect("data");
+    ciborium::from_reader(bytes.as_slice()).expect("what was written")
 }
 
 /// A message in a channel.

@@ -1,20 +1,11 @@
 //! Events that tell of a moment: first to go when a session falls behind.
 
 use crate::common::*;
-use rookery_model::gateway::Event;
-use rookery_model::gateway::event::TypingStart;
-use rookery_model::{ChannelId, GuildId, UserId};
 use rookery_session::{Connection, Frame, Payload, SessionConfig};
 use std::sync::Arc;
 
-fn typing() -> Arc<Payload> {
-    Payload::new(Event::TypingStart(TypingStart {
-        channel_id: ChannelId::new(5),
-        guild_id: Some(GuildId::new(1)),
-        user_id: UserId::new(2),
-        timestamp: 1_790_000_000,
-        member: None,
-    }))
+fn typing_payload() -> Arc<Payload> {
+    Payload::new(typing())
 }
 
 fn names(payloads: &[serde_json::Value]) -> Vec<(&str, u64)> {
@@ -22,9 +13,9 @@ fn names(payloads: &[serde_json::Value]) -> Vec<(&str, u64)> {
 }
 
 #[test]
-fn who_reads_sees_typing() {
+fn who_reads_sees_typing_payload() {
     let (mut session, mut reader) = session("v=10", ALL_INTENTS);
-    assert!(session.handle_dispatch(typing()));
+    assert!(session.handle_dispatch(typing_payload()));
     assert_eq!(names(&drain(&mut session, &mut reader)), [("TYPING_START", 1)]);
 }
 
@@ -32,27 +23,27 @@ fn who_reads_sees_typing() {
 fn nobody_types_for_who_is_away() {
     let (mut session, _) = session("v=10", ALL_INTENTS);
     session.handle_detached(1);
-    assert!(!session.handle_dispatch(typing()));
+    assert!(!session.handle_dispatch(typing_payload()));
     assert_eq!(session.last_seq(), 0);
 }
 
 #[test]
-fn who_is_half_way_behind_goes_without_typing() {
+fn who_is_half_way_behind_goes_without_typing_payload() {
     let config = SessionConfig { unsent_max_events: 10, ..SessionConfig::default() };
     let (mut session, mut reader) = session_with("v=10", ALL_INTENTS, Arc::new(config));
     for n in 1..=5 {
         assert!(session.handle_dispatch(Payload::new(numbered(n))));
     }
-    assert!(session.handle_dispatch(typing()));
-    assert!(!session.handle_dispatch(typing()), "six events wait");
+    assert!(session.handle_dispatch(typing_payload()));
+    assert!(!session.handle_dispatch(typing_payload()), "six events wait");
     drain(&mut session, &mut reader);
-    assert!(session.handle_dispatch(typing()));
+    assert!(session.handle_dispatch(typing_payload()));
     assert_eq!(session.last_seq(), 7);
 
     let config = SessionConfig { unsent_max_bytes: 10_000, replay_max_bytes: 20_000, ..SessionConfig::default() };
     let (mut session, _) = session_with("v=10", ALL_INTENTS, Arc::new(config));
     session.handle_dispatch(Payload::new(message_create(message(1, 2, &"x".repeat(5_000)), Some(1))));
-    assert!(!session.handle_dispatch(typing()), "over half of the bytes wait");
+    assert!(!session.handle_dispatch(typing_payload()), "over half of the bytes wait");
 }
 
 #[test]
@@ -60,12 +51,12 @@ fn typing_of_more_than_ten_seconds_ago_is_never_sent() {
     let (mut session, mut reader) = session("v=10", ALL_INTENTS);
     session.observe_time(65_530_000);
     session.handle_dispatch(Payload::new(numbered(1)));
-    session.handle_dispatch(typing());
-    session.handle_dispatch(typing());
+    session.handle_dispatch(typing_payload());
+    session.handle_dispatch(typing_payload());
     session.handle_dispatch(Payload::new(numbered(2)));
     // A while later, with a newer one, over the place where the seconds begin anew.
     session.observe_time(65_537_000);
-    session.handle_dispatch(typing());
+    session.handle_dispatch(typing_payload());
     session.observe_time(65_541_000);
     let payloads = drain(&mut session, &mut reader);
     assert_eq!(names(&payloads), [("MESSAGE_DELETE", 1), ("MESSAGE_DELETE", 2), ("TYPING_START", 3)]);
@@ -81,9 +72,9 @@ fn typing_of_more_than_ten_seconds_ago_is_never_sent() {
 #[test]
 fn resume_brings_no_typing_back() {
     let (mut session, mut reader) = session("v=10", ALL_INTENTS);
-    session.handle_dispatch(typing());
+    session.handle_dispatch(typing_payload());
     session.handle_dispatch(Payload::new(numbered(1)));
-    session.handle_dispatch(typing());
+    session.handle_dispatch(typing_payload());
     session.handle_dispatch(Payload::new(numbered(2)));
     drain(&mut session, &mut reader);
     session.handle_detached(1);

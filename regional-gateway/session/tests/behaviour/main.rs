@@ -7,6 +7,7 @@ mod common;
 mod compression;
 mod ephemeral;
 mod etf;
+mod guild_subscriptions;
 mod heartbeat;
 mod hello;
 mod identify;

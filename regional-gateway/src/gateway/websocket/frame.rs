@@ -10,6 +10,10 @@ use std::fmt;
 pub const HEADER_MAX_BYTES: usize = 10;
 /// The longest body of a control frame (RFC 6455, section 5.5).
 const CONTROL_MAX_BYTES: usize = 125;
+/// Fragments of a message that it may have whatever its size, and bytes for each further one: an endless row of empty
+/// fragments is no message.
+const FRAGMENTS_FREE: u32 = 64;
+const FRAGMENT_MIN_BYTES: usize = 32;
 /// Capacity above which an emptied buffer is given back.
 const KEEP_CAPACITY_BYTES: usize = 256;
 
@@ -42,22 +46,31 @@ pub enum Incoming {
 pub enum FrameError {
     #[error("a message is longer than {max_bytes} bytes")]
     TooLong { max_bytes: usize },
+    #[error("a message has more than {max} fragments")]
+    TooManyFragments { max: u32 },
     #[error("{0}")]
     Protocol(&'static str),
 }
 
 /// Takes bytes in any portions and gives whole messages.
 pub struct FrameReader {
-    /// Bytes of a frame that is not whole yet.
+    /// Bytes that came; up to `taken` they were frames and are done with.
     pending: Vec<u8>,
-    /// Opcode and body so far of a fragmented message.
-    fragments: Option<(u8, Vec<u8>)>,
+    taken: usize,
+    /// What came so far of a message in fragments.
+    fragments: Option<Box<Fragments>>,
     max_message_bytes: usize,
+}
+
+struct Fragments {
+    opcode: u8,
+    body: Vec<u8>,
+    count: u32,
 }
 
 impl fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrameReader").field("pending_bytes", &self.pending.len()).finish_non_exhaustive()
+        f.debug_struct("FrameReader").field("pending_bytes", &(self.pending.len() - self.taken)).finish_non_exhaustive()
     }
 }
 
@@ -72,11 +85,14 @@ struct Header {
 impl FrameReader {
     /// A reader that refuses messages longer than this.
     pub fn new(max_message_bytes: usize) -> Self {
-        Self { pending: Vec::new(), fragments: None, max_message_bytes }
+        Self { pending: Vec::new(), taken: 0, fragments: None, max_message_bytes }
     }
 
     /// Adds bytes as they came from the socket.
     pub fn push(&mut self, bytes: &[u8]) {
+        // Once for each portion and not for each frame: many small frames come in one.
+        self.pending.drain(..self.taken);
+        self.taken = 0;
         self.pending.extend_from_slice(bytes);
     }
 
@@ -84,15 +100,13 @@ impl FrameReader {
     pub fn next_message(&mut self) -> Result<Option<Incoming>, FrameError> {
         loop {
             let Some(header) = self.parse_header()? else { return Ok(self.wait()) };
-            let total = header.header_bytes + header.body_bytes;
-            if self.pending.len() < total {
-                return Ok(self.wait());
-            }
-            let mut body = self.pending[header.header_bytes..total].to_vec();
+            let begin = self.taken + header.header_bytes;
+            let Some(masked) = self.pending.get(begin..begin + header.body_bytes) else { return Ok(self.wait()) };
+            let mut body = masked.to_vec();
             for (i, byte) in body.iter_mut().enumerate() {
                 *byte ^= header.mask[i & 3];
             }
-            self.pending.drain(..total);
+            self.taken = begin + header.body_bytes;
             if let Some(message) = self.take_frame(&header, body)? {
                 return Ok(Some(message));
             }
@@ -101,14 +115,19 @@ impl FrameReader {
 
     /// Nothing whole: gives memory back where nothing is half read either.
     fn wait(&mut self) -> Option<Incoming> {
-        if self.pending.is_empty() && self.pending.capacity() > KEEP_CAPACITY_BYTES {
-            self.pending = Vec::new();
+        if self.taken == self.pending.len() {
+            self.taken = 0;
+            self.pending.clear();
+            if self.pending.capacity() > KEEP_CAPACITY_BYTES {
+                self.pending = Vec::new();
+            }
         }
         None
     }
 
     fn parse_header(&self) -> Result<Option<Header>, FrameError> {
-        let [first, second, ..] = self.pending[..] else { return Ok(None) };
+        let pending = &self.pending[self.taken..];
+        let [first, second, ..] = *pending else { return Ok(None) };
         if first & 0x70 != 0 {
             return Err(FrameError::Protocol("a reserved bit is set"));
         }
@@ -116,11 +135,11 @@ impl FrameReader {
             return Err(FrameError::Protocol("a client's frame is not masked"));
         }
         let (length_bytes, body_bytes) = match second & 0x7f {
-            126 => match self.pending.get(2..4) {
+            126 => match pending.get(2..4) {
                 Some(&[a, b]) => (2, u64::from(u16::from_be_bytes([a, b]))),
                 _ => return Ok(None),
             },
-            127 => match self.pending.get(2..10).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()) {
+            127 => match pending.get(2..10).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()) {
                 Some(bytes) => (8, u64::from_be_bytes(bytes)),
                 None => return Ok(None),
             },
@@ -131,26 +150,24 @@ impl FrameReader {
         if opcode >= 8 && (!is_final || body_bytes > CONTROL_MAX_BYTES as u64) {
             return Err(FrameError::Protocol("a control frame is fragmented or too long"));
         }
-        let before = self.fragments.as_ref().map_or(0, |(_, body)| body.len());
+        let before = self.fragments.as_ref().map_or(0, |fragments| fragments.body.len());
         // Refused by its header alone, so that nobody makes us hold a body that we would not take.
         let body_bytes = usize::try_from(body_bytes)
             .ok()
             .filter(|n| opcode >= 8 || n.saturating_add(before) <= self.max_message_bytes)
             .ok_or(FrameError::TooLong { max_bytes: self.max_message_bytes })?;
         let header_bytes = 2 + length_bytes + 4;
-        let Some(mask) = self.pending.get(header_bytes - 4..header_bytes).and_then(|m| <[u8; 4]>::try_from(m).ok())
-        else {
-            return Ok(None);
-        };
+        let mask = pending.get(header_bytes - 4..header_bytes).and_then(|mask| <[u8; 4]>::try_from(mask).ok());
+        let Some(mask) = mask else { return Ok(None) };
         Ok(Some(Header { is_final, opcode, header_bytes, body_bytes, mask }))
     }
 
     fn take_frame(&mut self, header: &Header, body: Vec<u8>) -> Result<Option<Incoming>, FrameError> {
         match (header.opcode, self.fragments.as_mut()) {
-            (0, Some((_, fragments))) => {
-                fragments.extend_from_slice(&body);
+            (0, Some(fragments)) => {
+                fragments.add(&body, self.max_message_bytes)?;
                 match self.fragments.take_if(|_| header.is_final) {
-                    Some((opcode, body)) => whole(opcode, body).map(Some),
+                    Some(fragments) => whole(fragments.opcode, fragments.body).map(Some),
                     None => Ok(None),
                 }
             }
@@ -158,19 +175,42 @@ impl FrameReader {
             (1 | 2, Some(_)) => Err(FrameError::Protocol("a message inside a fragmented one")),
             (opcode @ (1 | 2), None) if header.is_final => whole(opcode, body).map(Some),
             (opcode @ (1 | 2), None) => {
-                self.fragments = Some((opcode, body));
+                self.fragments = Some(Box::new(Fragments { opcode, body, count: 1 }));
                 Ok(None)
             }
             (8, _) => match body[..] {
                 [] => Ok(Some(Incoming::Close(None))),
                 [_] => Err(FrameError::Protocol("half a close code")),
-                [a, b, ..] => Ok(Some(Incoming::Close(Some(u16::from_be_bytes([a, b]))))),
+                [a, b, ref reason @ ..] => {
+                    let code = u16::from_be_bytes([a, b]);
+                    let is_valid = may_be_sent(code) && std::str::from_utf8(reason).is_ok();
+                    let broken = FrameError::Protocol("a close frame that must not be sent");
+                    if is_valid { Ok(Some(Incoming::Close(Some(code)))) } else { Err(broken) }
+                }
             },
             (9, _) => Ok(Some(Incoming::Ping(body))),
             (10, _) => Ok(Some(Incoming::Pong)),
             _ => Err(FrameError::Protocol("an unknown opcode")),
         }
     }
+}
+
+impl Fragments {
+    fn add(&mut self, body: &[u8], max_message_bytes: usize) -> Result<(), FrameError> {
+        self.count += 1;
+        let for_size = u32::try_from(max_message_bytes / FRAGMENT_MIN_BYTES).unwrap_or(u32::MAX);
+        let max = FRAGMENTS_FREE.saturating_add(for_size);
+        if self.count > max {
+            return Err(FrameError::TooManyFragments { max });
+        }
+        self.body.extend_from_slice(body);
+        Ok(())
+    }
+}
+
+/// Whether a close frame may have this code (RFC 6455, section 7.4).
+const fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 fn whole(opcode: u8, body: Vec<u8>) -> Result<Incoming, FrameError> {
@@ -246,10 +286,10 @@ mod tests {
     #[test]
     fn fragments_are_joined_and_a_ping_may_come_between() {
         let mut reader = FrameReader::new(16);
-        for (first, body) in [(0x01, "ab"), (0x89, "hi"), (0x00, "cd"), (0x80, "ef"), (0x88, "\x03\u{0}")] {
+        for (first, body) in [(0x01, "ab"), (0x89, "hi"), (0x00, "cd"), (0x80, "ef"), (0x88, "\x0c\u{0}")] {
             reader.push(&client_frame(first, body.as_bytes()));
         }
-        let wanted = [Incoming::Ping(b"hi".to_vec()), Incoming::Text("abcdef".into()), Incoming::Close(Some(768))];
+        let wanted = [Incoming::Ping(b"hi".to_vec()), Incoming::Text("abcdef".into()), Incoming::Close(Some(3072))];
         assert_eq!(read_all(&mut reader), wanted);
         assert_eq!(reader.pending.capacity() <= KEEP_CAPACITY_BYTES, reader.pending.is_empty());
     }
@@ -264,7 +304,12 @@ mod tests {
         let unknown = client_frame(0x83, b"a");
         let half_code = client_frame(0x88, b"a");
         let bad_text = client_frame(0x81, &[0xff]);
-        for wire in [bad_text, unmasked, long_ping, lonely_continuation, nested, reserved, unknown, half_code] {
+        let no_code = client_frame(0x88, &1005_u16.to_be_bytes());
+        let bad_reason = client_frame(0x88, &[0x03, 0xe8, 0xff]);
+        let closes = [half_code, no_code, bad_reason];
+        for wire in
+            [bad_text, unmasked, long_ping, lonely_continuation, nested, reserved, unknown].into_iter().chain(closes)
+        {
             let mut reader = FrameReader::new(4096);
             reader.push(&wire);
             assert!(matches!(reader.next_message(), Err(FrameError::Protocol(_))), "{wire:?}");
@@ -283,6 +328,28 @@ mod tests {
         let mut reader = FrameReader::new(10);
         reader.push(&[0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(reader.next_message(), Err(FrameError::TooLong { max_bytes: 10 }));
+    }
+
+    #[test]
+    fn many_small_frames_in_one_portion_are_read_in_one_go() {
+        let mut reader = FrameReader::new(16);
+        let wire = client_frame(0x81, b"x").repeat(20_000);
+        reader.push(&wire[..wire.len() - 1]);
+        assert_eq!(read_all(&mut reader).len(), 19_999);
+        reader.push(&wire[wire.len() - 1..]);
+        assert_eq!((read_all(&mut reader).len(), reader.pending.capacity()), (1, 0));
+    }
+
+    #[test]
+    fn fragments_without_end_are_refused() {
+        let mut reader = FrameReader::new(320);
+        reader.push(&client_frame(0x01, b""));
+        for _ in 0..FRAGMENTS_FREE + 9 {
+            reader.push(&client_frame(0x00, b""));
+            assert_eq!(reader.next_message(), Ok(None));
+        }
+        reader.push(&client_frame(0x00, b""));
+        assert_eq!(reader.next_message(), Err(FrameError::TooManyFragments { max: FRAGMENTS_FREE + 10 }));
     }
 
     #[test]

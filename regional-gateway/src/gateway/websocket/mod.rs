@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use rookery_session::Transmit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -15,11 +16,15 @@ use frame::{FrameError, FrameKind, FrameReader, HEADER_MAX_BYTES, Incoming, writ
 
 /// Bytes that one read takes at most; on the stack of the read, so an idle connection holds none of them.
 const READ_BYTES: usize = 4_096;
-/// Pieces that one write hands to the kernel at most.
-const WRITE_SLICES: usize = 64;
-
-/// Places for outgoing frames that an idle connection keeps.
-const KEEP_FRAMES: usize = 4;
+/// Frames that one write hands to the kernel at most.
+const BATCH_FRAMES: usize = 16;
+/// Bytes after which no further frame joins a batch.
+const BATCH_BYTES: usize = 32 * 1024;
+/// A batch up to this size is put into one piece before it is written: for the kernel, gathering the pieces of a frame of 700
+/// bytes costs 0.3 to 0.5 µs more than taking one piece, and the copy costs less than a tenth of that.
+const JOIN_MAX_BYTES: usize = 16 * 1024;
+/// Pieces of one write: header, head, data and tail of each frame.
+const WRITE_SLICES: usize = 4 * BATCH_FRAMES;
 
 /// Why nothing more can be received.
 #[derive(Debug, thiserror::Error)]
@@ -43,24 +48,127 @@ pub struct WebSocket {
     queued_bytes: usize,
 }
 
-struct OutgoingFrame {
+/// A frame to be written.
+pub struct OutgoingFrame {
     header: [u8; HEADER_MAX_BYTES],
     header_bytes: u8,
-    body: Bytes,
+    body: Body,
+}
+
+enum Body {
+    Whole(Bytes),
+    /// Shares its data with the frames of others.
+    Transmit(Transmit),
+}
+
+impl From<Transmit> for OutgoingFrame {
+    fn from(transmit: Transmit) -> Self {
+        let kind = if transmit.is_binary { FrameKind::Binary } else { FrameKind::Text };
+        Self::new(kind, transmit.len(), Body::Transmit(transmit))
+    }
 }
 
 impl OutgoingFrame {
-    fn len(&self) -> usize {
-        usize::from(self.header_bytes) + self.body.len()
+    /// A frame of one piece.
+    pub fn whole(kind: FrameKind, body: Bytes) -> Self {
+        Self::new(kind, body.len(), Body::Whole(body))
     }
-    /// The two pieces of it that are left after `skip` bytes.
-    fn slices(&self, skip: usize) -> [&[u8]; 2] {
+
+    fn new(kind: FrameKind, body_bytes: usize, body: Body) -> Self {
+        let mut header = [0; HEADER_MAX_BYTES];
+        let header_bytes = write_header(kind, body_bytes, &mut header) as u8;
+        Self { header, header_bytes, body }
+    }
+
+    const fn len(&self) -> usize {
+        let body_bytes = match &self.body {
+            Body::Whole(body) => body.len(),
+            Body::Transmit(transmit) => transmit.len(),
+        };
+        self.header_bytes as usize + body_bytes
+    }
+
+    /// The pieces of it that are left after `skip` bytes.
+    fn slices(&self, mut skip: usize) -> [&[u8]; 4] {
         let header = &self.header[..usize::from(self.header_bytes)];
-        match header.get(skip..) {
-            Some(rest) => [rest, &self.body],
-            None => [&[], &self.body[skip - header.len()..]],
+        let mut slices = match &self.body {
+            Body::Whole(body) => [header, body, &[], &[]],
+            Body::Transmit(transmit) => {
+                let [head, data, tail] = transmit.slices();
+                [header, head, data, tail]
+            }
+        };
+        for slice in &mut slices {
+            let skipped = skip.min(slice.len());
+            *slice = &slice[skipped..];
+            skip -= skipped;
         }
+        slices
     }
+}
+
+/// Frames of one connection that are written together. It holds nothing between two connections, so that one batch
+/// serves them all.
+#[derive(Default)]
+pub struct Batch {
+    frames: Vec<OutgoingFrame>,
+    bytes: usize,
+    /// The frames in one piece, while they are written.
+    joined: Vec<u8>,
+}
+
+impl Batch {
+    /// Forgets all frames.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds a frame.
+    pub fn push(&mut self, frame: impl Into<OutgoingFrame>) {
+        let frame = frame.into();
+        self.bytes += frame.len();
+        self.frames.push(frame);
+    }
+
+    /// Writes what the kernel takes at once.
+    fn write_to(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        if self.bytes > JOIN_MAX_BYTES {
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+            let used = gather(self.frames.iter(), 0, &mut slices);
+            return stream.try_write_vectored(&slices[..used]);
+        }
+        self.joined.clear();
+        for frame in &self.frames {
+            frame.slices(0).into_iter().for_each(|piece| self.joined.extend_from_slice(piece));
+        }
+        stream.try_write(&self.joined)
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether it should be written before there are more.
+    pub const fn is_full(&self) -> bool {
+        self.frames.len() >= BATCH_FRAMES || self.bytes >= BATCH_BYTES
+    }
+}
+
+/// Puts the pieces of frames, of the first only what is left after `skip` bytes, into a form that the kernel reads.
+fn gather<'a>(
+    frames: impl Iterator<Item = &'a OutgoingFrame>,
+    mut skip: usize,
+    slices: &mut [IoSlice<'a>; WRITE_SLICES],
+) -> usize {
+    let pieces = frames.flat_map(|frame| frame.slices(std::mem::take(&mut skip))).filter(|piece| !piece.is_empty());
+    let mut used = 0;
+    for (slot, piece) in slices.iter_mut().zip(pieces) {
+        *slot = IoSlice::new(piece);
+        used += 1;
+    }
+    used
 }
 
 impl WebSocket {
@@ -76,12 +184,34 @@ impl WebSocket {
     }
 
     /// Queues a frame; nothing is written before [`Self::poll_flush`].
-    pub fn queue(&mut self, kind: FrameKind, body: Bytes) {
-        let mut header = [0; HEADER_MAX_BYTES];
-        let header_bytes = write_header(kind, body.len(), &mut header) as u8;
-        let frame = OutgoingFrame { header, header_bytes, body };
+    pub fn queue(&mut self, frame: OutgoingFrame) {
         self.queued_bytes += frame.len();
         self.outgoing.push_back(frame);
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Writes a batch behind what is queued, of which there should be nothing. What the kernel does not take at once is
+    /// queued; whether it took all.
+    pub fn write(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        let mut written = 0;
+        if self.outgoing.is_empty() {
+            written = match batch.write_to(&self.stream) {
+                Ok(written) if written == batch.bytes => {
+                    batch.clear();
+                    return Ok(true);
+                }
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Err(error),
+            };
+        }
+        batch.frames.drain(..).for_each(|frame| self.queue(frame));
+        self.take_written(written);
+        Ok(false)
     }
 
     /// Bytes queued and not yet taken by the kernel.
@@ -109,25 +239,15 @@ impl WebSocket {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
-            let pieces = self.outgoing.iter().enumerate().flat_map(|(i, frame)| {
-                let skip = if i == 0 { self.written } else { 0 };
-                frame.slices(skip)
-            });
-            let mut used = 0;
-            for (slot, piece) in slices.iter_mut().zip(pieces.filter(|piece| !piece.is_empty())) {
-                *slot = IoSlice::new(piece);
-                used += 1;
-            }
+            let used = gather(self.outgoing.iter(), self.written, &mut slices);
             let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..used]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.take_written(written);
         }
-        // A burst's queue is not kept by a connection that is idle afterwards.
-        if self.outgoing.capacity() > KEEP_FRAMES {
-            self.outgoing = VecDeque::new();
-        }
+        // Mostly nothing is queued at all.
+        self.outgoing = VecDeque::new();
         Poll::Ready(Ok(()))
     }
 
@@ -179,7 +299,7 @@ mod tests {
         }
         let sent: Vec<Vec<u8>> = [0, 125, 126, 65_535, 65_536, 700_000].map(|n| vec![b'y'; n]).to_vec();
         for body in &sent {
-            server.queue(FrameKind::Binary, body.clone().into());
+            server.queue(OutgoingFrame::whole(FrameKind::Binary, body.clone().into()));
         }
         let flush = poll_fn(|cx| server.poll_flush(cx));
         let receive = async {
@@ -196,8 +316,8 @@ mod tests {
         let (mut server, mut client) = pair().await;
         client.send(Message::Ping("hi".into())).await.unwrap();
         assert_eq!(poll_fn(|cx| server.poll_recv(cx)).await.unwrap(), Incoming::Ping(b"hi".to_vec()));
-        server.queue(FrameKind::Pong, Bytes::from_static(b"hi"));
-        server.queue(FrameKind::Close, frame::close_body(4000, "why").into());
+        server.queue(OutgoingFrame::whole(FrameKind::Pong, Bytes::from_static(b"hi")));
+        server.queue(OutgoingFrame::whole(FrameKind::Close, frame::close_body(4000, "why").into()));
         poll_fn(|cx| server.poll_flush(cx)).await.unwrap();
         assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong("hi".into()));
         let Message::Close(Some(close)) = client.next().await.unwrap().unwrap() else { panic!("no close") };

@@ -14,6 +14,7 @@ use super::http3::{self, HandshakeError};
 use super::{WebTransport, quic};
 use crate::Region;
 use crate::config::{GatewayConfig, ms};
+use crate::gateway::admission::Admitted;
 use crate::gateway::connection;
 use crate::gateway::socket::{Closing, Socket};
 
@@ -35,7 +36,10 @@ pub fn bind(config: &GatewayConfig, address: SocketAddr, certificates: &Arc<Cert
 
 /// Accepts until the region drains, and then keeps the port open for those who are here.
 pub async fn run(region: Arc<Region>, endpoint: Endpoint) {
-    let unvalidated = Arc::new(Semaphore::new(UNVALIDATED_MAX));
+    let gateway = &region.config.gateway;
+    // Forged addresses leave places for the handshakes of whoever really has them.
+    let handshakes = gateway.max_handshakes.min(gateway.max_handshakes_per_address);
+    let unvalidated = Arc::new(Semaphore::new(UNVALIDATED_MAX.min(handshakes / 2)));
     loop {
         let incoming = tokio::select! {
             biased;
@@ -65,19 +69,17 @@ fn take(region: &Arc<Region>, unvalidated: &Arc<Semaphore>, incoming: Incoming) 
         };
         Some(permit)
     };
-    let Ok(place) = Arc::clone(&region.connections).try_acquire_owned() else {
-        metrics::counter!("rookery_gateway_refused_total", "reason" => "full").increment(1);
-        return incoming.refuse();
+    let place = match region.admission.admit(incoming.remote_address().ip()) {
+        Ok(place) => place,
+        Err(refused) => {
+            metrics::counter!("rookery_gateway_refused_total", "reason" => refused.reason()).increment(1);
+            return incoming.refuse();
+        }
     };
     region.tasks.clone().spawn(open(Arc::clone(region), incoming, handshake, place));
 }
 
-async fn open(
-    region: Arc<Region>,
-    incoming: Incoming,
-    handshake: Option<OwnedSemaphorePermit>,
-    place: OwnedSemaphorePermit,
-) {
+async fn open(region: Arc<Region>, incoming: Incoming, handshake: Option<OwnedSemaphorePermit>, mut place: Admitted) {
     let address = incoming.remote_address();
     let max_bytes = region.config.gateway.session.payload_max_bytes + PAYLOAD_MARGIN_BYTES;
     let within = ms(region.config.gateway.handshake_timeout_ms);
@@ -94,6 +96,7 @@ async fn open(
             return tracing::debug!(%address, "the WebTransport handshake took too long");
         }
     };
+    place.opened();
     metrics::counter!("rookery_gateway_webtransport_sessions_total").increment(1);
     let socket = Socket::webtransport(webtransport, place);
     match GatewayParams::from_query(&query) {

@@ -84,7 +84,8 @@ impl WebTransport {
     }
 
     /// Queues a payload; nothing is written before [`Self::poll_flush`].
-    pub fn queue(&mut self, kind: FrameKind, payload: Transmit) {
+    pub fn queue(&mut self, payload: Transmit) {
+        let kind = if payload.is_binary { FrameKind::Binary } else { FrameKind::Text };
         let mut header = frame::header(kind, payload.len());
         self.queued_bytes += header.len() + payload.len();
         // What is this message's own goes in one piece; what is shared with others is not copied.

@@ -16,14 +16,18 @@ use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
 use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
+use super::core_timer::CoreTimer;
 use super::delivery::Subscribers;
 use super::recovery::{self, Untold};
+use super::transient::{self, Unheard};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationId;
 use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
+use crate::owners::register::{GuildNews, Register};
 use crate::owners::{OwnerKey, Shared};
 
 /// The owner of a guild or DM before it is loaded.
@@ -38,6 +42,8 @@ pub(super) struct LoadedGuild {
     pub(super) shared: Arc<Shared>,
     pub(super) key: OwnerKey,
     pub(super) mailbox: mpsc::Receiver<GuildCommand>,
+    /// What only counts in its newest state. Nobody tells a DM anything by it.
+    pub(super) register: Arc<Register<GuildNews>>,
     pub(super) core: GuildCore,
     pub(super) pipeline: Pipeline<Pending>,
     pub(super) locks: Locks<LockKey>,
@@ -47,10 +53,14 @@ pub(super) struct LoadedGuild {
     pub(super) parked: HashMap<Ticket, ParkedCall>,
     pub(super) reads: JoinSet<(Ticket, Result<Given, ApiError>)>,
     pub(super) subscribers: Subscribers,
+    /// While something waits in it, nothing new is taken and nothing settled.
+    pub(super) outbox: Outbox,
     pub(super) next_ticket: Ticket,
     pub(super) health: Health,
     /// What may be stored and was told to nobody, because it or what came before it failed.
     pub(super) untold: Vec<Untold>,
+    timer: CoreTimer,
+    pub(super) unheard: Unheard,
     last_active: Instant,
 }
 
@@ -109,13 +119,22 @@ impl GuildOwner {
     }
 
     async fn load_and_run(mut self) {
-        let core = match recovery::load(&self.shared, self.key).await {
-            Ok(Some(core)) => core,
-            Ok(None) => {
-                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+        let mut outbox = self.shared.outbox();
+        let register = self.open_register();
+        let loaded = match recovery::load(&self.shared, self.key).await {
+            Ok(Some(core)) => Ok(core),
+            Ok(None) => Err(self.key.unknown()),
+            Err(error) => Err(from_store(error)),
+        };
+        let core = match loaded {
+            Ok(mut core) => {
+                core.load_presences(transient::present(&self.shared, &core));
+                core
             }
             Err(error) => {
-                return recovery::refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &from_store(error));
+                close_register(&self.shared, self.key, &register);
+                let (shared, mailbox) = (&self.shared, &mut self.mailbox);
+                return recovery::refuse_and_leave(shared, self.key, mailbox, &error, &mut outbox).await;
             }
         };
         let loaded = LoadedGuild {
@@ -123,19 +142,43 @@ impl GuildOwner {
             shared: self.shared,
             key: self.key,
             mailbox: self.mailbox,
+            register,
             core,
             locks: Locks::default(),
             ready: VecDeque::new(),
             parked: HashMap::new(),
             reads: JoinSet::new(),
             subscribers: Subscribers::default(),
+            outbox,
             next_ticket: 0,
             health: Health::Sound,
             untold: Vec::new(),
+            timer: CoreTimer::default(),
+            unheard: Unheard::default(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
         Box::pin(loaded.run()).await;
+    }
+
+    /// In place before anything is read, so that no change is missed.
+    fn open_register(&self) -> Arc<Register<GuildNews>> {
+        match self.key {
+            OwnerKey::Guild(id) => self.shared.registers.open_guild(id),
+            OwnerKey::Dm(_) => Arc::default(),
+        }
+    }
+}
+
+pub(super) fn close_register(shared: &Shared, key: OwnerKey, register: &Arc<Register<GuildNews>>) {
+    if let OwnerKey::Guild(id) = key {
+        shared.registers.close_guild(id, register);
+    }
+}
+
+impl Drop for LoadedGuild {
+    fn drop(&mut self) {
+        close_register(&self.shared, self.key, &self.register);
     }
 }
 
@@ -150,15 +193,22 @@ impl LoadedGuild {
                 return;
             }
             let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
-            let accepts = self.health == Health::Sound && room;
+            let is_flushed = self.outbox.is_empty();
+            let accepts = self.health == Health::Sound && room && is_flushed;
+            self.timer.set(self.core.poll_passive_timeout());
+            let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
-                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                () = self.outbox.flush(), if !is_flushed => {}
+                (result, pending) = self.pipeline.next(), if is_flushed => self.settle(result, pending),
                 Some(read) = self.reads.join_next() => {
                     if let Ok((ticket, given)) = read {
                         self.rows_read(ticket, given);
                     }
                 }
+                () = self.timer.wait(), if accepts => self.core_is_due(),
+                () = self.register.changed(), if accepts => self.take_news(),
+                () = self.shared.clock.reached(presences_due), if accepts => self.presence_timeout(),
                 command = self.mailbox.recv(), if accepts => {
                     let Some(command) = command else { return };
                     self.last_active = Instant::now();
@@ -180,7 +230,7 @@ impl LoadedGuild {
 
     /// Whether nothing is under way.
     fn is_settled(&self) -> bool {
-        self.pipeline.is_empty() && self.parked.is_empty() && self.mailbox.is_empty()
+        self.pipeline.is_empty() && self.outbox.is_empty() && self.parked.is_empty() && self.mailbox.is_empty()
     }
 
     fn leave_if_idle(&mut self, idle_after: Duration, idle: Pin<&mut Sleep>) -> bool {
@@ -234,6 +284,7 @@ impl LoadedGuild {
             }
         };
         if let Some(error) = failure {
+            self.unheard.note(&dispatches);
             if let Some(operation) = recorded {
                 self.untold.push(Untold { operation, effects, dispatches });
             }
@@ -247,11 +298,12 @@ impl LoadedGuild {
             self.deliver(effects, dispatches);
             match asked {
                 Some(Asked::Snapshot(command)) => {
-                    let _ = command.session.send(Input::Control(Control::Subscribed(command.guild_id)));
+                    let input = Input::Control(Control::Subscribed(command.guild_id));
+                    self.outbox.send(command.session.subscriber, input);
                 }
                 // Its user left the guild meanwhile: nothing was delivered.
                 Some(Asked::Members(command)) if !self.subscribers.contains(command.session.subscriber) => {
-                    command.refuse(ErrorCode::UnknownGuild.into());
+                    command.refuse(ErrorCode::UnknownGuild.into(), &mut self.outbox);
                 }
                 Some(Asked::Members(_)) | None => {}
             }
@@ -270,9 +322,9 @@ impl LoadedGuild {
             Asked::Snapshot(command) => {
                 // Without its snapshot it must not get what follows either.
                 self.unsubscribe(command.subscriber.id);
-                command.refuse(error);
+                command.refuse(error, &mut self.outbox);
             }
-            Asked::Members(command) => command.refuse(error),
+            Asked::Members(command) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -287,10 +339,11 @@ impl LoadedGuild {
             }
             self.shared.carry(effect);
         }
+        if self.pipeline.is_empty() {
+            self.subscribers.forget_removed();
+        }
         for dispatch in dispatches {
-            for gone in self.subscribers.dispatch(&self.shared, dispatch) {
-                self.unsubscribe(gone);
-            }
+            self.subscribers.dispatch(&self.shared, &mut self.outbox, dispatch);
         }
         // Their sessions got the guild's last word; the core forgot them when it decided.
         left.into_iter().for_each(|user_id| self.subscribers.remove_user(user_id));
@@ -301,9 +354,13 @@ impl LoadedGuild {
     }
 
     pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
-        if self.subscribers.remove(id) {
+        if self.subscribers.remove(id)
             // A panic is noted inside.
-            let _ = self.with_core(|core| core.unsubscribe(id));
+            && let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))
+            && !outcome.dispatches.is_empty()
+        {
+            // Not at once: the session may have turned out to be gone while something was delivered.
+            self.pipeline.push(None, Pending { dispatches: outcome.dispatches, ..Pending::default() });
         }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
 use rookery_model::call::{Call, Reply};
-use rookery_model::gateway::{RequestGuildMembers, SubscriberId};
+use rookery_model::gateway::{RequestGuildMembers, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::{ApiError, GuildId};
 use tokio::sync::oneshot;
 
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::SessionHandle;
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationContext;
 
 /// A look into the core, or the reason why there is none.
@@ -23,10 +24,13 @@ pub enum GuildCommand {
     Call(Box<CallCommand>),
     Query(Query),
     Subscribe(Box<SubscribeCommand>),
-    Unsubscribe(SubscriberId),
+    /// These sessions are over.
+    Unsubscribe(Vec<SubscriberId>),
     /// The account of somebody who may be a member changed.
     UserUpdated(Arc<User>),
     RequestMembers(Box<MembersCommand>),
+    /// What a session looks at.
+    Subscriptions(SubscriberId, Box<Subscription>),
 }
 
 /// A call and who waits for its reply.
@@ -54,31 +58,29 @@ pub struct MembersCommand {
 
 impl MembersCommand {
     /// Tells the session that no chunk comes.
-    pub fn refuse(self, error: ApiError) {
+    pub fn refuse(self, error: ApiError, outbox: &mut Outbox) {
         let input = Input::Control(Control::NoMembers(self.guild_id, Box::new(error)));
-        // A session that is gone does not mind.
-        let _ = self.session.send(input);
+        outbox.send(self.session.subscriber, input);
     }
 }
 
 impl SubscribeCommand {
     /// Tells the session that it is not subscribed.
-    pub fn refuse(self, error: ApiError) {
+    pub fn refuse(self, error: ApiError, outbox: &mut Outbox) {
         let input = Input::Control(Control::NotSubscribed(self.guild_id, Box::new(error)));
-        // A session that is gone does not mind.
-        let _ = self.session.send(input);
+        outbox.send(self.session.subscriber, input);
     }
 }
 
 impl GuildCommand {
     /// Tells whoever waits that it cannot be done.
-    pub fn refuse(self, error: ApiError) {
+    pub fn refuse(self, error: ApiError, outbox: &mut Outbox) {
         match self {
             Self::Call(command) => drop(command.reply.send(Err(error))),
             Self::Query(query) => query(Err(error)),
-            Self::Subscribe(command) => command.refuse(error),
-            Self::RequestMembers(command) => command.refuse(error),
-            Self::Unsubscribe(_) | Self::UserUpdated(_) => {}
+            Self::Subscribe(command) => command.refuse(error, outbox),
+            Self::RequestMembers(command) => command.refuse(error, outbox),
+            Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
         }
     }
 }

@@ -28,13 +28,18 @@ impl LoadedGuild {
                 let _ = self.with_core(|core| query(Ok(core)));
             }
             GuildCommand::Subscribe(command) => self.subscribe(*command),
-            GuildCommand::Unsubscribe(id) => self.unsubscribe(id),
+            GuildCommand::Unsubscribe(ids) => ids.into_iter().for_each(|id| self.unsubscribe(id)),
             GuildCommand::UserUpdated(user) => {
                 if let Ok(outcome) = self.with_core(|core| core.user_updated(&user)) {
                     self.submit(outcome, None, Pending::default());
                 }
             }
             GuildCommand::RequestMembers(command) => self.request_members(command),
+            GuildCommand::Subscriptions(id, subscription) => {
+                if let Ok(outcome) = self.with_core(|core| core.set_subscriptions(id, &subscription)) {
+                    self.submit(outcome, None, Pending::default());
+                }
+            }
         }
     }
 
@@ -46,7 +51,7 @@ impl LoadedGuild {
                 let asked = Some(Asked::Snapshot(Box::new(command)));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error),
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -57,7 +62,7 @@ impl LoadedGuild {
                 let asked = Some(Asked::Members(command));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error),
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -171,8 +176,15 @@ impl LoadedGuild {
         })
     }
 
+    /// Asks the core for what is due by the clock.
+    pub(super) fn core_is_due(&mut self) {
+        if let Ok(outcome) = self.with_core(|core| core.handle_passive_timeout(now())) {
+            self.submit(outcome, None, Pending::default());
+        }
+    }
+
     /// Puts an outcome's rows on their way, and what follows it behind them.
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         outcome: Outcome,
         reply: Option<(Answer<Reply>, Option<OperationContext>)>,

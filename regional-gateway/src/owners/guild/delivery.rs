@@ -1,6 +1,6 @@
 //! Hands a guild's events to its sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rookery_guild::{Audience, Dispatch, Subscriber};
@@ -10,17 +10,21 @@ use rookery_session::Payload;
 
 use crate::gateway::input::Input;
 use crate::gateway::registry::{SessionHandle, Signal};
+use crate::gateway::worker::Outbox;
 use crate::owners::Shared;
 
 /// The sessions that are subscribed to one guild, and how to subscribe them again.
 #[derive(Default)]
 pub struct Subscribers {
     sessions: HashMap<SubscriberId, (Arc<SessionHandle>, Subscriber)>,
+    /// Those who were taken out while events waited that had been decided before. Their worker does not know it.
+    removed: HashSet<SubscriberId>,
 }
 
 impl Subscribers {
     /// Adds a session.
     pub fn insert(&mut self, session: Arc<SessionHandle>, subscriber: Subscriber) {
+        self.removed.remove(&subscriber.id);
         self.sessions.insert(subscriber.id, (session, subscriber));
     }
 
@@ -31,12 +35,18 @@ impl Subscribers {
 
     /// Forgets a session.
     pub fn remove(&mut self, id: SubscriberId) -> bool {
-        self.sessions.remove(&id).is_some()
+        let known = self.sessions.remove(&id).is_some();
+        if known {
+            self.removed.insert(id);
+        }
+        known
     }
 
     /// Forgets the sessions of a user.
     pub fn remove_user(&mut self, user_id: UserId) {
-        self.sessions.retain(|_, (session, _)| session.user_id != user_id);
+        for (id, _) in self.sessions.extract_if(|_, (session, _)| session.user_id == user_id) {
+            self.removed.insert(id);
+        }
     }
 
     /// Ends the sessions of all of them, who would otherwise go on with a gap.
@@ -61,33 +71,32 @@ impl Subscribers {
         self.sessions.values().cloned().collect()
     }
 
-    /// Sends an event to those who get it; the sessions that turned out to be gone.
-    pub fn dispatch(&self, shared: &Shared, dispatch: Dispatch) -> Vec<SubscriberId> {
+    /// Everything that was decided before a removal is delivered: nobody needs to be left out of an audience any more.
+    pub fn forget_removed(&mut self) {
+        if !self.removed.is_empty() {
+            self.removed = HashSet::new();
+        }
+    }
+
+    /// Sends an event to those who get it.
+    pub fn dispatch(&self, shared: &Shared, outbox: &mut Outbox, dispatch: Dispatch) {
         let Dispatch { event, audience } = dispatch;
         match audience {
-            Audience::Users(user_ids) => {
-                shared.deliver_to_users(&user_ids, event);
-                Vec::new()
-            }
-            Audience::Subscribers(ids) => self.fan_out(event, &ids),
+            Audience::Users(user_ids) => shared.deliver_to_users(&user_ids, event),
+            Audience::Subscribers(ids) => self.fan_out(outbox, event, ids),
         }
     }
 
-    fn fan_out(&self, event: Arc<Event>, ids: &[SubscriberId]) -> Vec<SubscriberId> {
+    fn fan_out(&self, outbox: &mut Outbox, event: Arc<Event>, mut ids: Arc<[SubscriberId]>) {
+        if !self.removed.is_empty() {
+            ids = ids.iter().copied().filter(|id| !self.removed.contains(id)).collect();
+        }
         metrics::counter!("rookery_dispatches_total", "event" => event.name()).increment(ids.len() as u64);
         // What only one session gets is not kept by it in a form that could be shared.
-        if let ([id], Event::GuildCreate(_) | Event::GuildMembersChunk(_)) = (ids, &*event) {
-            let input = Input::Own(Box::new(Arc::unwrap_or_clone(event)));
-            return self.send(*id, |session| session.send(input)).into_iter().collect();
+        if let ([id], Event::GuildCreate(_) | Event::GuildMembersChunk(_)) = (&*ids, &*event) {
+            return outbox.send(*id, Input::Own(Box::new(Arc::unwrap_or_clone(event))));
         }
-        let payload = Payload::new(Arc::unwrap_or_clone(event));
-        ids.iter().filter_map(|id| self.send(*id, |session| session.deliver(Arc::clone(&payload)))).collect()
-    }
-
-    fn send<E>(&self, id: SubscriberId, send: impl FnOnce(&SessionHandle) -> Result<(), E>) -> Option<SubscriberId> {
-        // One that unsubscribed while the event waited to become durable is no longer here.
-        let (session, _) = self.sessions.get(&id)?;
-        send(session).err().map(|_| id)
+        outbox.fan_out(&Payload::new(Arc::unwrap_or_clone(event)), &ids);
     }
 }
 

@@ -2,10 +2,12 @@
 
 pub(crate) mod actor;
 pub mod command;
+mod core_timer;
 mod deciding;
 mod delivery;
 mod reads;
 mod recovery;
+mod transient;
 
 use std::sync::Arc;
 

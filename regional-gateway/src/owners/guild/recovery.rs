@@ -11,6 +11,8 @@ use super::actor::{Health, LoadedGuild};
 use super::command::GuildCommand;
 use crate::errors::from_store;
 use crate::gateway::registry::Signal;
+use crate::gateway::worker::Outbox;
+use crate::id_generator::now;
 use crate::loader;
 use crate::operations::OperationId;
 use crate::owners::locks::Locks;
@@ -32,28 +34,33 @@ impl LoadedGuild {
     pub(super) async fn recover(&mut self) -> bool {
         self.fail_parked();
         if self.health == Health::Deleted {
-            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+            refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown(), &mut self.outbox).await;
             return false;
         }
         let is_missed = self.carry_untold().await;
         metrics::counter!("rookery_owner_reloads_total", "kind" => "guild").increment(1);
+        let looks = self.core.subscriptions();
         let mut pause = RELOAD_PAUSE_MIN;
+        let transient;
         loop {
             match load(&self.shared, self.key).await {
                 Ok(Some(core)) => {
+                    transient = self.core.take_transient();
                     self.core = core;
                     break;
                 }
                 Ok(None) => {
                     // Its sessions believe in a guild that is not there: they start anew.
                     self.subscribers.lose_all();
-                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &self.key.unknown());
+                    let (error, outbox) = (self.key.unknown(), &mut self.outbox);
+                    refuse_and_leave(&self.shared, self.key, &mut self.mailbox, &error, outbox).await;
                     return false;
                 }
                 Err(error) => {
                     let error = from_store(error);
                     while let Ok(command) = self.mailbox.try_recv() {
-                        command.refuse(error.clone());
+                        command.refuse(error.clone(), &mut self.outbox);
+                        self.outbox.flush().await;
                     }
                     if self.shared.stop.is_cancelled() && self.leave() {
                         return false;
@@ -77,6 +84,12 @@ impl LoadedGuild {
                 session.signal(Signal::Lost);
             }
         }
+        self.keep_transient(transient);
+        // After the presences, which the lists that sessions look at are made of.
+        for (id, subscription) in looks {
+            self.command(GuildCommand::Subscriptions(id, Box::new(subscription)));
+        }
+        let _ = self.with_core(|core| core.renew_passive(now()));
         tracing::warn!("loaded anew after a write that failed");
         true
     }
@@ -123,15 +136,17 @@ pub(super) async fn load(shared: &Shared, key: OwnerKey) -> Result<Option<GuildC
 }
 
 /// Answers everybody with the error until nobody asks any more.
-pub(super) fn refuse_and_leave(
+pub(super) async fn refuse_and_leave(
     shared: &Shared,
     key: OwnerKey,
     mailbox: &mut mpsc::Receiver<GuildCommand>,
     error: &ApiError,
+    outbox: &mut Outbox,
 ) {
     loop {
         while let Ok(command) = mailbox.try_recv() {
-            command.refuse(error.clone());
+            command.refuse(error.clone(), outbox);
+            outbox.flush().await;
         }
         if shared.guilds.leave(key, mailbox) {
             return;

@@ -6,24 +6,27 @@ use std::time::Duration;
 
 use rookery_core_db::StoreError;
 use rookery_model::call::Reply;
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, Status, SubscriberId};
 use rookery_model::guild::UnavailableGuild;
-use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
+use rookery_model::relationship::RelationshipType;
+use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 use rookery_user::{Outcome, Subscribed, UserCore, UserSession, UserState};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::command::{AcknowledgeCommand, KnownDms, Started, SubscribeCommand, UserCommand};
+use super::command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, UserCommand};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, Signal};
+use crate::gateway::worker::Outbox;
 use crate::operations::OperationContext;
 use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
 use crate::owners::pipeline::Pipeline;
+use crate::owners::register::{Register, Registers, UserNews};
 
 /// Pauses between attempts to load a user anew after a failed write.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -36,15 +39,21 @@ pub struct UserOwner {
     mailbox: mpsc::Receiver<UserCommand>,
 }
 
-struct LoadedUser {
-    shared: Arc<Shared>,
-    id: UserId,
+pub(super) struct LoadedUser {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: UserId,
     mailbox: mpsc::Receiver<UserCommand>,
-    core: UserCore,
+    /// What only counts in its newest state.
+    pub(super) register: Arc<Register<UserNews>>,
+    /// Under which this owner says what the user is seen as.
+    pub(super) publisher: u64,
+    pub(super) core: UserCore,
     /// Tells this core from those that were loaded before and after it.
     incarnation: u64,
     pipeline: Pipeline<Pending>,
     sessions: HashMap<SubscriberId, (Arc<SessionHandle>, UserSession)>,
+    /// While something waits in it, nothing new is taken and nothing settled.
+    outbox: Outbox,
     /// The core is ahead of what could be stored.
     is_ahead: bool,
     /// A batch failed: what follows it in flight is not told to anybody either.
@@ -64,7 +73,7 @@ struct Pending {
 }
 
 /// Something for some of the user's sessions.
-enum Outgoing {
+pub(super) enum Outgoing {
     Shared(Arc<Payload>),
     Ready(Box<rookery_model::gateway::event::Ready>),
     GuildJoined(GuildId),
@@ -95,7 +104,12 @@ impl UserOwner {
     }
 
     async fn load_and_run(mut self) {
-        let core = match load(&self.shared, self.id).await {
+        let register = self.shared.registers.open_user(self.id);
+        let loaded = load(&self.shared, self.id).await;
+        if !matches!(loaded, Ok(Some(_))) {
+            self.shared.registers.close_user(self.id, &register);
+        }
+        let core = match loaded {
             Ok(Some(core)) => core,
             Ok(None) => {
                 return refuse_and_leave(&self.shared, self.id, &mut self.mailbox, &ErrorCode::UnknownUser.into());
@@ -105,6 +119,9 @@ impl UserOwner {
         let loaded = LoadedUser {
             pipeline: Pipeline::new(self.shared.config.in_flight_max),
             incarnation: self.shared.next_incarnation(),
+            publisher: self.shared.next_incarnation(),
+            register,
+            outbox: self.shared.outbox(),
             shared: self.shared,
             id: self.id,
             mailbox: self.mailbox,
@@ -128,10 +145,15 @@ impl LoadedUser {
             if self.is_ahead && self.pipeline.is_empty() && !self.recover().await {
                 return;
             }
-            let accepts = !self.is_ahead && !self.pipeline.is_full();
+            let is_flushed = self.outbox.is_empty();
+            let accepts = !self.is_ahead && !self.pipeline.is_full() && is_flushed;
+            let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
-                (result, pending) = self.pipeline.next() => self.settle(result, pending),
+                () = self.outbox.flush(), if !is_flushed => {}
+                (result, pending) = self.pipeline.next(), if is_flushed => self.settle(result, pending),
+                () = self.register.changed(), if accepts => self.take_news(),
+                () = self.shared.clock.reached(presences_due), if accepts => self.presence_timeout(),
                 command = self.mailbox.recv(), if accepts => {
                     let Some(command) = command else { return };
                     self.last_active = Instant::now();
@@ -155,13 +177,14 @@ impl LoadedUser {
     }
 
     fn is_settled(&self) -> bool {
-        self.pipeline.is_empty() && self.mailbox.is_empty()
+        self.pipeline.is_empty() && self.outbox.is_empty() && self.mailbox.is_empty()
     }
 
     fn leave(&mut self) -> bool {
         let left = self.shared.users.leave(self.id, &self.mailbox);
         if left {
             self.sessions.clear();
+            self.withdraw_presence();
         }
         left
     }
@@ -177,6 +200,8 @@ impl LoadedUser {
             UserCommand::GuildJoined(id) => {
                 let sessions = self.core.guild_joined(id);
                 self.send(sessions, Outgoing::GuildJoined(id));
+                let user_id = self.id;
+                self.shared.registers.tell_guild(id, |news| news.presences.insert(user_id));
             }
             UserCommand::GuildLeft(id) => {
                 let sessions = self.core.guild_left(id);
@@ -193,9 +218,9 @@ impl LoadedUser {
     }
 
     fn subscribe(&mut self, command: SubscribeCommand) {
-        let SubscribeCommand { session, subscriber, mut ready, dms, started } = command;
+        let SubscribeCommand { session, subscriber, mut ready, known, started } = command;
         let id = subscriber.id;
-        let subscribed = match self.core.subscribe(subscriber.clone()) {
+        let subscribed = match self.core.subscribe(self.moment(), subscriber.clone()) {
             Ok(subscribed) => subscribed,
             Err(error) => {
                 tracing::info!(%error, "a session is refused");
@@ -203,15 +228,18 @@ impl LoadedUser {
                 return;
             }
         };
-        match complete(&mut ready, subscribed, dms, self.incarnation) {
+        let presence = subscribed.presence.clone();
+        match complete(&mut ready, subscribed, known, self.incarnation, &self.shared.registers) {
             Ok(()) => {
                 self.sessions.insert(id, (session, subscriber));
                 self.send(vec![id], Outgoing::Ready(ready));
                 let _ = started.send(Ok(Started::Ready));
+                self.publish(presence);
             }
             Err(missing) => {
+                // Nobody has heard of it.
                 self.core.unsubscribe(id);
-                let _ = started.send(Ok(Started::Missing { ids: missing, incarnation: self.incarnation }));
+                let _ = started.send(Ok(Started::Missing { missing, incarnation: self.incarnation }));
             }
         }
     }
@@ -259,10 +287,15 @@ impl LoadedUser {
         }
     }
 
-    fn send(&mut self, sessions: Vec<SubscriberId>, outgoing: Outgoing) {
+    pub(super) fn send(&mut self, sessions: Vec<SubscriberId>, outgoing: Outgoing) {
         if !sessions.is_empty() {
             self.enqueue(None, Pending { sends: vec![(sessions, outgoing)], ..Pending::default() });
         }
+    }
+
+    /// As [`Self::send`], with the next look at the pipeline.
+    pub(super) fn send_later(&mut self, sessions: Vec<SubscriberId>, outgoing: Outgoing) {
+        self.pipeline.push(None, Pending { sends: vec![(sessions, outgoing)], ..Pending::default() });
     }
 
     fn enqueue(&mut self, commit: Option<rookery_core_db::Commit>, pending: Pending) {
@@ -303,16 +336,17 @@ impl LoadedUser {
 
     fn deliver(&mut self, sessions: &[SubscriberId], outgoing: &Outgoing) {
         for id in sessions {
-            let Some((session, _)) = self.sessions.get(id) else { continue };
-            if session.send(outgoing.input()).is_err() {
-                self.unsubscribe(*id);
+            // One that unsubscribed while the event waited to become durable is no longer here.
+            if self.sessions.contains_key(id) {
+                self.outbox.send(*id, outgoing.input());
             }
         }
     }
 
-    fn unsubscribe(&mut self, id: SubscriberId) {
+    pub(super) fn unsubscribe(&mut self, id: SubscriberId) {
         self.sessions.remove(&id);
-        self.core.unsubscribe(id);
+        let outcome = self.core.unsubscribe(id);
+        self.publish(outcome);
     }
 
     /// Brings the core back to what is stored; false if the owner ended.
@@ -321,7 +355,8 @@ impl LoadedUser {
         let mut pause = RELOAD_PAUSE_MIN;
         loop {
             match load(&self.shared, self.id).await {
-                Ok(Some(core)) => {
+                Ok(Some(mut core)) => {
+                    core.keep_presences(self.core.take_presences());
                     self.core = core;
                     self.incarnation = self.shared.next_incarnation();
                     break;
@@ -350,11 +385,16 @@ impl LoadedUser {
             // They start anew and see it in READY.
             self.lose_all();
         }
+        let now = self.moment();
+        let mut outcomes = Vec::new();
         for (session, subscriber) in self.sessions.values() {
-            if self.core.subscribe(subscriber.clone()).is_err() {
-                session.signal(Signal::Lost);
+            match self.core.subscribe(now, subscriber.clone()) {
+                Ok(subscribed) => outcomes.push(subscribed.presence),
+                Err(_) => session.signal(Signal::Lost),
             }
         }
+        outcomes.push(self.core.forget_lost());
+        outcomes.into_iter().for_each(|outcome| self.publish(outcome));
         true
     }
 
@@ -368,21 +408,31 @@ impl LoadedUser {
 impl Drop for LoadedUser {
     /// An owner that ends on its way takes nobody's events with it in silence.
     fn drop(&mut self) {
+        self.withdraw_presence();
         self.lose_all();
     }
 }
 
-/// Fills in what the core knows; the DMs that were not read since it was loaded, if there are any.
+/// Fills in what the core knows; what was not read since it was loaded, if there is anything.
 fn complete(
     ready: &mut rookery_model::gateway::event::Ready,
     subscribed: Subscribed,
-    dms: Option<KnownDms>,
+    known: Option<Known>,
     incarnation: u64,
-) -> Result<(), Vec<ChannelId>> {
-    if let Some(dms) = dms {
-        let mut dms = if dms.incarnation == incarnation { dms.by_id } else { HashMap::new() };
-        let missing: Vec<ChannelId> = subscribed.dm_ids.iter().copied().filter(|id| !dms.contains_key(id)).collect();
-        if !missing.is_empty() {
+    registers: &Registers,
+) -> Result<(), Missing> {
+    if let Some(known) = known {
+        let Known { mut dms, users, .. } = if known.incarnation == incarnation { known } else { Known::default() };
+        let missing = Missing {
+            dms: subscribed.dm_ids.iter().copied().filter(|id| !dms.contains_key(id)).collect(),
+            users: subscribed
+                .relationships
+                .iter()
+                .map(|row| row.other_id)
+                .filter(|id| !users.contains_key(id))
+                .collect(),
+        };
+        if missing != Missing::default() {
             return Err(missing);
         }
         ready.private_channels = subscribed.dm_ids.iter().filter_map(|id| dms.remove(id).flatten()).collect();
@@ -390,10 +440,17 @@ fn complete(
             dm.last_message_id = dm.last_message_id.max(subscribed.newest_messages.get(&dm.id).copied());
         }
         ready.private_channels.sort_by_key(|dm| std::cmp::Reverse(dm.last_message_id));
+        let relationships = subscribed.relationships.iter();
+        ready.relationships =
+            relationships.filter_map(|row| Some(row.view(users.get(&row.other_id)?.clone()))).collect();
+        let friends = subscribed.relationships.iter().filter(|row| row.kind == RelationshipType::Friend);
+        ready.presences =
+            friends.filter_map(|row| Some(registers.presence(row.other_id)?.of(row.other_id.into(), None))).collect();
     }
     ready.guilds =
         subscribed.guild_ids.into_iter().map(|id| UnavailableGuild { id, unavailable: Some(true) }).collect();
     ready.read_state = subscribed.read_states;
+    ready.sessions = subscribed.sessions;
     Ok(())
 }
 
@@ -407,6 +464,8 @@ async fn load(shared: &Shared, id: UserId) -> Result<Option<UserCore>, ApiError>
         guild_ids: store.guilds_of_user(id).await.map_err(from_store)?,
         dm_ids: store.dms_of_user(id).await.map_err(from_store)?,
         read_states: if is_bot { Vec::new() } else { store.read_states(id).await.map_err(from_store)? },
+        relationships: if is_bot { Vec::new() } else { store.relationships(id).await.map_err(from_store)? },
+        status: Status::Online,
     };
     Ok(Some(UserCore::load(state, shared.user_limits.clone())))
 }

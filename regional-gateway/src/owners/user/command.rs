@@ -7,7 +7,8 @@ use rookery_model::call::Reply;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::event::Ready;
 use rookery_model::gateway::{Event, SubscriberId};
-use rookery_model::{ApiError, ChannelId, GuildId, MessageId};
+use rookery_model::user::User;
+use rookery_model::{ApiError, ChannelId, GuildId, MessageId, UserId};
 use rookery_session::Payload;
 use rookery_user::{UserCore, UserSession};
 use tokio::sync::oneshot;
@@ -46,8 +47,8 @@ pub struct SubscribeCommand {
     pub subscriber: UserSession,
     /// READY without what the core adds: guilds, DMs, read states.
     pub ready: Box<Ready>,
-    /// Read beforehand; none for bots, whose READY has no DMs.
-    pub dms: Option<KnownDms>,
+    /// Read beforehand; none for bots, whose READY has neither DMs nor relationships.
+    pub known: Option<Known>,
     pub started: oneshot::Sender<Result<Started, ApiError>>,
 }
 
@@ -56,15 +57,25 @@ pub struct SubscribeCommand {
 pub enum Started {
     /// READY is on its way.
     Ready,
-    /// These DMs are in the user's list now and were not read since the owner was loaded: nothing was done.
-    Missing { ids: Vec<ChannelId>, incarnation: u64 },
+    /// This was not read since the owner was loaded: nothing was done.
+    Missing { missing: Missing, incarnation: u64 },
 }
 
-/// DMs for a READY.
+/// What a READY lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// DMs in the user's list.
+    pub dms: Vec<ChannelId>,
+    /// Those with whom the user has a relationship.
+    pub users: Vec<UserId>,
+}
+
+/// What a READY shows and no core holds.
 #[derive(Clone, Default)]
-pub struct KnownDms {
-    /// As the user sees them; none for those that are gone.
-    pub by_id: HashMap<ChannelId, Option<Channel>>,
+pub struct Known {
+    /// DMs as the user sees them; none for those that are gone.
+    pub dms: HashMap<ChannelId, Option<Channel>>,
+    pub users: HashMap<UserId, User>,
     /// The owner that was loaded when they were read. It has seen every message since, another has not.
     pub incarnation: u64,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub mod command;
+mod presence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rookery_model::call::Reply;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::event::Ready;
+use rookery_model::user::User;
 use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, UserId};
 use rookery_user::{UserCore, UserSession};
 use tokio::sync::oneshot;
@@ -18,7 +20,7 @@ use super::Shared;
 use crate::errors::from_store;
 use crate::gateway::registry::SessionHandle;
 use crate::operations::OperationContext;
-use command::{AcknowledgeCommand, KnownDms, Started, SubscribeCommand, UserCommand};
+use command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, UserCommand};
 
 /// DMs that are read at the same time for a READY.
 const DMS_AT_ONCE: usize = 16;
@@ -72,29 +74,42 @@ impl UserHandle {
         ready: Box<Ready>,
         is_bot: bool,
     ) -> Result<(), ApiError> {
-        let mut dms = KnownDms::default();
-        // The first attempt finds out which DMs there are, and that an owner is loaded while they are read.
+        let mut known = Known::default();
+        // The first attempt finds out what there is to read, and that an owner is loaded while they are read.
         for _ in 0..START_ATTEMPTS {
             let (started, answer) = oneshot::channel();
             let command = SubscribeCommand {
                 session: Arc::clone(session),
                 subscriber: subscriber.clone(),
                 ready: ready.clone(),
-                dms: (!is_bot).then(|| dms.clone()),
+                known: (!is_bot).then(|| known.clone()),
                 started,
             };
             self.shared.send_user(self.id, UserCommand::Subscribe(Box::new(command)))?;
             match received(answer.await)? {
                 Started::Ready => return Ok(()),
-                Started::Missing { ids, incarnation } => {
-                    if dms.incarnation != incarnation {
-                        dms = KnownDms { incarnation, ..KnownDms::default() };
+                Started::Missing { missing, incarnation } => {
+                    if known.incarnation != incarnation {
+                        known = Known { incarnation, ..Known::default() };
                     }
-                    self.read_dms(ids, &mut dms.by_id).await?;
+                    self.read(missing, &mut known).await?;
                 }
             }
         }
         Err(ErrorCode::Unavailable.into())
+    }
+
+    async fn read(&self, missing: Missing, known: &mut Known) -> Result<(), ApiError> {
+        self.read_dms(missing.dms, &mut known.dms).await?;
+        if !missing.users.is_empty() {
+            let users = self.shared.accounts.users(&missing.users).await?;
+            known.users.extend(users.into_iter().map(|user| (user.id, user)));
+            for id in missing.users {
+                // An erased account keeps its relationships for a while.
+                known.users.entry(id).or_insert_with(|| User::new(id, "deleted_user"));
+            }
+        }
+        Ok(())
     }
 
     async fn read_dms(

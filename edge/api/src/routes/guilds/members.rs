@@ -47,12 +47,12 @@ pub fn search(input: &Input<'_>) -> Result<Call, ApiError> {
 /// `PATCH …/members/{user_id}`.
 pub fn modify(input: &Input<'_>) -> Result<Call, ApiError> {
     let body = input.body()?;
-    body.refuse(&[("channel_id", "moving members between voice channels")]);
     let changes = ModifyMember {
         nick: body.field("nick").patch_text(limits::NICK_MAX_CHARS),
         roles: body.field("roles").patch(|roles| roles.set(0..=limits::GUILD_ROLES_MAX, |id| id.id())),
         mute: body.field("mute").patch(|mute| mute.boolean()),
         deaf: body.field("deaf").patch(|deaf| deaf.boolean()),
+        channel_id: body.field("channel_id").patch(|id| id.id()),
         communication_disabled_until: body
             .field("communication_disabled_until")
             .patch(|until| timeout(until, input.now_ms)),

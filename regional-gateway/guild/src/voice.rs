@@ -1,0 +1,397 @@
+//! Who is in which voice channel. Nothing of it is stored: a connection ends with its session.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rookery_model::channel::{Channel, ChannelType};
+use rookery_model::gateway::{Event, Intents, SubscriberId, VoiceState, VoiceStateUpdate};
+use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId};
+
+use crate::Outcome;
+use crate::access::require;
+use crate::state::{GuildCore, GuildSpace, Space};
+use crate::subscribers::Wanters;
+
+/// What of a channel's permissions somebody needs to be in it.
+const ENTRY: Permissions = Permissions::VIEW_CHANNEL.union(Permissions::CONNECT);
+/// Any of these makes a moderator of a stage, who may speak without being asked.
+const STAGE_MODERATOR: Permissions =
+    Permissions::MANAGE_CHANNELS.union(Permissions::MUTE_MEMBERS).union(Permissions::MOVE_MEMBERS);
+
+/// A member in a voice channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// The session that it ends with.
+    subscriber: SubscriberId,
+    /// Names the connection to others.
+    session_id: Box<str>,
+    pub channel_id: ChannelId,
+    self_mute: bool,
+    self_deaf: bool,
+    self_video: bool,
+    suppress: bool,
+    /// Was let in by itself, and not moved in by a moderator: without CONNECT it has to go.
+    has_entered: bool,
+}
+
+/// All members in voice channels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Voice {
+    by_user: BTreeMap<UserId, Connection>,
+    by_channel: HashMap<ChannelId, BTreeSet<UserId>>,
+    /// The guild's sight version at which everybody was looked at.
+    checked_at: u64,
+}
+
+impl Voice {
+    pub fn get(&self, user_id: UserId) -> Option<&Connection> {
+        self.by_user.get(&user_id)
+    }
+    /// Those in a channel, by id.
+    pub fn of_channel(&self, channel_id: ChannelId) -> impl Iterator<Item = UserId> {
+        self.by_channel.get(&channel_id).into_iter().flatten().copied()
+    }
+    /// All, by id.
+    pub fn users(&self) -> impl Iterator<Item = UserId> {
+        self.by_user.keys().copied()
+    }
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+    fn count(&self, channel_id: ChannelId) -> usize {
+        self.by_channel.get(&channel_id).map_or(0, BTreeSet::len)
+    }
+    fn put(&mut self, user_id: UserId, connection: Connection) -> Option<Connection> {
+        let old = self.remove(user_id);
+        self.by_channel.entry(connection.channel_id).or_default().insert(user_id);
+        self.by_user.insert(user_id, connection);
+        old
+    }
+    fn remove(&mut self, user_id: UserId) -> Option<Connection> {
+        let old = self.by_user.remove(&user_id)?;
+        if let Some(users) = self.by_channel.get_mut(&old.channel_id) {
+            users.remove(&user_id);
+            if users.is_empty() {
+                self.by_channel.remove(&old.channel_id);
+            }
+        }
+        Some(old)
+    }
+}
+
+impl GuildCore {
+    /// Joins, moves between or leaves voice channels, as a session asks with VOICE_STATE_UPDATE; `voice_session_id` names
+    /// a new connection.
+    ///
+    /// 10004 for sessions that are not subscribed, 10003 and 50001 for channels that are not there or not seen, 50024 for
+    /// channels without voice, 50013 without CONNECT or where the channel is full.
+    pub fn update_voice_state(
+        &mut self,
+        now: Timestamp,
+        id: SubscriberId,
+        voice_session_id: &str,
+        update: &VoiceStateUpdate,
+    ) -> Result<Outcome, ApiError> {
+        let guild = self.guild()?;
+        let user_id = self.subscribers.get(id).ok_or(ErrorCode::UnknownGuild)?.user_id;
+        if update.guild_id != Some(guild.id()) {
+            return Err(ErrorCode::UnknownGuild.into());
+        }
+        let mut out = Outcome::default();
+        let Some(channel_id) = update.channel_id else {
+            // A session that another has taken over from has nothing to leave.
+            if self.voice.get(user_id).is_some_and(|connection| connection.subscriber == id) {
+                self.disconnect(&mut out, user_id);
+            }
+            return Ok(out);
+        };
+        let access = self.access(now, user_id, channel_id)?;
+        let old = self.voice.get(user_id);
+        let is_there = old.is_some_and(|old| old.channel_id == channel_id);
+        check_voice_channel(access.channel)?;
+        if !is_there {
+            access.require(Permissions::CONNECT)?;
+            self.check_user_limit(access.channel, access.permissions)?;
+        }
+        let same_session = old.filter(|old| old.subscriber == id);
+        let connection = Connection {
+            subscriber: id,
+            session_id: same_session.map_or_else(|| voice_session_id.into(), |old| old.session_id.clone()),
+            channel_id,
+            self_mute: update.self_mute,
+            self_deaf: update.self_deaf,
+            self_video: update.self_video && access.permissions.contains(Permissions::STREAM),
+            suppress: is_suppressed(access.channel, access.permissions),
+            has_entered: !is_there || old.is_some_and(|old| old.has_entered),
+        };
+        self.connect(&mut out, user_id, connection);
+        Ok(out)
+    }
+
+    /// The voice channel that a member is in.
+    pub fn voice_channel(&self, user_id: UserId) -> Option<ChannelId> {
+        self.voice.get(user_id).map(|connection| connection.channel_id)
+    }
+
+    /// Puts somebody where they are moved to, or with none out of voice.
+    pub(crate) fn move_member(&mut self, out: &mut Outcome, user_id: UserId, to: Option<Connection>) {
+        match to {
+            Some(connection) => self.connect(out, user_id, connection),
+            None => self.disconnect(out, user_id),
+        }
+    }
+
+    /// Whether somebody who is in voice may be moved to another channel, or with none be put out, as `channel_id` of
+    /// `PATCH /guilds/{id}/members/{id}` asks; what is to be handed to [`Self::move_member`].
+    pub(crate) fn check_move(
+        &self,
+        now: Timestamp,
+        mover: UserId,
+        user_id: UserId,
+        to: Option<ChannelId>,
+    ) -> Result<Option<Connection>, ApiError> {
+        let guild = self.guild()?;
+        let old = self.voice.get(user_id).ok_or(ErrorCode::TargetNotInVoice)?;
+        let from = guild.channels().get(&old.channel_id).ok_or(ErrorCode::UnknownChannel)?;
+        require(guild.channel_permissions(now, mover, from), Permissions::MOVE_MEMBERS)?;
+        let Some(channel_id) = to else { return Ok(None) };
+        let access = self.access(now, mover, channel_id)?;
+        check_voice_channel(access.channel)?;
+        access.require(Permissions::CONNECT.union(Permissions::MOVE_MEMBERS))?;
+        // Nobody is moved to where they see nothing.
+        let theirs = guild.channel_permissions(now, user_id, access.channel);
+        require(theirs, Permissions::VIEW_CHANNEL)?;
+        Ok(Some(Connection {
+            channel_id,
+            suppress: is_suppressed(access.channel, theirs),
+            self_video: old.self_video && theirs.contains(Permissions::STREAM),
+            has_entered: theirs.contains(Permissions::CONNECT),
+            ..old.clone()
+        }))
+    }
+
+    /// Tells that a member who is in voice was muted or deafened by a moderator, or is no longer.
+    pub(crate) fn announce_voice(&mut self, out: &mut Outcome, user_id: UserId) {
+        let Some(connection) = self.voice.get(user_id).cloned() else { return };
+        let to = self.voice_audience(user_id, connection.channel_id);
+        let Some(state) = self.voice_state(user_id, &connection) else { return };
+        out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+    }
+
+    /// Tells once more where a member is: something that told it got lost.
+    pub fn repeat_voice(&mut self, user_id: UserId) -> Outcome {
+        let mut out = Outcome::default();
+        match self.voice.get(user_id) {
+            Some(_) => self.announce_voice(&mut out, user_id),
+            // Where it was seen nobody knows any more: whoever did not see it learns of a member that is in no channel.
+            None => out.send(left(self.guild_id(), user_id, ""), self.voice_followers()),
+        }
+        out
+    }
+
+    /// Ends a member's connection; nothing happens to who has none.
+    pub(crate) fn disconnect(&mut self, out: &mut Outcome, user_id: UserId) {
+        let Some(old) = self.voice.remove(user_id) else { return };
+        let to = self.voice_audience(user_id, old.channel_id);
+        out.send(left(self.guild_id(), user_id, &old.session_id), to);
+    }
+
+    /// Ends the connections of those in a channel that is about to go.
+    pub(crate) fn disconnect_channel(&mut self, out: &mut Outcome, channel_id: ChannelId) {
+        for user_id in self.voice.of_channel(channel_id).collect::<Vec<_>>() {
+            self.disconnect(out, user_id);
+        }
+    }
+
+    /// Ends the connection that a session holds, as the session ends.
+    pub(crate) fn disconnect_session(&mut self, out: &mut Outcome, id: SubscriberId, user_id: UserId) {
+        if self.voice.get(user_id).is_some_and(|connection| connection.subscriber == id) {
+            self.disconnect(out, user_id);
+        }
+    }
+
+    /// Puts out whoever may no longer be where they are, and tells who may speak now or no longer. To be called after every
+    /// command; it looks at anybody only if permissions changed.
+    pub(crate) fn enforce_voice(&mut self, out: &mut Outcome, now: Timestamp) {
+        let Space::Guild(guild) = &self.space else { return };
+        let version = guild.sight_version();
+        if version == self.voice.checked_at {
+            return;
+        }
+        self.voice.checked_at = version;
+        for user_id in self.voice.users().collect::<Vec<_>>() {
+            self.enforce_voice_of(out, now, user_id);
+        }
+    }
+
+    fn enforce_voice_of(&mut self, out: &mut Outcome, now: Timestamp, user_id: UserId) {
+        let Space::Guild(guild) = &self.space else { return };
+        let Some(old) = self.voice.get(user_id) else { return };
+        let channel = guild.channels().get(&old.channel_id);
+        let permissions = channel.map_or(Permissions::empty(), |c| guild.channel_permissions(now, user_id, c));
+        let needed = if old.has_entered { ENTRY } else { Permissions::VIEW_CHANNEL };
+        let Some(channel) = channel.filter(|_| permissions.contains(needed)) else {
+            return self.disconnect(out, user_id);
+        };
+        let suppress = is_suppressed(channel, permissions);
+        let self_video = old.self_video && permissions.contains(Permissions::STREAM);
+        if (suppress, self_video) != (old.suppress, old.self_video) {
+            self.connect(out, user_id, Connection { suppress, self_video, ..old.clone() });
+        }
+    }
+
+    /// The connections in the channels that a user sees, for GUILD_CREATE.
+    pub(crate) fn voice_states_for(&self, guild: &GuildSpace, viewer: UserId) -> Vec<VoiceState> {
+        let sees = |channel: &ChannelId| guild.channels().get(channel).is_some_and(|c| guild.can_view(viewer, c));
+        self.voice
+            .by_user
+            .iter()
+            .filter(|(user_id, connection)| **user_id == viewer || sees(&connection.channel_id))
+            .filter_map(|(user_id, connection)| self.voice_state(*user_id, connection))
+            .map(|state| VoiceState { guild_id: None, member: None, ..state })
+            .collect()
+    }
+
+    /// A channel appears to sessions, with those who are in it.
+    pub(crate) fn send_voice_appeared(&self, out: &mut Outcome, channel_id: ChannelId, to: &[SubscriberId]) {
+        for user_id in self.voice.of_channel(channel_id) {
+            let Some(connection) = self.voice.get(user_id) else { continue };
+            let Some(state) = self.voice_state(user_id, connection) else { continue };
+            out.send(Event::VoiceStateUpdate(Box::new(state)), self.only_voice_followers(to));
+        }
+    }
+
+    /// A channel vanishes before sessions, with those who are in it.
+    pub(crate) fn send_voice_vanished(&self, out: &mut Outcome, channel_id: ChannelId, to: &[SubscriberId]) {
+        for user_id in self.voice.of_channel(channel_id) {
+            let Some(connection) = self.voice.get(user_id) else { continue };
+            // Whoever is in it hears of it when they are put out.
+            let to: Vec<SubscriberId> = self
+                .only_voice_followers(to)
+                .into_iter()
+                .filter(|id| self.subscribers.get(*id).is_some_and(|s| s.user_id != user_id))
+                .collect();
+            out.send(left(self.guild_id(), user_id, &connection.session_id), to);
+        }
+    }
+
+    /// Takes over the connections of an earlier core, for whose sessions this one has subscribers; those that cannot go
+    /// on are ended.
+    pub(crate) fn keep_voice(&mut self, out: &mut Outcome, now: Timestamp, voice: Voice) {
+        let Space::Guild(guild) = &self.space else { return };
+        // Whoever is in a channel that is not there any more was seen by those who saw it: nobody can tell who that was.
+        let unknown: Vec<UserId> = voice
+            .by_user
+            .iter()
+            .filter(|(_, connection)| !guild.channels().contains_key(&connection.channel_id))
+            .map(|(user_id, _)| *user_id)
+            .collect();
+        self.voice = voice;
+        for user_id in unknown {
+            self.voice.remove(user_id);
+            let event = left(self.guild_id(), user_id, "");
+            out.send(event, self.voice_followers());
+        }
+        for user_id in self.voice.users().collect::<Vec<_>>() {
+            let holder = self.voice.get(user_id).map(|connection| connection.subscriber);
+            if holder.is_some_and(|id| self.subscribers.get(id).is_none()) {
+                self.disconnect(out, user_id);
+            } else {
+                self.enforce_voice_of(out, now, user_id);
+            }
+        }
+    }
+
+    /// Puts a connection in place and tells those who see where it was and where it is.
+    fn connect(&mut self, out: &mut Outcome, user_id: UserId, connection: Connection) {
+        if self.voice.get(user_id) == Some(&connection) {
+            return;
+        }
+        let channel_id = connection.channel_id;
+        let old = self.voice.put(user_id, connection.clone());
+        let Some(state) = self.voice_state(user_id, &connection) else { return };
+        let to = self.voice_audience(user_id, channel_id);
+        if let Some(old) = old.filter(|old| old.channel_id != channel_id) {
+            // Those who see only where it was learn that it left, and not where to.
+            let before = self.voice_audience(user_id, old.channel_id);
+            let only: Vec<SubscriberId> = before.into_iter().filter(|id| to.binary_search(id).is_err()).collect();
+            out.send(left(self.guild_id(), user_id, &old.session_id), only);
+        }
+        out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+    }
+
+    fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
+        let Space::Guild(guild) = &self.space else { return None };
+        let member = guild.members().get(user_id)?;
+        Some(VoiceState {
+            guild_id: Some(guild.id()),
+            channel_id: Some(connection.channel_id),
+            user_id,
+            member: Some(member.view()),
+            session_id: connection.session_id.to_string(),
+            deaf: member.row.deaf,
+            mute: member.row.mute,
+            self_deaf: connection.self_deaf,
+            self_mute: connection.self_mute,
+            self_video: connection.self_video,
+            suppress: connection.suppress,
+            request_to_speak_timestamp: None,
+        })
+    }
+
+    /// The user's own sessions, and those who see the channel; ascending.
+    fn voice_audience(&mut self, user_id: UserId, channel_id: ChannelId) -> Vec<SubscriberId> {
+        let mut to = self.viewers_who_want(channel_id, Intents::GUILD_VOICE_STATES).to_vec();
+        to.extend(self.only_voice_followers(self.subscribers.of(user_id)));
+        to.sort_unstable();
+        to.dedup();
+        to
+    }
+
+    fn voice_followers(&mut self) -> Arc<[SubscriberId]> {
+        self.all_who_want(Intents::GUILD_VOICE_STATES, Wanters::All)
+    }
+
+    fn only_voice_followers(&self, ids: &[SubscriberId]) -> Vec<SubscriberId> {
+        let follows =
+            |id: &SubscriberId| self.subscribers.get(*id).is_some_and(|s| s.wants(Intents::GUILD_VOICE_STATES));
+        ids.iter().copied().filter(follows).collect()
+    }
+
+    /// 50013 if the channel is full for somebody who may not move members.
+    fn check_user_limit(&self, channel: &Channel, permissions: Permissions) -> Result<(), ApiError> {
+        let limit = channel.user_limit.unwrap_or(0) as usize;
+        let has_room = limit == 0 || self.voice.count(channel.id) < limit;
+        if has_room { Ok(()) } else { require(permissions, Permissions::MOVE_MEMBERS) }
+    }
+}
+
+/// The state of somebody who is in no channel.
+fn left(guild_id: Option<rookery_model::GuildId>, user_id: UserId, session_id: &str) -> Event {
+    Event::VoiceStateUpdate(Box::new(VoiceState {
+        guild_id,
+        channel_id: None,
+        user_id,
+        member: None,
+        session_id: session_id.to_owned(),
+        deaf: false,
+        mute: false,
+        self_deaf: false,
+        self_mute: false,
+        self_video: false,
+        suppress: false,
+        request_to_speak_timestamp: None,
+    }))
+}
+
+/// 50024 for channels that nobody can connect to.
+fn check_voice_channel(channel: &Channel) -> Result<(), ApiError> {
+    if channel.kind.is_voice_based() { Ok(()) } else { Err(ErrorCode::WrongChannelType.into()) }
+}
+
+fn is_suppressed(channel: &Channel, permissions: Permissions) -> bool {
+    match channel.kind {
+        ChannelType::GuildStageVoice => !permissions.intersects(STAGE_MODERATOR),
+        _ => !permissions.contains(Permissions::SPEAK),
+    }
+}

@@ -1,0 +1,165 @@
+//! The workers: each drives the sessions that were assigned to it, in one task.
+//!
+//! Owners hand one entry to a worker for an event and all of its sessions there. The worker gives it to the sessions'
+//! cores, and then writes to each socket once whatever waits for it by then. Everything for a session comes through its
+//! worker's one queue, in order. An idle session has no task, no timer and no queue of its own.
+
+mod leaving;
+mod outbox;
+mod place;
+mod slots;
+mod task;
+mod timers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use rookery_model::gateway::SubscriberId;
+use rookery_session::Payload;
+use tokio::sync::mpsc;
+
+use super::input::Input;
+use super::registry::SessionHandle;
+use super::session_task::SessionTask;
+pub use outbox::Outbox;
+pub use place::WORKERS_MAX;
+use place::{Place, worker_of};
+use slots::Slots;
+pub use task::WorkerTask;
+
+/// Something for a worker to do.
+pub enum Entry {
+    /// A session begins.
+    Start(Box<SessionTask>),
+    /// An event for those of the audience that are this worker's.
+    FanOut { payload: Arc<Payload>, audience: Arc<[SubscriberId]> },
+    /// Something for one session.
+    To(SubscriberId, Input),
+}
+
+/// A worker as the rest of the region holds it.
+pub struct Worker {
+    index: u8,
+    pub(super) inbox: mpsc::Sender<Entry>,
+    /// Sessions whose socket or signals want a look; each is in here once at most.
+    ready: Mutex<Vec<Arc<SessionHandle>>>,
+    waker: AtomicWaker,
+    slots: Mutex<Slots>,
+    /// Slots that are taken.
+    sessions: AtomicUsize,
+}
+
+impl Worker {
+    /// Asks the worker to look at a session; there is always room for that.
+    pub(super) fn wake(&self, session: Arc<SessionHandle>) {
+        self.ready.lock().push(session);
+        self.waker.wake();
+    }
+
+    /// The sessions to look at.
+    pub(super) fn take_ready(&self) -> Vec<Arc<SessionHandle>> {
+        std::mem::take(&mut *self.ready.lock())
+    }
+
+    fn take_slot(&self) -> Option<SubscriberId> {
+        let place = self.slots.lock().take(self.index)?;
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        Some(place.into())
+    }
+
+    /// Gives the slot of a session back that is no more.
+    pub(super) fn release(&self, id: SubscriberId) {
+        self.slots.lock().release(Place::from(id));
+        self.sessions.fetch_sub(1, Ordering::AcqRel);
+        // One that ends waits for the last of them.
+        self.waker.wake();
+    }
+}
+
+/// All workers of a region.
+pub struct Workers {
+    workers: Box<[Arc<Worker>]>,
+}
+
+/// The receiving end of a worker's queue.
+pub type WorkerInbox = mpsc::Receiver<Entry>;
+
+impl Workers {
+    /// So many workers, each with a queue of this size; [`WorkerTask`] makes them run.
+    pub fn new(count: usize, inbox_capacity: usize) -> (Self, Vec<WorkerInbox>) {
+        let made = (0..=u8::MAX).take(count.max(1)).map(|index| {
+            let (inbox, receiver) = mpsc::channel(inbox_capacity);
+            let worker = Worker {
+                index,
+                inbox,
+                ready: Mutex::default(),
+                waker: AtomicWaker::new(),
+                slots: Mutex::default(),
+                sessions: AtomicUsize::new(0),
+            };
+            (Arc::new(worker), receiver)
+        });
+        let (workers, inboxes): (Vec<_>, Vec<_>) = made.unzip();
+        (Self { workers: workers.into() }, inboxes)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        self.workers.iter()
+    }
+
+    /// A place for a new session, with the worker that has the fewest; none if there is none.
+    pub(super) fn assign(&self) -> Option<(Arc<Worker>, SubscriberId)> {
+        let worker = self.workers.iter().min_by_key(|worker| worker.sessions.load(Ordering::Relaxed))?;
+        Some((Arc::clone(worker), worker.take_slot()?))
+    }
+
+    /// The worker of this number; ids that the guild's core gives back name no others.
+    fn get(&self, index: u8) -> &Worker {
+        self.workers.get(usize::from(index)).unwrap_or(&self.workers[0])
+    }
+
+    /// The workers that have some of an audience.
+    fn of(&self, audience: &[SubscriberId]) -> impl Iterator<Item = u8> + use<> {
+        let (mut of, mut missing) = ([0_u64; WORKERS_MAX / 64], self.workers.len());
+        for id in audience {
+            let worker = worker_of(*id);
+            let (word, bit) = (&mut of[usize::from(worker / 64)], 1 << (worker % 64));
+            if *word & bit == 0 {
+                *word |= bit;
+                missing -= 1;
+                // Mostly after a few: nobody looks at a large audience as a whole.
+                if missing == 0 {
+                    break;
+                }
+            }
+        }
+        (0..=u8::MAX).filter(move |worker| of[usize::from(worker / 64)] & 1 << (worker % 64) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audience_goes_to_the_workers_that_have_some_of_it() {
+        let (workers, _inboxes) = Workers::new(200, 1);
+        let id = |worker| SubscriberId::from(Place { worker, slot: 7, generation: 1 });
+        assert_eq!(workers.of(&[id(3), id(3), id(64), id(199)]).collect::<Vec<_>>(), [3, 64, 199]);
+        assert_eq!(workers.of(&[]).count(), 0);
+        let (two, _inboxes) = Workers::new(2, 1);
+        assert_eq!(two.of(&[id(1), id(0), id(1)]).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn sessions_go_where_the_fewest_are() {
+        let (workers, _inboxes) = Workers::new(2, 1);
+        let assigned: Vec<_> = (0..4).map(|_| workers.assign().unwrap()).collect();
+        assert_eq!(assigned.iter().map(|(_, id)| worker_of(*id)).collect::<Vec<_>>(), [0, 1, 0, 1]);
+        assigned[2].0.release(assigned[2].1);
+        assert_eq!(worker_of(workers.assign().unwrap().1), 0);
+    }
+}

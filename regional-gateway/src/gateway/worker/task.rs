@@ -1,0 +1,305 @@
+//! The task of a worker.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use futures_util::task::waker_ref;
+use rookery_model::gateway::{Event, SubscriberId};
+use rookery_session::Payload;
+use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::leaving::Leaving;
+use super::place::worker_of;
+use super::slots::Slab;
+use super::timers::Timers;
+use super::{Entry, Worker, WorkerInbox};
+use crate::Region;
+use crate::gateway::input::{Control, Input};
+use crate::gateway::registry::SessionHandle;
+use crate::gateway::session_task::{self, SessionTask, Turn};
+use crate::gateway::websocket::Batch;
+
+/// Sessions served in a row before other tasks of this thread have their turn: a few tenths of a millisecond of writing.
+/// The runtime looks for what came to sockets only once in some dozens of turns.
+const TURNS_AT_ONCE: usize = 32;
+/// Events given to sessions in a row, counted by session.
+const DELIVERIES_AT_ONCE: usize = 4_096;
+/// Entries taken while a session waits to be served. It bounds what the lack of CPU adds to a session's backlog, which is
+/// to measure its client; beyond, entries wait in the queue, and then their owners.
+const ENTRIES_AHEAD_MAX: u32 = 64;
+/// Pause before a session is looked at again for which something stays due.
+const AGAIN_MS: u64 = 10;
+/// How far ahead the timer may be set when nothing is due.
+const FAR_MS: u64 = 3_600_000;
+
+/// A worker that runs.
+pub struct WorkerTask {
+    region: Arc<Region>,
+    worker: Arc<Worker>,
+    inbox: WorkerInbox,
+    sessions: Slab,
+    /// Sessions to be served, in the order in which something came for them.
+    waiting: VecDeque<Waiting>,
+    /// Entries taken so far.
+    taken: u32,
+    timers: Timers,
+    timer: Pin<Box<Sleep>>,
+    /// What the timer is set to.
+    timer_ms: u64,
+    leaving: Leaving,
+    batch: Batch,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_closing: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    id: SubscriberId,
+    /// Entries that had been taken when it came here.
+    since: u32,
+}
+
+impl WorkerTask {
+    /// A worker at the beginning.
+    pub fn new(region: Arc<Region>, worker: Arc<Worker>, inbox: WorkerInbox) -> Self {
+        let closing = Box::pin(region.closing.clone().cancelled_owned());
+        Self {
+            timer: Box::pin(tokio::time::sleep_until(region.clock.instant(0))),
+            region,
+            worker,
+            inbox,
+            sessions: Slab::default(),
+            waiting: VecDeque::new(),
+            taken: 0,
+            timers: Timers::default(),
+            timer_ms: 0,
+            leaving: Leaving::default(),
+            batch: Batch::default(),
+            closing,
+            is_closing: false,
+        }
+    }
+
+    /// Runs until the region closes and no session is left.
+    pub async fn run(self) {
+        // It yields by itself, and its sessions' sockets are not to share one task's budget.
+        tokio::task::unconstrained(self).await;
+    }
+
+    /// Marks the sessions whose sockets or signals want a look.
+    fn take_ready(&mut self) {
+        for handle in self.worker.take_ready() {
+            handle.looked_at();
+            self.mark(handle.subscriber, |session| session.is_woken = true);
+        }
+    }
+
+    /// Puts a session among those to be served.
+    fn mark(&mut self, id: SubscriberId, note: impl FnOnce(&mut SessionTask)) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        note(session);
+        if !std::mem::replace(&mut session.is_waiting, true) {
+            self.waiting.push_back(Waiting { id, since: self.taken });
+        }
+    }
+
+    fn may_take(&self) -> bool {
+        self.waiting.front().is_none_or(|oldest| self.taken.wrapping_sub(oldest.since) < ENTRIES_AHEAD_MAX)
+    }
+
+    /// Takes what others handed over; whether there may be more.
+    fn take_entries(&mut self, cx: &mut Context<'_>, now_ms: u64) -> bool {
+        let mut deliveries = 0;
+        while deliveries < DELIVERIES_AT_ONCE && self.may_take() {
+            // The registry holds the other end for as long as this task runs.
+            let Poll::Ready(Some(entry)) = self.inbox.poll_recv(cx) else { return false };
+            self.taken = self.taken.wrapping_add(1);
+            deliveries += 1;
+            match entry {
+                Entry::Start(session) => self.start(session),
+                Entry::FanOut { payload, audience } => {
+                    deliveries += audience.len();
+                    self.fan_out(now_ms, &payload, &audience);
+                }
+                Entry::To(id, input) => self.hand_over(now_ms, id, input),
+            }
+        }
+        true
+    }
+
+    fn start(&mut self, session: Box<SessionTask>) {
+        let id = session.handle().subscriber;
+        self.sessions.insert(id, session);
+        self.mark(id, |session| session.is_woken = true);
+    }
+
+    fn fan_out(&mut self, now_ms: u64, payload: &Arc<Payload>, audience: &[SubscriberId]) {
+        let own = self.worker.index;
+        let mut ids = audience.iter().copied().filter(|id| worker_of(*id) == own);
+        let mut current = None;
+        loop {
+            let all = catch_unwind(AssertUnwindSafe(|| {
+                for id in ids.by_ref() {
+                    current = Some(id);
+                    // Some ended since the audience was computed.
+                    let Some(session) = self.sessions.get_mut(id) else { continue };
+                    session.dispatch(now_ms, Arc::clone(payload));
+                    if !std::mem::replace(&mut session.is_waiting, true) {
+                        self.waiting.push_back(Waiting { id, since: self.taken });
+                    }
+                }
+            }));
+            match (all, current) {
+                (Err(_), Some(id)) => self.panicked(id),
+                _ => return,
+            }
+        }
+    }
+
+    fn hand_over(&mut self, now_ms: u64, id: SubscriberId, input: Input) {
+        let Some(session) = self.sessions.get_mut(id) else { return self.came_too_late(id, input) };
+        if catch_unwind(AssertUnwindSafe(|| session.take_input(now_ms, input))).is_err() {
+            return self.panicked(id);
+        }
+        self.mark(id, |_| {});
+    }
+
+    /// Something came for a session that is over. An owner that takes it for a subscriber heard of its end before it heard
+    /// of its beginning.
+    fn came_too_late(&mut self, id: SubscriberId, input: Input) {
+        match input {
+            Input::Control(Control::Attach(attach)) => session_task::too_late(&self.region, *attach),
+            Input::Control(Control::Subscribed(guild_id)) => self.leaving.add_guild(guild_id, id),
+            Input::Own(event) => {
+                if let Event::Ready(ready) = &*event {
+                    self.leaving.add_user(ready.user.user.id, id);
+                }
+            }
+            Input::Dispatch(_) | Input::Control(_) => {}
+        }
+    }
+
+    /// Marks the sessions for which something is due.
+    fn take_due(&mut self, now_ms: u64) {
+        while let Some((due_ms, id)) = self.timers.pop_due(now_ms) {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            if session.armed_ms != due_ms {
+                // An earlier deadline was set after this one.
+                continue;
+            }
+            session.armed_ms = u64::MAX;
+            match session.due_ms() {
+                // Mostly deadlines have moved away meanwhile, with a heartbeat.
+                Some(later_ms) if later_ms > now_ms => {
+                    session.armed_ms = later_ms;
+                    self.timers.arm(later_ms, id);
+                }
+                // Its frames are read before it is told the time.
+                Some(_) => self.mark(id, |session| session.is_woken = true),
+                None => {}
+            }
+        }
+    }
+
+    /// Serves some of those that wait.
+    fn serve(&mut self, now_ms: u64) {
+        for _ in 0..TURNS_AT_ONCE {
+            let Some(Waiting { id, .. }) = self.waiting.pop_front() else { return };
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.is_waiting = false;
+            let handle: Arc<SessionHandle> = Arc::clone(session.handle());
+            let waker = waker_ref(&handle);
+            let mut cx = Context::from_waker(&waker);
+            let batch = &mut self.batch;
+            match catch_unwind(AssertUnwindSafe(|| session.turn(&mut cx, now_ms, batch))) {
+                Ok(Turn::Done) => self.arm(id, now_ms),
+                Ok(Turn::Again) => {
+                    self.arm(id, now_ms);
+                    self.mark(id, |session| session.is_woken = true);
+                }
+                Ok(Turn::Ended) => self.end(id),
+                Err(_) => self.panicked(id),
+            }
+        }
+    }
+
+    fn arm(&mut self, id: SubscriberId, now_ms: u64) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(mut due_ms) = session.due_ms() else { return };
+        if due_ms <= now_ms {
+            // It is due, and waits for something besides.
+            due_ms = now_ms + AGAIN_MS;
+        }
+        if due_ms < session.armed_ms {
+            session.armed_ms = due_ms;
+            self.timers.arm(due_ms, id);
+        }
+    }
+
+    /// A session is over: it leaves no trace here, in the registry and with owners.
+    fn end(&mut self, id: SubscriberId) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.leaving.add_user(session.handle().user_id, id);
+        for guild_id in session.take_leave() {
+            self.leaving.add_guild(guild_id, id);
+        }
+    }
+
+    /// A bug in a session's code costs that session, not its worker.
+    fn panicked(&mut self, id: SubscriberId) {
+        tracing::error!("a session panicked; it is over");
+        metrics::counter!("rookery_sessions_ended_total", "reason" => "panicked").increment(1);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.give_up();
+        }
+        self.end(id);
+    }
+
+    /// Sets the timer to whatever is next.
+    fn watch_timer(&mut self, cx: &mut Context<'_>, now_ms: u64) {
+        let next_ms = [self.timers.next_ms(), self.leaving.poll_timeout()].into_iter().flatten().min();
+        let next_ms = next_ms.unwrap_or(now_ms + FAR_MS).max(now_ms + 1);
+        if self.timer.is_elapsed() || next_ms < self.timer_ms {
+            self.timer_ms = next_ms;
+            self.timer.as_mut().reset(self.region.clock.instant(next_ms));
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_closing = self.is_closing || self.closing.as_mut().poll(cx).is_ready();
+        self.is_closing && self.sessions.is_empty() && self.worker.sessions.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Future for WorkerTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        // Before anything is looked at, so that nothing comes unseen.
+        this.worker.waker.register(cx.waker());
+        let now_ms = this.region.clock.now_ms();
+        this.take_ready();
+        let more = this.take_entries(cx, now_ms);
+        this.take_due(now_ms);
+        this.serve(now_ms);
+        this.leaving.tell(now_ms, &this.region.owners);
+        if this.is_over(cx) {
+            return Poll::Ready(());
+        }
+        this.watch_timer(cx, now_ms);
+        if more || !this.waiting.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}

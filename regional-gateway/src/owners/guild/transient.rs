@@ -1,0 +1,101 @@
+//! What the owner of a guild does with presences and voice states, which no row holds.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rookery_guild::{Dispatch, Outcome};
+use rookery_model::UserId;
+use rookery_model::gateway::{Event, Presence, SubscriberId};
+
+use super::actor::{LoadedGuild, Pending};
+use crate::id_generator::now;
+use crate::owners::Shared;
+use crate::owners::register::VoiceRequest;
+
+impl LoadedGuild {
+    /// Looks at what changed since the last look.
+    pub(super) fn take_news(&mut self) {
+        let news = self.register.take();
+        for (id, request) in news.voice {
+            self.update_voice(id, &request);
+        }
+        let now_ms = self.shared.clock.now_ms();
+        for user_id in news.presences {
+            let presence = self.shared.registers.presence(user_id);
+            self.decide_transient(|core| core.presence_changed(now_ms, user_id, presence));
+        }
+    }
+
+    fn update_voice(&mut self, id: SubscriberId, VoiceRequest { session_id, update }: &VoiceRequest) {
+        let decided = self.with_core(|core| core.update_voice_state(now(), id, session_id, update));
+        match decided.and_then(|outcome| outcome) {
+            Ok(outcome) => self.submit(outcome, None, Pending::default()),
+            // Nobody is answered whose VOICE_STATE_UPDATE is refused, as the API has it.
+            Err(error) => tracing::debug!(%error, "somebody does not get into voice"),
+        }
+    }
+
+    /// Tells of the presences that waited.
+    pub(super) fn presence_timeout(&mut self) {
+        let now_ms = self.shared.clock.now_ms();
+        self.decide_transient(|core| core.handle_timeout(now_ms));
+    }
+
+    /// Takes over what the core before knew, once the sessions that are left are subscribed again.
+    pub(super) fn keep_transient(&mut self, transient: rookery_guild::Transient) {
+        self.decide_transient(|core| core.keep_transient(now(), transient));
+        let now_ms = self.shared.clock.now_ms();
+        // Members whom the core before did not have.
+        for (user_id, presence) in present(&self.shared, &self.core) {
+            if self.core.presence(user_id).is_none() {
+                self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
+            }
+        }
+        let (presences, voice) = std::mem::take(&mut self.unheard).into_parts();
+        for user_id in presences {
+            self.decide_transient(|core| core.repeat_presence(user_id));
+        }
+        for user_id in voice {
+            self.decide_transient(|core| core.repeat_voice(user_id));
+        }
+    }
+
+    fn decide_transient(&mut self, decide: impl FnOnce(&mut rookery_guild::GuildCore) -> Outcome) {
+        // A panic is noted inside.
+        if let Ok(outcome) = self.with_core(decide) {
+            self.submit(outcome, None, Pending::default());
+        }
+    }
+}
+
+/// Whose presences and voice states were to be told when a batch before them failed: they are told again.
+#[derive(Default)]
+pub(super) struct Unheard {
+    presences: HashSet<UserId>,
+    voice: HashSet<UserId>,
+}
+
+impl Unheard {
+    /// Notes what of these events would be missed.
+    pub fn note(&mut self, dispatches: &[Dispatch]) {
+        for dispatch in dispatches {
+            match &*dispatch.event {
+                Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
+                Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
+                _ => {}
+            }
+        }
+    }
+
+    fn into_parts(self) -> (HashSet<UserId>, HashSet<UserId>) {
+        (self.presences, self.voice)
+    }
+}
+
+/// The members who are not offline, or more than those.
+pub(super) fn present(shared: &Shared, core: &rookery_guild::GuildCore) -> Vec<(UserId, Arc<Presence>)> {
+    let registers = &shared.registers;
+    registers
+        .all_present(core.member_count())
+        .unwrap_or_else(|| core.member_ids().into_iter().filter_map(|id| Some((id, registers.presence(id)?))).collect())
+}
