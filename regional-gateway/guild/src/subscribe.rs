@@ -86,7 +86,8 @@ impl GuildCore {
         out
     }
 
-    /// Takes over a changed name or avatar of somebody who may be a member.
+    /// Takes over a changed name or avatar of somebody who may be a member. Sessions are told of it even if it is known
+    /// here already: a core that was loaded a moment ago read the account as it is now, and they did not.
     pub fn user_updated(&mut self, user: &User) -> Outcome {
         let mut out = Outcome::default();
         let user = Arc::new(user.clone());
@@ -100,7 +101,7 @@ impl GuildCore {
                 if let Some(inviter) = guild.inviters.get_mut(&user.id) {
                     *inviter = user.clone();
                 }
-                let Some(entry) = guild.members().get(user.id).filter(|entry| entry.user != user) else { return out };
+                let Some(entry) = guild.members().get(user.id) else { return out };
                 let row = entry.row.clone();
                 guild.put_member(row, user.clone());
                 let event = guild.members().get(user.id).map(|e| guild.member_event(e, Event::GuildMemberUpdate));
@@ -112,6 +113,11 @@ impl GuildCore {
             }
         }
         out
+    }
+
+    /// Whether a session is subscribed, as of the newest decision.
+    pub fn is_subscribed(&self, id: SubscriberId) -> bool {
+        self.subscribers.get(id).is_some()
     }
 
     /// Whether somebody asks for the guild's events now.

@@ -182,8 +182,10 @@ impl Session {
     /// Whether the intents let the event through.
     pub fn wants(&self, event: &Event) -> bool {
         let Some(intents) = self.init.intents else { return true };
+        // Of changes of its own membership a session hears whatever it asked for.
+        let is_own = matches!(event, Event::GuildMemberUpdate(m) if m.member.user.as_ref().map(|u| u.id) == Some(self.init.user_id));
         let required = event.required_intents();
-        required.is_empty() || intents.intersects(required)
+        is_own || required.is_empty() || intents.intersects(required)
     }
     /// Whether events in bulk (the guilds of a READY, the members of a guild) may be asked for; when not, send what
     /// waits first. Never while nobody reads: what nobody takes would only push other events out of the replay buffer.

@@ -216,6 +216,13 @@ impl UserCore {
         outcome
     }
 
+    /// Takes over the guilds and DMs that another core's sessions were told of, when this one is loaded in its place and
+    /// the sessions stay. What was read may be ahead of what they were told, and the rest is on its way to them.
+    pub fn keep_lists_of(&mut self, other: &Self) {
+        self.guilds.clone_from(&other.guilds);
+        self.dms.clone_from(&other.dms);
+    }
+
     /// Whether the user may be in one more guild: 30001.
     pub fn may_join_guild(&self, id: GuildId) -> Result<(), ApiError> {
         let has_room = self.is_bot || self.guilds.len() < self.limits.guilds_max;

@@ -168,3 +168,25 @@ fn the_newest_messages_of_listed_dms_are_known_to_sessions_that_start() {
     core.deliver(&Event::ChannelDelete(dm(DM)));
     assert!(core.subscribe(Moment::default(), session(3)).unwrap().newest_messages.is_empty());
 }
+
+#[test]
+fn a_core_that_takes_anothers_place_tells_what_is_still_on_its_way() {
+    let new = dm(ChannelId::new(51));
+    let told = user(false);
+    let state = UserState {
+        user_id: USER,
+        is_bot: false,
+        guild_ids: vec![],
+        // The row is there already; the news of it waits in the owner's mailbox.
+        dm_ids: vec![DM, new.id],
+        read_states: vec![],
+        relationships: vec![],
+        status: Status::Online,
+    };
+    let mut core = UserCore::load(state, Limits::default());
+    core.keep_lists_of(&told);
+    assert_eq!(core.guild_ids().count(), 4);
+    core.subscribe(Moment::default(), session(1)).unwrap();
+    assert_eq!(core.deliver(&Event::ChannelCreate(new)), [SubscriberId(1)]);
+    assert!(core.deliver(&Event::ChannelCreate(dm(DM))).is_empty());
+}

@@ -1,10 +1,11 @@
 //! Which events a session gets, and how much of a message.
 
 use crate::common::*;
+use rookery_model::gateway::event::MemberEvent;
 use rookery_model::gateway::{Event, Intents};
 use rookery_model::message::{Attachment, Message};
 use rookery_model::user::User;
-use rookery_model::{AttachmentId, UserId};
+use rookery_model::{AttachmentId, GuildId, Timestamp, UserId};
 use rookery_session::{Encoding, Payload};
 use serde_json::Value;
 
@@ -20,6 +21,34 @@ fn only_wanted_events_take_a_number() {
         sent.iter().map(|p| (p["s"].as_u64(), p["t"].as_str())).collect::<Vec<_>>(),
         [(Some(1), Some("MESSAGE_CREATE")), (Some(2), Some("READY"))]
     );
+}
+
+fn member_update(user_id: u64) -> Event {
+    let member = rookery_model::member::MemberRow {
+        guild_id: GuildId::new(1),
+        user_id: UserId::new(user_id),
+        nick: Some("nick".into()),
+        avatar: None,
+        roles: vec![],
+        joined_at: Timestamp(0),
+        deaf: false,
+        mute: false,
+        pending: false,
+        flags: 0,
+        communication_disabled_until: None,
+    };
+    let member = member.view(Some(user(user_id)));
+    Event::GuildMemberUpdate(MemberEvent { guild_id: GuildId::new(1), member })
+}
+
+#[test]
+fn ones_own_membership_changes_are_told_whatever_the_intents() {
+    let (mut session, mut reader) = session("v=10", Intents::GUILDS.bits());
+    let own = session.user_id().get();
+    assert!(session.handle_dispatch(Payload::new(member_update(own))));
+    assert!(!session.handle_dispatch(Payload::new(member_update(own + 1))));
+    let sent = drain(&mut session, &mut reader);
+    assert_eq!((sent.len(), sent[0]["t"].as_str()), (1, Some("GUILD_MEMBER_UPDATE")));
 }
 
 fn content(id: u64, author: u64, mentions: &[u64]) -> Message {

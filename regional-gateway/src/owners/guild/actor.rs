@@ -9,6 +9,7 @@ use std::time::Duration;
 use rookery_core_db::StoreError;
 use rookery_guild::{Dispatch, Effect, Given, GuildCore, LockKey};
 use rookery_model::call::Reply;
+use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
@@ -61,6 +62,8 @@ pub(super) struct LoadedGuild {
     pub(super) untold: Vec<Untold>,
     timer: CoreTimer,
     pub(super) unheard: Unheard,
+    /// Accounts that changed, of which nobody was told for the same reason.
+    pub(super) untold_users: HashMap<UserId, Arc<User>>,
     last_active: Instant,
 }
 
@@ -98,12 +101,17 @@ pub(super) struct Pending {
     pub(super) asked: Option<Asked>,
     /// The operation that is recorded with the outcome's rows; none without rows.
     pub(super) recorded: Option<OperationId>,
+    /// The account whose change `dispatches` tell of.
+    pub(super) user_updated: Option<Arc<User>>,
 }
 
 /// What a session asked for.
 pub(super) enum Asked {
     Snapshot(Box<SubscribeCommand>),
     Members(Box<MembersCommand>),
+    /// It was decided that it gets nothing, which holds only if everything before it does.
+    NoSnapshot(Box<SubscribeCommand>, Box<ApiError>),
+    NoMembers(Box<MembersCommand>, Box<ApiError>),
 }
 
 impl GuildOwner {
@@ -155,6 +163,7 @@ impl GuildOwner {
             untold: Vec::new(),
             timer: CoreTimer::default(),
             unheard: Unheard::default(),
+            untold_users: HashMap::new(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
@@ -273,7 +282,7 @@ impl LoadedGuild {
 
     /// An outcome's commit is resolved: tells everybody, or nobody.
     pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
-        let Pending { effects, dispatches, reply, locks, place, asked, recorded } = pending;
+        let Pending { effects, dispatches, reply, locks, place, asked, recorded, user_updated } = pending;
         drop(place);
         let failure = match result {
             Ok(()) if self.health != Health::Failed => None,
@@ -288,6 +297,7 @@ impl LoadedGuild {
             if let Some(operation) = recorded {
                 self.untold.push(Untold { operation, effects, dispatches });
             }
+            self.untold_users.extend(user_updated.map(|user| (user.id, user)));
             if let Some(asked) = asked {
                 self.refuse(asked, error.clone());
             }
@@ -305,6 +315,8 @@ impl LoadedGuild {
                 Some(Asked::Members(command)) if !self.subscribers.contains(command.session.subscriber) => {
                     command.refuse(ErrorCode::UnknownGuild.into(), &mut self.outbox);
                 }
+                Some(Asked::NoSnapshot(command, error)) => command.refuse(*error, &mut self.outbox),
+                Some(Asked::NoMembers(command, error)) => command.refuse(*error, &mut self.outbox),
                 Some(Asked::Members(_)) | None => {}
             }
             if let Some((answer, reply)) = reply {
@@ -324,7 +336,8 @@ impl LoadedGuild {
                 self.unsubscribe(command.subscriber.id);
                 command.refuse(error, &mut self.outbox);
             }
-            Asked::Members(command) => command.refuse(error, &mut self.outbox),
+            Asked::NoSnapshot(command, _) => command.refuse(error, &mut self.outbox),
+            Asked::Members(command) | Asked::NoMembers(command, _) => command.refuse(error, &mut self.outbox),
         }
     }
 
@@ -339,14 +352,16 @@ impl LoadedGuild {
             }
             self.shared.carry(effect);
         }
-        if self.pipeline.is_empty() {
-            self.subscribers.forget_removed();
-        }
         for dispatch in dispatches {
             self.subscribers.dispatch(&self.shared, &mut self.outbox, dispatch);
         }
+        if self.pipeline.is_empty() {
+            self.subscribers.forget_removed();
+        }
         // Their sessions got the guild's last word; the core forgot them when it decided.
-        left.into_iter().for_each(|user_id| self.subscribers.remove_user(user_id));
+        for user_id in left {
+            self.subscribers.remove_user(user_id, |id| self.core.is_subscribed(id));
+        }
         if deleted {
             self.subscribers.clear();
             self.mark(Health::Deleted);

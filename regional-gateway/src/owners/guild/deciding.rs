@@ -30,9 +30,9 @@ impl LoadedGuild {
             GuildCommand::Subscribe(command) => self.subscribe(*command),
             GuildCommand::Unsubscribe(ids) => ids.into_iter().for_each(|id| self.unsubscribe(id)),
             GuildCommand::UserUpdated(user) => {
-                if let Ok(outcome) = self.with_core(|core| core.user_updated(&user)) {
-                    self.submit(outcome, None, Pending::default());
-                }
+                // Kept by a core that panics over it, so that the next one tells of it.
+                let outcome = self.with_core(|core| core.user_updated(&user)).unwrap_or_default();
+                self.submit(outcome, None, Pending { user_updated: Some(user), ..Pending::default() });
             }
             GuildCommand::RequestMembers(command) => self.request_members(command),
             GuildCommand::Subscriptions(id, subscription) => {
@@ -51,8 +51,15 @@ impl LoadedGuild {
                 let asked = Some(Asked::Snapshot(Box::new(command)));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
+            // Who is no member by a decision that may still fail is refused behind it.
+            Ok(Err(error)) => self.ask(Asked::NoSnapshot(Box::new(command), Box::new(error))),
+            Err(error) => command.refuse(error, &mut self.outbox),
         }
+    }
+
+    /// Answers a session without an outcome, behind everything that was decided before it.
+    fn ask(&mut self, asked: Asked) {
+        self.enqueue(None, Pending { asked: Some(asked), ..Pending::default() });
     }
 
     fn request_members(&mut self, command: Box<MembersCommand>) {
@@ -62,7 +69,8 @@ impl LoadedGuild {
                 let asked = Some(Asked::Members(command));
                 self.submit(outcome, None, Pending { asked, ..Pending::default() });
             }
-            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
+            Ok(Err(error)) => self.ask(Asked::NoMembers(command, Box::new(error))),
+            Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 

@@ -42,9 +42,10 @@ impl Subscribers {
         known
     }
 
-    /// Forgets the sessions of a user.
-    pub fn remove_user(&mut self, user_id: UserId) {
-        for (id, _) in self.sessions.extract_if(|_, (session, _)| session.user_id == user_id) {
+    /// Forgets the sessions of a user who left, but those that subscribed again since that was decided.
+    pub fn remove_user(&mut self, user_id: UserId, is_back: impl Fn(SubscriberId) -> bool) {
+        let is_gone = |id: &SubscriberId, session: &SessionHandle| session.user_id == user_id && !is_back(*id);
+        for (id, _) in self.sessions.extract_if(|id, (session, _)| is_gone(id, session)) {
             self.removed.insert(id);
         }
     }

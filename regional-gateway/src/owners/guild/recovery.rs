@@ -59,7 +59,10 @@ impl LoadedGuild {
                 Err(error) => {
                     let error = from_store(error);
                     while let Ok(command) = self.mailbox.try_recv() {
-                        command.refuse(error.clone(), &mut self.outbox);
+                        match command {
+                            GuildCommand::UserUpdated(user) => drop(self.untold_users.insert(user.id, user)),
+                            command => command.refuse(error.clone(), &mut self.outbox),
+                        }
                         self.outbox.flush().await;
                     }
                     if self.shared.stop.is_cancelled() && self.leave() {
@@ -90,6 +93,10 @@ impl LoadedGuild {
             self.command(GuildCommand::Subscriptions(id, Box::new(subscription)));
         }
         let _ = self.with_core(|core| core.renew_passive(now()));
+        // What was read has the changed accounts already, but nobody heard of them.
+        for user in std::mem::take(&mut self.untold_users).into_values() {
+            self.command(GuildCommand::UserUpdated(user));
+        }
         tracing::warn!("loaded anew after a write that failed");
         true
     }
@@ -119,7 +126,11 @@ impl LoadedGuild {
             for dispatch in dispatches {
                 match dispatch.audience {
                     Audience::Subscribers(_) => is_missed = true,
-                    Audience::Users(user_ids) => user_ids.iter().for_each(|id| self.shared.sessions.lose(*id)),
+                    Audience::Users(user_ids) => {
+                        // Their owners keep lists of DMs, which the next READY shows.
+                        self.shared.deliver_to_users(&user_ids, dispatch.event);
+                        user_ids.iter().for_each(|id| self.shared.sessions.lose(*id));
+                    }
                 }
             }
         }

@@ -353,9 +353,13 @@ impl LoadedUser {
     async fn recover(&mut self) -> bool {
         metrics::counter!("rookery_owner_reloads_total", "kind" => "user").increment(1);
         let mut pause = RELOAD_PAUSE_MIN;
+        let mut is_refused = false;
         loop {
             match load(&self.shared, self.id).await {
                 Ok(Some(mut core)) => {
+                    if !is_refused {
+                        core.keep_lists_of(&self.core);
+                    }
                     core.keep_presences(self.core.take_presences());
                     self.core = core;
                     self.incarnation = self.shared.next_incarnation();
@@ -369,6 +373,7 @@ impl LoadedUser {
                 Err(error) => {
                     // Sessions lose what is refused here, so they end with it.
                     self.lose_all();
+                    is_refused = true;
                     while let Ok(command) = self.mailbox.try_recv() {
                         command.refuse(error.clone());
                     }
