@@ -1,7 +1,7 @@
 //! The little HTTP/3 that a WebTransport session is opened and closed with.
 //!
 //! Why not `wtransport::Connection`: it closes with a QUIC code, which browsers do not show to a page, and each takes a
-//! task and seven queues. Here the session's own task drives the streams, and closes with a capsule. Settings, header
+//! task and seven queues. Here a session's worker drives the streams, and closes with a capsule. Settings, header
 //! compression and the checks of a request are wtransport's.
 
 use std::borrow::Cow;
