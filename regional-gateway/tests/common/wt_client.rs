@@ -88,6 +88,10 @@ impl WtClient {
                     assert_eq!(seq, self.seq + 1, "numbers have no gap and none comes twice: {payload}");
                     self.seq = seq;
                 }
+                // The comings and goings of others come at any time.
+                if payload["t"] == "PRESENCE_UPDATE" || payload["t"] == "SESSIONS_REPLACE" {
+                    continue;
+                }
                 return Heard::Payload(payload);
             }
             let mut bytes = [0; 4_096];
