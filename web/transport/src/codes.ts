@@ -14,6 +14,7 @@ export const Opcode = {
   HeartbeatAck: 11,
   GuildSubscriptions: 14,
   RequestSoundboardSounds: 31,
+  GuildSubscriptionsBulk: 37,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
