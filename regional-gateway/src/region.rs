@@ -19,6 +19,7 @@ use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::{SessionStarts, StartsLeft};
+use crate::gateway::webtransport::certificates::Certificates;
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::operator_secret::OperatorSecret;
@@ -58,6 +59,14 @@ pub struct Region {
     /// Whoever is still here is closed.
     pub(crate) closing: CancellationToken,
     pub(crate) gateway_url: String,
+    pub(crate) webtransport: Option<WebTransportPlace>,
+}
+
+/// Where WebTransport answers, and what it shows.
+pub struct WebTransportPlace {
+    /// What clients are told, without path: `https://gateway.example.org:8443`.
+    pub url: String,
+    pub certificates: Arc<Certificates>,
 }
 
 /// How much a region does at the moment.
@@ -80,6 +89,11 @@ impl Region {
     /// Where clients connect, without a trailing slash.
     pub fn gateway_url(&self) -> &str {
         &self.gateway_url
+    }
+
+    /// Where clients connect by WebTransport, if they can.
+    pub const fn webtransport(&self) -> Option<&WebTransportPlace> {
+        self.webtransport.as_ref()
     }
 
     /// What the region does at the moment.

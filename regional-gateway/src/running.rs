@@ -6,24 +6,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rookery_core_db::StoreError;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wtransport::quinn::Endpoint;
 
 use crate::accounts::Accounts;
-use crate::config::{RegionConfig, ms};
+use crate::config::{GatewayConfig, RegionConfig, ms};
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::kept::{self, KeptSessions};
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
+use crate::gateway::webtransport;
+use crate::gateway::webtransport::certificates::{CertificateError, Certificates};
 use crate::gateway::worker::{WORKERS_MAX, WorkerTask, Workers};
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimiter;
-use crate::region::{Region, RegionDeps};
+use crate::region::{Region, RegionDeps, WebTransportPlace};
 
 /// Why a region could not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("WebTransport cannot listen on {address}")]
+    ListenWebTransport {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the certificate of WebTransport")]
+    Certificate(#[from] CertificateError),
     #[error("the store does not give out ids")]
     Ids(#[source] StoreError),
     #[error("passwords cannot be hashed: {0}")]
@@ -45,6 +57,8 @@ pub struct RunningRegion {
     pub region: Arc<Region>,
     /// Where the gateway listens.
     pub gateway_addr: SocketAddr,
+    /// Where WebTransport answers, if it does.
+    pub webtransport_addr: Option<SocketAddr>,
 }
 
 impl Region {
@@ -55,9 +69,12 @@ impl Region {
         let listener = listener::bind(&config.gateway).map_err(refused)?;
         let gateway_addr = listener.local_addr().map_err(refused)?;
         let gateway_url = config.gateway.public_url.clone().unwrap_or_else(|| format!("ws://{gateway_addr}"));
+        let webtransport = OpenWebTransport::bind(&config.gateway)?;
+        let webtransport_addr = webtransport.as_ref().map(|open| open.address);
+        let place = webtransport.as_ref().map(|open| open.place(&config.gateway));
         let workers = workers(config.gateway.workers);
         let (workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
-        let region = Arc::new(build(config, deps, gateway_url, workers).await?);
+        let region = Arc::new(build(config, deps, gateway_url, place, workers).await?);
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
@@ -65,8 +82,36 @@ impl Region {
             kept::take_up(&region, &folder).await;
         }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
-        tracing::info!(region = region.name(), %gateway_addr, "the gateway listens");
-        Ok(RunningRegion { region, gateway_addr })
+        if let Some(open) = webtransport {
+            region.tasks.spawn(open.certificates.keep_up(region.draining.clone()));
+            region.tasks.spawn(webtransport::listener::run(Arc::clone(&region), open.endpoint));
+        }
+        tracing::info!(region = region.name(), %gateway_addr, ?webtransport_addr, "the gateway listens");
+        Ok(RunningRegion { region, gateway_addr, webtransport_addr })
+    }
+}
+
+/// WebTransport's port before anybody is served.
+struct OpenWebTransport {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    certificates: Arc<Certificates>,
+}
+
+impl OpenWebTransport {
+    fn bind(config: &GatewayConfig) -> Result<Option<Self>, StartError> {
+        let Some(address) = config.webtransport.listen else { return Ok(None) };
+        let refused = |source| StartError::ListenWebTransport { address, source };
+        let certificates = Certificates::open(&config.webtransport, OffsetDateTime::now_utc())?;
+        let endpoint = webtransport::listener::bind(config, address, &certificates).map_err(refused)?;
+        let address = endpoint.local_addr().map_err(refused)?;
+        Ok(Some(Self { endpoint, address, certificates }))
+    }
+
+    fn place(&self, config: &GatewayConfig) -> WebTransportPlace {
+        let public = config.webtransport.public_url.clone();
+        let url = public.unwrap_or_else(|| format!("https://{}", self.address));
+        WebTransportPlace { url, certificates: Arc::clone(&self.certificates) }
     }
 }
 
@@ -96,6 +141,7 @@ async fn build(
     config: RegionConfig,
     deps: RegionDeps,
     gateway_url: String,
+    webtransport: Option<WebTransportPlace>,
     workers: Workers,
 ) -> Result<Region, StartError> {
     let RegionDeps { store, signing_key, public_keys, operator_secret } = deps;
@@ -142,6 +188,7 @@ async fn build(
         accounts,
         operator_secret,
         gateway_url,
+        webtransport,
     })
 }
 

@@ -25,7 +25,17 @@ impl Rookery {
 
     /// The arguments with which [`Rookery::start`] starts it.
     pub fn args(data_dir: &Path, extra: &[&str]) -> Vec<OsString> {
-        let ports = ["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"];
+        let ports = [
+            "dev",
+            "--http",
+            "127.0.0.1:0",
+            "--gateway",
+            "127.0.0.1:0",
+            "--operator",
+            "127.0.0.1:0",
+            "--webtransport",
+            "127.0.0.1:0",
+        ];
         let mut args: Vec<OsString> = ports.iter().map(OsString::from).collect();
         args.extend(["--data-dir".into(), data_dir.into()]);
         args.extend(crate::store::args(data_dir).into_iter().map(OsString::from));

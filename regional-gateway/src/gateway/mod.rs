@@ -1,4 +1,4 @@
-//! The gateway: WebSocket connections and the sessions behind them.
+//! The gateway: connections over WebSocket and WebTransport, and the sessions behind them.
 
 pub mod admission;
 pub mod clock;
@@ -17,4 +17,5 @@ pub mod starts;
 mod subscriptions;
 mod voice;
 mod websocket;
+pub mod webtransport;
 pub mod worker;

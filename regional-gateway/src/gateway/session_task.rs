@@ -188,7 +188,9 @@ impl SessionTask {
     /// Takes an event that others may get too; it is written in the next turn.
     pub fn dispatch(&mut self, now_ms: u64, payload: Arc<Payload>) {
         self.session.observe_time(now_ms);
-        self.session.handle_dispatch(payload);
+        if !self.send_datagram(&payload) {
+            self.session.handle_dispatch(payload);
+        }
     }
 
     /// Does everything that is to be done now.
@@ -301,6 +303,19 @@ impl SessionTask {
                 self.session.revoke();
             }
         }
+    }
+
+    /// Sends what may be lost beside the stream, where there is such a way: it is then done with, sent or not.
+    fn send_datagram(&self, payload: &Payload) -> bool {
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.has_datagrams()) else { return false };
+        if !payload.event().is_ephemeral() {
+            return false;
+        }
+        if let Some(bytes) = self.session.write_unnumbered(payload) {
+            let result = if socket.send_datagram(&bytes) { "sent" } else { "dropped" };
+            metrics::counter!("rookery_gateway_datagrams_total", "result" => result).increment(1);
+        }
+        true
     }
 
     fn take_own(&mut self, event: &Event) {
