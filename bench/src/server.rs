@@ -34,7 +34,17 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let ready_file = folder.path().join("ready.json");
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"]);
+        command.args([
+            "dev",
+            "--http",
+            "127.0.0.1:0",
+            "--gateway",
+            "127.0.0.1:0",
+            "--operator",
+            "127.0.0.1:0",
+            "--webtransport",
+            "127.0.0.1:0",
+        ]);
         command.arg("--data-dir").arg(folder.path().join("data")).arg("--ready-file").arg(&ready_file);
         for set in ["limits=off", "log.filter=warn"].iter().chain(sets) {
             command.args(["--set", set]);

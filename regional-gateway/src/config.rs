@@ -1,6 +1,7 @@
 //! Configuration of a region.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rookery_model::limits;
@@ -49,6 +50,7 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// What clients are told, without a trailing slash: `wss://gateway.example.org`. Without it the listening address.
     pub public_url: Option<String>,
+    pub webtransport: WebTransportConfig,
     /// What every session keeps to.
     pub session: SessionConfig,
     /// Connections at once; beyond, new ones are closed before the handshake.
@@ -90,6 +92,9 @@ pub struct GatewayConfig {
     pub drain_timeout_ms: u64,
     /// How long the client may take to answer a close frame.
     pub close_timeout_ms: u64,
+    /// Where sessions wait between a process that ends and the next one; without it they end with their process. Nothing
+    /// else is in this folder, and no two regions share one.
+    pub sessions_dir: Option<PathBuf>,
 }
 
 impl Default for GatewayConfig {
@@ -97,6 +102,7 @@ impl Default for GatewayConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
+            webtransport: WebTransportConfig::default(),
             session: SessionConfig::default(),
             max_connections: 100_000,
             max_connections_per_address: 10_000,
@@ -117,7 +123,70 @@ impl Default for GatewayConfig {
             subscribe_concurrency: 16,
             drain_timeout_ms: 10_000,
             close_timeout_ms: 10_000,
+            sessions_dir: None,
         }
+    }
+}
+
+/// The gateway over WebTransport; sessions are those of the WebSocket.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebTransportConfig {
+    /// The UDP port where it listens; without it there is no WebTransport.
+    pub listen: Option<SocketAddr>,
+    /// What clients are told, without path: `https://gateway.example.org:8443`. Without it the listening address.
+    pub public_url: Option<String>,
+    /// The chain of certificates and its key, PEM; read again when they change.
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Instead of them, for development: a folder for self-signed certificates that pages trust by their hash.
+    pub self_signed_dir: Option<PathBuf>,
+    /// A connection without a packet for so long is over; longer than the session's `heartbeat_timeout_ms`, which has
+    /// a close code.
+    pub idle_timeout_ms: u64,
+    /// So often a quiet connection is given a packet, which keeps the way open through address translators.
+    pub keep_alive_ms: u64,
+}
+
+impl Default for WebTransportConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            public_url: None,
+            cert: None,
+            key: None,
+            self_signed_dir: None,
+            idle_timeout_ms: 75_000,
+            keep_alive_ms: 20_000,
+        }
+    }
+}
+
+impl WebTransportConfig {
+    /// Every mistake, each by the name of its field.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut want = |holds: bool, text: &str| {
+            if !holds {
+                mistakes.push(format!("gateway.webtransport.{text}"));
+            }
+        };
+        want(self.cert.is_some() == self.key.is_some(), "key: set together with cert");
+        want(
+            self.listen.is_none() || self.cert.is_some() || self.self_signed_dir.is_some(),
+            "cert: needed to listen (or self_signed_dir, for development)",
+        );
+        let url = self.public_url.as_deref();
+        want(
+            url.is_none_or(|url| url.starts_with("https://") && !url.ends_with('/')),
+            "public_url: begins with https://, without a slash at the end",
+        );
+        want((1..=SPAN_MAX_MS).contains(&self.idle_timeout_ms), "idle_timeout_ms: at least 1, a year at most");
+        want(
+            (1..self.idle_timeout_ms.max(2)).contains(&self.keep_alive_ms),
+            "keep_alive_ms: at least 1, below idle_timeout_ms",
+        );
+        mistakes
     }
 }
 
@@ -286,6 +355,7 @@ impl RegionConfig {
         let bad_spans = spans.into_iter().filter(|(span_ms, _)| *span_ms > SPAN_MAX_MS);
         mistakes.extend(bad_spans.map(|(_, name)| format!("{name}: {SPAN_MAX_MS} at most, a year")));
         mistakes.extend(self.degradation.mistakes().into_iter().map(|mistake| format!("degradation.{mistake}")));
+        mistakes.extend(gateway.webtransport.mistakes());
         mistakes.extend(gateway.session.mistakes().into_iter().map(|mistake| format!("gateway.session.{mistake}")));
         mistakes
     }
@@ -306,6 +376,19 @@ mod tests {
         config.gateway.public_url = Some("http://example.org/".into());
         config.owners.in_flight_max = 0;
         assert_eq!(config.mistakes().len(), 4);
+    }
+
+    #[test]
+    fn webtransport_needs_a_certificate_and_times_that_fit() {
+        let mut config = RegionConfig::default();
+        config.gateway.webtransport.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        assert_eq!(config.mistakes().len(), 1);
+        config.gateway.webtransport.self_signed_dir = Some("here".into());
+        assert_eq!(config.mistakes(), Vec::<String>::new());
+        config.gateway.webtransport.cert = Some("cert.pem".into());
+        config.gateway.webtransport.keep_alive_ms = config.gateway.webtransport.idle_timeout_ms;
+        config.gateway.webtransport.public_url = Some("wss://here".into());
+        assert_eq!(config.mistakes().len(), 3, "{:?}", config.mistakes());
     }
 
     #[test]

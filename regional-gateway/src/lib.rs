@@ -22,8 +22,8 @@ pub mod rate_limit;
 mod region;
 mod running;
 
-pub use config::{GatewayConfig, OwnersConfig, RegionConfig};
+pub use config::{GatewayConfig, OwnersConfig, RegionConfig, WebTransportConfig};
 pub use operator_secret::OperatorSecret;
 pub use rate_limit::RestLimits;
-pub use region::{Figures, Region, RegionDeps};
+pub use region::{Figures, Region, RegionDeps, WebTransportPlace};
 pub use running::{RunningRegion, StartError};

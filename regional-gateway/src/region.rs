@@ -22,6 +22,7 @@ use crate::gateway::clock::Clock;
 use crate::gateway::identify_line::IdentifyLine;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::{SessionStarts, StartsLeft};
+use crate::gateway::webtransport::certificates::Certificates;
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::operator_secret::OperatorSecret;
@@ -65,6 +66,14 @@ pub struct Region {
     /// Whoever is still here is closed.
     pub(crate) closing: CancellationToken,
     pub(crate) gateway_url: String,
+    pub(crate) webtransport: Option<WebTransportPlace>,
+}
+
+/// Where WebTransport answers, and what it shows.
+pub struct WebTransportPlace {
+    /// What clients are told, without path: `https://gateway.example.org:8443`.
+    pub url: String,
+    pub certificates: Arc<Certificates>,
 }
 
 /// How much a region does at the moment.
@@ -90,6 +99,11 @@ impl Region {
         &self.gateway_url
     }
 
+    /// Where clients connect by WebTransport, if they can.
+    pub const fn webtransport(&self) -> Option<&WebTransportPlace> {
+        self.webtransport.as_ref()
+    }
+
     /// What the region does at the moment.
     pub fn figures(&self) -> Figures {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -105,6 +119,11 @@ impl Region {
     /// Whether the region takes calls and sessions: it is not draining, and its store takes writes.
     pub fn is_ready(&self) -> bool {
         !self.draining.is_cancelled() && self.store.health().writable
+    }
+
+    /// Whether sessions go on in the next process.
+    pub(crate) const fn keeps_sessions(&self) -> bool {
+        self.config.gateway.sessions_dir.is_some()
     }
 
     /// How often an account may still start a session.

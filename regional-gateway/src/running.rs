@@ -2,28 +2,34 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rookery_core_db::StoreError;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wtransport::quinn::Endpoint;
 
 use crate::accounts::Accounts;
-use crate::config::{RegionConfig, ms};
+use crate::config::{GatewayConfig, RegionConfig, ms};
 use crate::degradation::{self, Degradation};
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::identify_line::{IdentifyLine, LineConfig};
+use crate::gateway::kept::{self, KeptSessions};
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
+use crate::gateway::webtransport;
+use crate::gateway::webtransport::certificates::{CertificateError, Certificates};
 use crate::gateway::worker::{WORKERS_MAX, WorkerTask, Workers};
-use crate::id_generator::IdGenerator;
+use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimiter;
-use crate::region::{Region, RegionDeps};
+use crate::region::{Region, RegionDeps, WebTransportPlace};
 
 /// Why a region could not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("WebTransport cannot listen on {address}")]
+    ListenWebTransport {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the certificate of WebTransport")]
+    Certificate(#[from] CertificateError),
     #[error("the store does not give out ids")]
     Ids(#[source] StoreError),
     #[error("passwords cannot be hashed: {0}")]
@@ -45,6 +59,8 @@ pub struct RunningRegion {
     pub region: Arc<Region>,
     /// Where the gateway listens.
     pub gateway_addr: SocketAddr,
+    /// Where WebTransport answers, if it does.
+    pub webtransport_addr: Option<SocketAddr>,
 }
 
 impl Region {
@@ -55,9 +71,12 @@ impl Region {
         let listener = listener::bind(&config.gateway).map_err(refused)?;
         let gateway_addr = listener.local_addr().map_err(refused)?;
         let gateway_url = config.gateway.public_url.clone().unwrap_or_else(|| format!("ws://{gateway_addr}"));
+        let webtransport = OpenWebTransport::bind(&config.gateway)?;
+        let webtransport_addr = webtransport.as_ref().map(|open| open.address);
+        let place = webtransport.as_ref().map(|open| open.place(&config.gateway));
         let workers = workers(config.gateway.workers);
         let (workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
-        let region = Arc::new(build(config, deps, gateway_url, workers).await?);
+        let region = Arc::new(build(config, deps, gateway_url, place, workers).await?);
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
@@ -65,9 +84,56 @@ impl Region {
         if config.enabled {
             region.tasks.spawn(degradation::run(degradation, config, region.closing.clone()));
         }
+        if let Some(folder) = region.config.gateway.sessions_dir.clone() {
+            kept::take_up(&region, &folder).await;
+        }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
-        tracing::info!(region = region.name(), %gateway_addr, "the gateway listens");
-        Ok(RunningRegion { region, gateway_addr })
+        if let Some(open) = webtransport {
+            region.tasks.spawn(open.certificates.keep_up(region.draining.clone()));
+            region.tasks.spawn(webtransport::listener::run(Arc::clone(&region), open.endpoint));
+        }
+        tracing::info!(region = region.name(), %gateway_addr, ?webtransport_addr, "the gateway listens");
+        Ok(RunningRegion { region, gateway_addr, webtransport_addr })
+    }
+}
+
+/// WebTransport's port before anybody is served.
+struct OpenWebTransport {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    certificates: Arc<Certificates>,
+}
+
+impl OpenWebTransport {
+    fn bind(config: &GatewayConfig) -> Result<Option<Self>, StartError> {
+        let Some(address) = config.webtransport.listen else { return Ok(None) };
+        let refused = |source| StartError::ListenWebTransport { address, source };
+        let certificates = Certificates::open(&config.webtransport, OffsetDateTime::now_utc())?;
+        let endpoint = webtransport::listener::bind(config, address, &certificates).map_err(refused)?;
+        let address = endpoint.local_addr().map_err(refused)?;
+        Ok(Some(Self { endpoint, address, certificates }))
+    }
+
+    fn place(&self, config: &GatewayConfig) -> WebTransportPlace {
+        let public = config.webtransport.public_url.clone();
+        let url = public.unwrap_or_else(|| format!("https://{}", self.address));
+        WebTransportPlace { url, certificates: Arc::clone(&self.certificates) }
+    }
+}
+
+/// Writes down the sessions that can be resumed, for the next process.
+async fn keep_sessions(region: &Region, folder: PathBuf) {
+    let (payloads, sessions) = region.sessions.workers().keep().await;
+    let count = sessions.len();
+    let kept = KeptSessions { kept_at_unix_ms: now_ms(), payloads, sessions };
+    let written = tokio::task::spawn_blocking(move || kept::write(&folder, &kept)).await;
+    match written {
+        Ok(Ok(())) => tracing::info!(region = region.name(), sessions = count, "kept for the next process"),
+        Ok(Err(error)) => {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::error!(region = region.name(), error, "the sessions are lost; their clients start anew");
+        }
+        Err(_) => tracing::error!(region = region.name(), "writing the sessions down panicked; they are lost"),
     }
 }
 
@@ -81,6 +147,7 @@ async fn build(
     config: RegionConfig,
     deps: RegionDeps,
     gateway_url: String,
+    webtransport: Option<WebTransportPlace>,
     workers: Workers,
 ) -> Result<Region, StartError> {
     let RegionDeps { store, signing_key, public_keys, operator_secret } = deps;
@@ -136,6 +203,7 @@ async fn build(
         accounts,
         operator_secret,
         gateway_url,
+        webtransport,
     })
 }
 
@@ -155,13 +223,27 @@ impl RunningRegion {
             tracing::warn!(region = region.name(), "some clients stayed; they are closed");
         }
         region.closing.cancel();
+        let folder = region.config.gateway.sessions_dir.clone();
         region.sessions.all().iter().for_each(|session| session.signal(Signal::Shutdown));
         region.tasks.close();
         let within = ms(region.config.gateway.close_timeout_ms);
-        if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
-            tracing::warn!(region = region.name(), "some connections did not end in time");
+        match folder {
+            None => {
+                if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
+                    tracing::warn!(region = region.name(), "some connections did not end in time");
+                }
+                region.owners.stop().await;
+            }
+            Some(folder) => {
+                let closed = tokio::time::timeout(within, region.admission.places().acquire_many(all)).await;
+                if closed.is_err() {
+                    tracing::warn!(region = region.name(), "some connections did not end in time");
+                }
+                // From here on nothing happens any more that a session would have to hear of.
+                region.owners.stop().await;
+                keep_sessions(&region, folder).await;
+            }
         }
-        region.owners.stop().await;
         tracing::info!(region = region.name(), "stopped");
     }
 }

@@ -1,4 +1,5 @@
 //! Clients that want to do harm, beside one that only wants its events.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test would")]
 
 mod common;
 

@@ -156,8 +156,12 @@ impl Validate for RegionRoleConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         mistakes.require(!self.data_dir.as_os_str().is_empty(), "data_dir", "is not set", "a folder");
         self.link.validate(mistakes);
-        let listeners =
-            [("operator", self.operator), ("link.listen", self.link.listen), ("gateway.listen", self.gateway.listen)];
+        let mut listeners = vec![
+            ("operator", self.operator),
+            ("link.listen", self.link.listen),
+            ("gateway.listen", self.gateway.listen),
+        ];
+        listeners.extend(self.gateway.webtransport.listen.map(|address| ("gateway.webtransport.listen", address)));
         self.limits.validate(mistakes, &listeners);
         tell(mistakes, "", self.region().mistakes());
         tell(mistakes, "", self.region().mistakes_beside_store(self.store.queue_batches()));

@@ -35,7 +35,8 @@ pub struct DevArgs {
     /// Where the gateway (WebSocket) answers.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     gateway: SocketAddr,
-    /// Where WebTransport will answer; accepted, and not used yet.
+    /// Where the gateway answers over WebTransport, UDP; its certificates are made in the data folder, unless the
+    /// configuration names some.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     webtransport: SocketAddr,
     /// Where voice will answer; accepted, and not used yet.
@@ -62,7 +63,17 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut config: DevConfig = rookery_service::load(args.config.as_deref(), &args.cluster.before(&args.sets))?;
     config.pop.http = args.http;
     config.gateway.listen = args.gateway;
-    let mut listeners = vec![("--http", args.http), ("--gateway", args.gateway), ("--operator", args.operator)];
+    config.gateway.sessions_dir.get_or_insert_with(|| args.data_dir.join("sessions"));
+    config.gateway.webtransport.listen = Some(args.webtransport);
+    if config.gateway.webtransport.cert.is_none() {
+        config.gateway.webtransport.self_signed_dir.get_or_insert_with(|| args.data_dir.join("webtransport"));
+    }
+    let mut listeners = vec![
+        ("--http", args.http),
+        ("--gateway", args.gateway),
+        ("--webtransport", args.webtransport),
+        ("--operator", args.operator),
+    ];
     listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
     if let Some(mistake) = config.limits.public_listener(&listeners) {
         bail!("{mistake}");
@@ -149,7 +160,7 @@ impl Parts {
         let uplink = Arc::new(pop_role::Uplink::connect(&[link.address.to_string()], &link_tls(&ca, Role::Pop)?)?);
         let bound = Pop::bind(config.pop()).await?;
         let mut deps = PopDeps::new(uplink.pool.clone(), pop_role::api_config(public_keys, &config.pop()));
-        deps.status = status(&bound.http_addr(), &region.gateway_addr, &operator);
+        deps.status = status(&bound.http_addr(), &region, &operator);
         let pop = bound.start(deps)?;
         uplink.connected().await?;
         pop_part.ready();
@@ -163,6 +174,8 @@ impl Parts {
         Ok(Ready {
             api: Some(format!("http://{http}/api")),
             gateway: Some(format!("ws://{}", self.region.gateway_addr)),
+            webtransport: self.region.webtransport_addr.map(|address| format!("https://{address}")),
+            cert_sha256: self.region.region.webtransport().and_then(|it| it.certificates.hashes().into_iter().next()),
             ca_file: Some(data_dir.join("ca.pem").display().to_string()),
             web: Some(format!("http://{http}/")),
             operator: Some(format!("http://{}", self.operator)),
@@ -203,11 +216,18 @@ pub async fn start_operator(
     Ok(address)
 }
 
-fn status(http: &SocketAddr, gateway: &SocketAddr, operator: &SocketAddr) -> Vec<StatusEntry> {
+fn status(http: &SocketAddr, region: &RunningRegion, operator: &SocketAddr) -> Vec<StatusEntry> {
+    let gateway = region.gateway_addr;
+    let webtransport = match region.webtransport_addr {
+        Some(address) => {
+            StatusEntry::running("Gateway (WebTransport)", format!("https://{address}/gateway?v=10&encoding=json"))
+        }
+        None => StatusEntry::absent("Gateway (WebTransport)"),
+    };
     vec![
         StatusEntry::running("REST API", format!("http://{http}/api/v10")),
         StatusEntry::running("Gateway (WebSocket)", format!("ws://{gateway}/?v=10&encoding=json")),
-        StatusEntry::absent("Gateway (WebTransport)"),
+        webtransport,
         StatusEntry::absent("Voice"),
         StatusEntry::running("Operator: health, readiness, metrics", format!("http://{operator}/metrics")),
     ]
@@ -217,6 +237,7 @@ fn announce(ready: &Ready) {
     let show = |address: &Option<String>| address.clone().unwrap_or_else(|| "not running".into());
     tracing::info!("REST API     {}/v10", show(&ready.api));
     tracing::info!("gateway      {}/?v=10&encoding=json", show(&ready.gateway));
+    tracing::info!("             {}/gateway?v=10&encoding=json (WebTransport)", show(&ready.webtransport));
     tracing::info!("operator     {} (/healthz /readyz /metrics)", show(&ready.operator));
     tracing::info!("web          {}", show(&ready.web));
     tracing::info!("Rookery is ready; Ctrl-C drains and stops it");

@@ -54,6 +54,8 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     part.ready();
     let ready = Ready {
         gateway: Some(format!("ws://{}", region.gateway_addr)),
+        webtransport: region.webtransport_addr.map(|address| format!("https://{address}")),
+        cert_sha256: region.region.webtransport().and_then(|it| it.certificates.hashes().into_iter().next()),
         operator: Some(format!("http://{operator}")),
         link: Some(link.address.to_string()),
         pid: std::process::id(),

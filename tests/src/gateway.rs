@@ -89,10 +89,17 @@ impl Gateway {
 
     /// Continues this session on a new connection, from what this one has read; HELLO is read, what follows is not.
     pub async fn resume(self) -> anyhow::Result<Self> {
+        let next = self.resumed_copy().await?;
+        Ok(Self { early: self.early, ..next })
+    }
+
+    /// As [`Self::resume`], and this one stays as it is: for another attempt if this fails. Events that wait to be asked
+    /// for stay with it.
+    pub async fn resumed_copy(&self) -> anyhow::Result<Self> {
         let session_id = self.ready["session_id"].as_str().context("no session to resume")?;
         let mut next = Self::open(&self.url).await?;
         next.send(&json!({ "op": 6, "d": { "token": self.token, "session_id": session_id, "seq": self.seq } })).await?;
-        Ok(Self { token: self.token, seq: self.seq, ready: self.ready, early: self.early, ..next })
+        Ok(Self { token: self.token.clone(), seq: self.seq, ready: self.ready.clone(), ..next })
     }
 
     /// The session's id.

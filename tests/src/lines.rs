@@ -5,14 +5,14 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::PATIENCE;
 
 /// A started program and the lines it prints; killed when dropped.
 pub struct Lines {
-    _child: Child,
+    child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
     /// Lines that were read while another was looked for.
     passed: VecDeque<Value>,
@@ -21,15 +21,31 @@ pub struct Lines {
 
 impl Lines {
     /// Starts a program.
-    pub fn start(name: &str, mut command: Command) -> anyhow::Result<Self> {
+    pub fn start(name: &str, command: Command) -> anyhow::Result<Self> {
+        Self::start_with(name, command, Stdio::null())
+    }
+
+    /// Starts a program that is [told](Self::tell) what to do.
+    pub fn start_told(name: &str, command: Command) -> anyhow::Result<Self> {
+        Self::start_with(name, command, Stdio::piped())
+    }
+
+    fn start_with(name: &str, mut command: Command, stdin: Stdio) -> anyhow::Result<Self> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{name} could not be started"))?;
         let lines = BufReader::new(child.stdout.take().context("piped")?).lines();
-        Ok(Self { _child: child, lines, passed: VecDeque::new(), name: name.into() })
+        Ok(Self { child, lines, passed: VecDeque::new(), name: name.into() })
+    }
+
+    /// Writes a line to the program.
+    pub async fn tell(&mut self, line: &Value) -> anyhow::Result<()> {
+        let stdin = self.child.stdin.as_mut().with_context(|| format!("{} takes no lines", self.name))?;
+        let said = stdin.write_all(format!("{line}\n").as_bytes()).await;
+        said.with_context(|| format!("{} does not listen", self.name))
     }
 
     /// The next line for which the function has an answer; those before it are kept for later questions.

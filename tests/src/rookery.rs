@@ -25,7 +25,17 @@ impl Rookery {
 
     /// The arguments with which [`Rookery::start`] starts it.
     pub fn args(data_dir: &Path, extra: &[&str]) -> Vec<OsString> {
-        let ports = ["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"];
+        let ports = [
+            "dev",
+            "--http",
+            "127.0.0.1:0",
+            "--gateway",
+            "127.0.0.1:0",
+            "--operator",
+            "127.0.0.1:0",
+            "--webtransport",
+            "127.0.0.1:0",
+        ];
         let mut args: Vec<OsString> = ports.iter().map(OsString::from).collect();
         args.extend(["--data-dir".into(), data_dir.into()]);
         // What else the machine does must not decide what a test sees; a test of degradation names its level.

@@ -13,7 +13,18 @@ fn free_address() -> anyhow::Result<String> {
 }
 
 fn dev(data_dir: &Path, operator: &str, more: &[&str]) -> Vec<OsString> {
-    let ports = ["dev", "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--operator", operator, "--data-dir"];
+    let ports = [
+        "dev",
+        "--http",
+        "127.0.0.1:0",
+        "--gateway",
+        "127.0.0.1:0",
+        "--operator",
+        operator,
+        "--webtransport",
+        "127.0.0.1:0",
+        "--data-dir",
+    ];
     ports.iter().map(OsString::from).chain([data_dir.into()]).chain(more.iter().map(OsString::from)).collect()
 }
 

@@ -63,7 +63,7 @@ async fn a_taken_port_is_named() -> anyhow::Result<()> {
     for flag in ["--http", "--gateway", "--operator"] {
         let data_dir = folder.path().join("data").display().to_string();
         let mut args = vec!["dev", "--data-dir", &data_dir];
-        for other in ["--http", "--gateway", "--operator"] {
+        for other in ["--http", "--gateway", "--operator", "--webtransport"] {
             args.extend([other, if other == flag { &address } else { "127.0.0.1:0" }]);
         }
         let ended = run(folder.path(), &args).await?;

@@ -122,7 +122,17 @@ async fn limits_off_is_for_loopback() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data_dir = folder.path().join("data");
     let data_dir = data_dir.to_str().context("a path")?;
-    let args = ["dev", "--http", "0.0.0.0:0", "--gateway", "127.0.0.1:0", "--operator", "127.0.0.1:0"];
+    let args = [
+        "dev",
+        "--http",
+        "0.0.0.0:0",
+        "--gateway",
+        "127.0.0.1:0",
+        "--operator",
+        "127.0.0.1:0",
+        "--webtransport",
+        "127.0.0.1:0",
+    ];
     let more = ["--data-dir", data_dir, "--set", "limits=off"];
     let ended = rookery_tests::run(folder.path(), args.into_iter().chain(more)).await?;
     ensure!(ended.code.is_some_and(|code| code != 0), "{ended:?}");

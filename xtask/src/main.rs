@@ -10,6 +10,7 @@ mod shell;
 mod spdx;
 mod suite;
 mod wasm;
+mod web;
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::cql::{jars, java};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, shell};
+use crate::{clients, shell, web};
 
 /// How long adding a rustup target may take before Debian's compiler is tried.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
@@ -127,6 +127,20 @@ const NEEDS: &[Need] = &[
         is_met: || Ok(clients::is_complete(&clients::node_modules()?)),
         remedy: || "run `cargo xtask setup` where npm can reach its registry".into(),
         install: clients::install_node_modules,
+    },
+    Need {
+        name: "the web client's packages (web/transport)",
+        purpose: Purpose::Clients,
+        is_met: web::is_installed,
+        remedy: || "run `cargo xtask setup` where npm can reach its registry".into(),
+        install: web::install,
+    },
+    Need {
+        name: "Chromium (for the web client's tests)",
+        purpose: Purpose::Clients,
+        is_met: || Ok(web::chromium().is_some()),
+        remedy: || "run `apt-get install --no-install-recommends chromium`".into(),
+        install: || apt(&["chromium"]),
     },
     Need {
         name: "the Python client libraries (tests/clients/python)",

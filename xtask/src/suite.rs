@@ -12,7 +12,7 @@ use crate::component::{self, LockFile, Profile};
 use crate::setup::{self, EVERYTHING, Purpose};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, cql, paths, policy, shell};
+use crate::{clients, cql, paths, policy, shell, web};
 
 /// Tells the PoP host's tests where the component is that misbehaves on request.
 const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
@@ -110,7 +110,8 @@ fn programs(options: &Options) -> Result<()> {
     if options.skip_clients {
         return Ok(());
     }
-    build(BOTS)
+    build(BOTS)?;
+    web::test_and_build()
 }
 
 fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
@@ -146,6 +147,8 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
     } else {
         variables.push(("ROOKERY_NODE", clients::node()?.context("Node is not installed")?.into()));
         variables.push(("ROOKERY_NODE_MODULES", clients::node_modules()?.into()));
+        variables.push(("ROOKERY_WEB_TRANSPORT", web::bundle()?.into()));
+        variables.push(("ROOKERY_CHROMIUM", web::chromium().context("Chromium is not installed")?.into()));
         variables.push(("ROOKERY_PYTHON", clients::python()?.into()));
     }
     if options.skip_cql {

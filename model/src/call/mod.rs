@@ -400,6 +400,10 @@ pub enum Reply {
     GatewayUrl {
         url: String,
         webtransport_url: Option<String>,
+        /// SHA-256 of the certificates that WebTransport shows now and next, in hexadecimal digits; none where a CA
+        /// stands behind them.
+        #[serde(default)]
+        webtransport_cert_sha256: Vec<String>,
     },
     GatewayBot(GatewayBot),
     Operator(OperatorReply),

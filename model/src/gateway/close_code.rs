@@ -21,6 +21,24 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::UnknownError,
+        Self::UnknownOpcode,
+        Self::DecodeError,
+        Self::NotAuthenticated,
+        Self::AuthenticationFailed,
+        Self::AlreadyAuthenticated,
+        Self::InvalidSeq,
+        Self::RateLimited,
+        Self::SessionTimedOut,
+        Self::InvalidShard,
+        Self::ShardingRequired,
+        Self::InvalidApiVersion,
+        Self::InvalidIntents,
+        Self::DisallowedIntents,
+    ];
+
     /// The number on the wire.
     pub const fn code(self) -> u16 {
         self as u16

@@ -3,7 +3,7 @@
 //! Both opcodes are undocumented; the shapes are those that people's clients send.
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub const GUILDS_MAX: usize = 200;
 pub type Range = [u32; 2];
 
 /// What a session looks at in one guild; what is absent stays as it was, what is there replaces what was.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subscription {
     #[serde(default)]
     pub typing: Option<bool>,

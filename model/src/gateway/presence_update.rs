@@ -21,7 +21,7 @@ pub enum Status {
 }
 
 /// The data of PRESENCE_UPDATE as a client sends it.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PresenceUpdate {
     /// Since when the user is idle, milliseconds since the Unix epoch.
     #[serde(default, deserialize_with = "since")]

@@ -196,6 +196,15 @@ impl GuildCore {
         out.send(left(self.guild_id(), user_id, &old.session_id), to);
     }
 
+    /// Ends all connections, as the process ends that they lead to.
+    pub fn end_voice(&mut self) -> Outcome {
+        let mut out = Outcome::default();
+        for user_id in self.voice.users().collect::<Vec<_>>() {
+            self.disconnect(&mut out, user_id);
+        }
+        out
+    }
+
     /// Ends the connections of those in a channel that is about to go.
     pub(crate) fn disconnect_channel(&mut self, out: &mut Outcome, channel_id: ChannelId) {
         for user_id in self.voice.of_channel(channel_id).collect::<Vec<_>>() {

@@ -89,6 +89,12 @@ impl FrozenSession {
     pub const fn user_id(&self) -> UserId {
         self.user_id
     }
+    /// The same after so long: its resume window went on.
+    #[must_use]
+    pub const fn waited(mut self, elapsed_ms: u64) -> Self {
+        self.remaining_ms = self.remaining_ms.saturating_sub(elapsed_ms);
+        self
+    }
 }
 
 /// Why frozen data cannot be continued with.

@@ -77,6 +77,7 @@ mod rate_limit;
 mod replay;
 mod session;
 mod transmit;
+mod unnumbered;
 
 pub use action::{Action, EndReason};
 pub use config::{SessionConfig, ZlibMode};

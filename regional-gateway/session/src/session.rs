@@ -13,6 +13,7 @@ use crate::params::Encoding;
 use crate::payload::{Payload, sees_content, serialize};
 use crate::replay::{Own, Replay, Stored, seconds};
 use crate::transmit::Transmit;
+use crate::unnumbered;
 
 /// Who a session belongs to and what it asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +245,16 @@ impl Session {
         let bytes = u32::try_from(payload.form(self.encoding, exposure).plain().len()).unwrap_or(u32::MAX);
         self.push(Stored::Shared { payload, exposure, bytes, at_s: seconds(self.now_ms) });
         true
+    }
+
+    /// Writes an event that gets no number and is not kept, for a way to the client beside the stream on which it may be
+    /// lost; none if the session does not want it, or nobody is there.
+    pub fn write_unnumbered(&self, payload: &Payload) -> Option<Vec<u8>> {
+        if !self.is_attached() || !self.wants(payload.event()) {
+            return None;
+        }
+        let exposure = payload.exposure(self.init.user_id, sees_content(self.init.intents));
+        Some(unnumbered::write(self.encoding, payload.name(), payload.form(self.encoding, exposure).plain()))
     }
 
     /// Takes an event that only this session gets, such as READY and GUILD_CREATE; false if the session does not want

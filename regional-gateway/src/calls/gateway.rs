@@ -8,7 +8,11 @@ use crate::errors::from_store;
 
 /// `GET /gateway` and `POST /gateway/url`.
 pub fn url(cx: &Context<'_>) -> Result<Reply, ApiError> {
-    Ok(Reply::GatewayUrl { url: cx.region.gateway_url().to_owned(), webtransport_url: None })
+    Ok(Reply::GatewayUrl {
+        url: cx.region.gateway_url().to_owned(),
+        webtransport_url: cx.region.webtransport().map(|webtransport| webtransport.url.clone()),
+        webtransport_cert_sha256: cx.region.webtransport().map(|it| it.certificates.hashes()).unwrap_or_default(),
+    })
 }
 
 /// `GET /gateway/bot`.

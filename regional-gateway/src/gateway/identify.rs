@@ -203,7 +203,15 @@ async fn run(
         large_threshold: request.large_threshold.unwrap_or(LARGE_MIN).clamp(LARGE_MIN, LARGE_MAX),
         capabilities: request.capabilities(),
     };
-    let task = SessionTask::new(Arc::clone(region), Arc::clone(&handle), session, socket, is_bot, to_guilds);
+    let task = SessionTask::new(
+        Arc::clone(region),
+        Arc::clone(&handle),
+        session,
+        socket,
+        is_bot,
+        to_guilds,
+        subscriber.clone(),
+    );
     handle.start(Box::new(task)).await;
     let region = Arc::clone(region);
     let tasks = region.tasks.clone();

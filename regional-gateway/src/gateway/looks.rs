@@ -18,6 +18,19 @@ const GUILDS_MAX: usize = 2 * limits::USER_GUILDS_MAX;
 pub struct Looks(BTreeMap<GuildId, Subscription>);
 
 impl Looks {
+    /// What a session of the process before looked at.
+    pub fn taken_up(mut looks: BTreeMap<GuildId, Subscription>) -> Self {
+        while looks.len() > GUILDS_MAX {
+            looks.pop_last();
+        }
+        Self(looks)
+    }
+
+    /// All that it looks at.
+    pub const fn all(&self) -> &BTreeMap<GuildId, Subscription> {
+        &self.0
+    }
+
     /// Takes over what the client says of its guilds, and tells their owners. Guilds beyond all bounds are passed over.
     pub fn change(
         &mut self,

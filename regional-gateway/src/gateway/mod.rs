@@ -1,4 +1,4 @@
-//! The gateway: WebSocket connections and the sessions behind them.
+//! The gateway: connections over WebSocket and WebTransport, and the sessions behind them.
 
 pub mod admission;
 pub mod clock;
@@ -6,6 +6,7 @@ mod connection;
 mod identify;
 pub mod identify_line;
 pub mod input;
+pub mod kept;
 pub mod listener;
 mod looks;
 mod member_requests;
@@ -17,4 +18,5 @@ pub mod starts;
 mod subscriptions;
 mod voice;
 mod websocket;
+pub mod webtransport;
 pub mod worker;

@@ -12,11 +12,29 @@ pub struct SessionPresence {
     is_known: bool,
     is_detached: bool,
     waiting: Option<Box<PresenceUpdate>>,
+    /// What the client said last, if it said anything since IDENTIFY.
+    newest: Option<Box<PresenceUpdate>>,
 }
 
 impl SessionPresence {
+    /// Of a session of the process before, which waits for RESUME.
+    pub fn taken_up() -> Self {
+        Self { is_known: true, is_detached: true, ..Self::default() }
+    }
+
+    /// Whether READY came.
+    pub const fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// What the client said last; none if it said nothing since IDENTIFY.
+    pub fn newest(&self) -> Option<&PresenceUpdate> {
+        self.newest.as_deref()
+    }
+
     /// Takes PRESENCE_UPDATE of the client.
     pub fn update(&mut self, owners: &Owners, session: &SessionHandle, update: PresenceUpdate) {
+        self.newest = Some(Box::new(update.clone()));
         if self.is_known {
             owners.session_says(session, update);
         } else {

@@ -64,6 +64,12 @@ impl Signals {
     pub const fn has(self, signal: Signal) -> bool {
         self.0 & signal as u8 != 0
     }
+    /// Takes this one out; whether it was among them.
+    pub const fn take(&mut self, signal: Signal) -> bool {
+        let had = self.has(signal);
+        self.0 &= !(signal as u8);
+        had
+    }
 }
 
 /// A live session as the rest of the region holds it.
@@ -150,10 +156,15 @@ impl Sessions {
 
     /// Registers a new session of a user; none if they hold too many.
     pub fn register(&self, user_id: UserId, device: DeviceId) -> Option<Arc<SessionHandle>> {
+        self.register_as(SessionId::random(), user_id, device)
+    }
+
+    /// Registers a session that has an id already.
+    pub fn register_as(&self, id: SessionId, user_id: UserId, device: DeviceId) -> Option<Arc<SessionHandle>> {
         let (worker, subscriber) = self.workers.assign()?;
         let handle = Arc::new(SessionHandle {
             subscriber,
-            id: SessionId::random(),
+            id,
             user_id,
             device,
             worker,

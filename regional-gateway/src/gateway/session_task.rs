@@ -3,16 +3,19 @@
 //! There is one for every connected client, driven by its [worker](super::worker): a plain state machine in one small
 //! allocation, without a task, a timer or a queue of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rookery_guild::Subscriber;
 use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::{ApiError, ErrorCode, GuildId};
-use rookery_session::{Action, EndReason, Frame, Payload, Session};
+use rookery_session::{Action, EndReason, Frame, Freezer, Payload, Session};
+use rookery_user::UserSession;
 
 use super::connection;
 use super::input::{Attach, Control, Input};
+use super::kept::{self, KeptClient, KeptSession};
 use super::looks::Looks;
 use super::member_requests::{MemberRequests, TooMany};
 use super::presence::SessionPresence;
@@ -44,6 +47,8 @@ pub struct SessionTask {
     is_bot: bool,
     /// As which it subscribes to guilds.
     subscriber: Subscriber,
+    /// As which its user's owner knows it.
+    user_session: Box<UserSession>,
     /// The worker has it among those to be served.
     pub(super) is_waiting: bool,
     /// Its socket or its signals want a look.
@@ -52,6 +57,13 @@ pub struct SessionTask {
     last_word: Closing,
     /// When the worker looks at it again although nothing came.
     pub(super) armed_ms: u64,
+}
+
+/// What a session of the process before had, besides its core.
+pub struct Kept {
+    pub subscribed: Vec<GuildId>,
+    pub waiting: Vec<GuildId>,
+    pub looks: BTreeMap<GuildId, Subscription>,
 }
 
 /// What became of a turn.
@@ -80,12 +92,14 @@ impl SessionTask {
         socket: Socket,
         is_bot: bool,
         subscriber: Subscriber,
+        user_session: UserSession,
     ) -> Self {
         Self {
             region,
             handle,
             session,
             socket: Some(socket),
+            user_session: Box::new(user_session),
             subscriptions: Subscriptions::new(),
             member_requests: MemberRequests::new(),
             looks: Looks::default(),
@@ -100,6 +114,72 @@ impl SessionTask {
         }
     }
 
+    /// A session of the process before, which waits for RESUME.
+    pub fn taken_up(
+        region: Arc<Region>,
+        handle: Arc<SessionHandle>,
+        session: Session,
+        is_bot: bool,
+        subscriber: Subscriber,
+        user_session: UserSession,
+        kept: Kept,
+    ) -> Self {
+        let Kept { subscribed, waiting, looks } = kept;
+        Self {
+            region,
+            handle,
+            session,
+            socket: None,
+            subscriptions: Subscriptions::taken_up(subscribed, waiting),
+            member_requests: MemberRequests::new(),
+            looks: Looks::taken_up(looks),
+            presence: SessionPresence::taken_up(),
+            voice: SessionVoice::default(),
+            is_bot,
+            subscriber,
+            user_session: Box::new(user_session),
+            is_waiting: false,
+            is_woken: false,
+            last_word: Closing::Abandon,
+            armed_ms: u64::MAX,
+        }
+    }
+
+    /// The session as it is written down for the next process; none if its client cannot come back to it.
+    pub fn keep(&self, now_ms: u64, freezer: &mut Freezer) -> Option<KeptSession> {
+        if !self.presence.is_known() {
+            // Its READY was not even made: the client starts anew at no loss.
+            return None;
+        }
+        let mut client = KeptClient::new(&self.user_session.client);
+        if let Some(newest) = self.presence.newest() {
+            client.presence = serde_json::to_string(newest).ok();
+        }
+        let (subscribed, waiting) = self.subscriptions.parts();
+        Some(KeptSession {
+            frozen: self.session.freeze(now_ms, freezer)?,
+            device: self.user_session.device,
+            epoch: self.user_session.epoch,
+            is_bot: self.is_bot,
+            large_threshold: self.subscriber.large_threshold,
+            capabilities: self.subscriber.capabilities.bits(),
+            client,
+            subscribed,
+            waiting,
+            looks: kept::write_looks(self.looks.all()),
+        })
+    }
+
+    /// The guilds whose events it gets.
+    pub fn guild_ids(&self) -> &[GuildId] {
+        self.subscriptions.subscribed()
+    }
+
+    /// As which it subscribes to guilds.
+    pub const fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
+    }
+
     /// How others reach it.
     pub const fn handle(&self) -> &Arc<SessionHandle> {
         &self.handle
@@ -108,7 +188,9 @@ impl SessionTask {
     /// Takes an event that others may get too; it is written in the next turn.
     pub fn dispatch(&mut self, now_ms: u64, payload: Arc<Payload>) {
         self.session.observe_time(now_ms);
-        self.session.handle_dispatch(payload);
+        if !self.send_datagram(&payload) {
+            self.session.handle_dispatch(payload);
+        }
     }
 
     /// Does everything that is to be done now.
@@ -116,7 +198,7 @@ impl SessionTask {
         self.session.observe_time(now_ms);
         let mut frames = Progress::None;
         if std::mem::take(&mut self.is_woken) {
-            self.take_signals(self.handle.take_signals());
+            self.take_signals(self.handle.take_signals(), now_ms);
             frames = self.receive_frames(cx, now_ms);
         }
         if self.session.poll_timeout().is_some_and(|due_ms| due_ms <= now_ms) {
@@ -143,7 +225,12 @@ impl SessionTask {
         Turn::Again
     }
 
-    fn take_signals(&mut self, signals: Signals) {
+    fn take_signals(&mut self, mut signals: Signals, now_ms: u64) {
+        if self.region.keeps_sessions() && signals.take(Signal::Shutdown) {
+            // It goes on in the next process.
+            self.close_socket(Closing::GoingAway);
+            self.session.handle_detached(now_ms);
+        }
         let ends = [
             (Signal::Lost, Closing::Code(CloseCode::UnknownError)),
             (Signal::Shutdown, Closing::GoingAway),
@@ -216,6 +303,19 @@ impl SessionTask {
                 self.session.revoke();
             }
         }
+    }
+
+    /// Sends what may be lost beside the stream, where there is such a way: it is then done with, sent or not.
+    fn send_datagram(&self, payload: &Payload) -> bool {
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.has_datagrams()) else { return false };
+        if !payload.event().is_ephemeral() {
+            return false;
+        }
+        if let Some(bytes) = self.session.write_unnumbered(payload) {
+            let result = if socket.send_datagram(&bytes) { "sent" } else { "dropped" };
+            metrics::counter!("rookery_gateway_datagrams_total", "result" => result).increment(1);
+        }
+        true
     }
 
     fn take_own(&mut self, event: &Event) {

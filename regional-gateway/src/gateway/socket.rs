@@ -11,6 +11,7 @@ use rookery_session::Transmit;
 use super::admission::Admitted;
 use super::websocket::frame::{FrameError, FrameKind, Incoming, close_body};
 use super::websocket::{Batch, OutgoingFrame, RecvError, WebSocket};
+use super::webtransport::{self, WebTransport};
 
 /// Bytes handed to the socket ahead of the kernel; what is beyond stays in the session, which counts it.
 const QUEUE_BYTES: usize = 32 * 1024;
@@ -22,10 +23,16 @@ const GOING_AWAY_WITHIN: Duration = Duration::from_secs(2);
 
 /// An open connection of a client.
 pub struct Socket {
-    websocket: WebSocket,
+    transport: Transport,
     /// Control frames since the last data message.
     control_frames: u32,
     _place: Admitted,
+}
+
+enum Transport {
+    WebSocket(WebSocket),
+    /// Boxed: it is larger, and rarer.
+    WebTransport(Box<WebTransport>),
 }
 
 /// What came from the client.
@@ -36,6 +43,21 @@ pub enum Received {
     Closed(Option<u16>),
     /// The client broke the framing: close with this.
     Broken(CloseCode),
+}
+
+impl From<Result<webtransport::Incoming, webtransport::RecvError>> for Received {
+    fn from(received: Result<webtransport::Incoming, webtransport::RecvError>) -> Self {
+        match received {
+            Ok(webtransport::Incoming::Text(text)) => Self::Text(text),
+            Ok(webtransport::Incoming::Binary(bytes)) => Self::Binary(bytes),
+            // 0 is what a client closes with that gives no code.
+            Ok(webtransport::Incoming::Closed(code)) => {
+                Self::Closed(u16::try_from(code).ok().filter(|code| *code != 0).or(Some(1005)))
+            }
+            Err(webtransport::RecvError::Frame(_)) => Self::Broken(CloseCode::DecodeError),
+            Err(webtransport::RecvError::Ended) => Self::Closed(None),
+        }
+    }
 }
 
 /// With what a connection is closed.
@@ -53,13 +75,22 @@ pub enum Closing {
 impl Socket {
     /// An open WebSocket that holds a place.
     pub const fn new(websocket: WebSocket, place: Admitted) -> Self {
-        Self { websocket, control_frames: 0, _place: place }
+        Self { transport: Transport::WebSocket(websocket), control_frames: 0, _place: place }
+    }
+
+    /// An open WebTransport session that holds a place.
+    pub fn webtransport(webtransport: WebTransport, place: Admitted) -> Self {
+        Self { transport: Transport::WebTransport(Box::new(webtransport)), control_frames: 0, _place: place }
     }
 
     /// The next thing that came; pings are answered on the way.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        let websocket = match &mut self.transport {
+            Transport::WebSocket(websocket) => websocket,
+            Transport::WebTransport(webtransport) => return webtransport.poll_recv(cx).map(Received::from),
+        };
         loop {
-            let message = match ready!(self.websocket.poll_recv(cx)) {
+            let message = match ready!(websocket.poll_recv(cx)) {
                 Ok(message) => message,
                 Err(RecvError::Frame(FrameError::TooManyFragments { .. })) => {
                     return Poll::Ready(Received::Broken(CloseCode::RateLimited));
@@ -79,8 +110,8 @@ impl Socket {
                 Incoming::Close(code) => return Poll::Ready(Received::Closed(code.or(Some(1005)))),
                 Incoming::Ping(body) => {
                     // A client that does not read its pongs gets no more of them.
-                    if self.websocket.queued_bytes() < QUEUE_BYTES {
-                        self.websocket.queue(OutgoingFrame::whole(FrameKind::Pong, body.into()));
+                    if websocket.queued_bytes() < QUEUE_BYTES {
+                        websocket.queue(OutgoingFrame::whole(FrameKind::Pong, body.into()));
                     }
                 }
                 Incoming::Pong => {}
@@ -94,12 +125,32 @@ impl Socket {
 
     /// Whether more should be fetched from the session.
     pub const fn has_room(&self) -> bool {
-        self.websocket.queued_bytes() < QUEUE_BYTES
+        let queued_bytes = match &self.transport {
+            Transport::WebSocket(websocket) => websocket.queued_bytes(),
+            Transport::WebTransport(webtransport) => webtransport.queued_bytes(),
+        };
+        queued_bytes < QUEUE_BYTES
+    }
+
+    /// Whether it carries datagrams beside the stream.
+    pub const fn has_datagrams(&self) -> bool {
+        matches!(self.transport, Transport::WebTransport(_))
+    }
+
+    /// Sends a payload that may be lost, beside the stream; whether it was sent.
+    pub fn send_datagram(&self, payload: &[u8]) -> bool {
+        match &self.transport {
+            Transport::WebSocket(_) => false,
+            Transport::WebTransport(webtransport) => webtransport.send_datagram(payload),
+        }
     }
 
     /// Queues a frame of the session.
     pub fn queue(&mut self, transmit: Transmit) {
-        self.websocket.queue(transmit.into());
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => websocket.queue(transmit.into()),
+            Transport::WebTransport(webtransport) => webtransport.queue(transmit),
+        }
     }
 
     /// Writes frames of the session, as many in one call of the kernel as there are, until it has no more or the kernel
@@ -108,43 +159,24 @@ impl Socket {
         &mut self,
         cx: &mut Context<'_>,
         batch: &mut Batch,
-        mut next: impl FnMut() -> Option<Transmit>,
+        next: impl FnMut() -> Option<Transmit>,
     ) -> io::Result<bool> {
-        let mut some = false;
-        loop {
-            if !self.websocket.is_flushed() {
-                while self.has_room() {
-                    let Some(transmit) = next() else { break };
-                    self.queue(transmit);
-                    some = true;
-                }
-                if self.websocket.poll_flush(cx)?.is_pending() {
-                    return Ok(some);
-                }
-            }
-            batch.clear();
-            while !batch.is_full() {
-                let Some(transmit) = next() else { break };
-                batch.push(transmit);
-            }
-            if batch.is_empty() {
-                return Ok(some);
-            }
-            some = true;
-            let may_be_more = batch.is_full();
-            if self.websocket.write(batch)? && !may_be_more {
-                return Ok(some);
-            }
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => transmit_websocket(websocket, cx, batch, next),
+            Transport::WebTransport(webtransport) => transmit_webtransport(webtransport, cx, next),
         }
     }
 
     /// Writes what is queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.websocket.poll_flush(cx)
+        match &mut self.transport {
+            Transport::WebSocket(websocket) => websocket.poll_flush(cx),
+            Transport::WebTransport(webtransport) => webtransport.poll_flush(cx),
+        }
     }
 
     /// Says good-bye and waits for the client's, both for so long at most; then the socket is gone.
-    pub async fn close(mut self, closing: Closing, mut within: Duration) {
+    pub async fn close(self, closing: Closing, mut within: Duration) {
         let (code, reason) = match closing {
             Closing::Code(code) => (code.code(), code.reason()),
             Closing::GoingAway => {
@@ -156,23 +188,86 @@ impl Socket {
             Closing::Abandon => return,
         };
         metrics::counter!("rookery_gateway_closes_total", "code" => code.to_string()).increment(1);
-        self.websocket.queue(OutgoingFrame::whole(FrameKind::Close, close_body(code, reason).into()));
+        let mut websocket = match self.transport {
+            Transport::WebSocket(websocket) => websocket,
+            Transport::WebTransport(webtransport) if matches!(closing, Closing::Answer(_)) => {
+                return webtransport.answer_close();
+            }
+            Transport::WebTransport(webtransport) => return webtransport.close(code, reason, within).await,
+        };
+        websocket.queue(OutgoingFrame::whole(FrameKind::Close, close_body(code, reason).into()));
         let good_bye = async {
-            poll_fn(|cx| self.websocket.poll_flush(cx)).await?;
+            poll_fn(|cx| websocket.poll_flush(cx)).await?;
             if matches!(closing, Closing::Answer(_)) {
-                return poll_fn(|cx| self.websocket.poll_shutdown(cx)).await;
+                return poll_fn(|cx| websocket.poll_shutdown(cx)).await;
             }
             // The client's answer, or its end; other messages that were on their way are passed over.
             loop {
-                match poll_fn(|cx| self.websocket.poll_recv(cx)).await {
+                match poll_fn(|cx| websocket.poll_recv(cx)).await {
                     Ok(Incoming::Close(_)) | Err(_) => break,
                     Ok(_) => {}
                 }
             }
-            poll_fn(|cx| self.websocket.poll_shutdown(cx)).await
+            poll_fn(|cx| websocket.poll_shutdown(cx)).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(within, good_bye).await {
             tracing::debug!(%error, "a connection ended before it was closed");
+        }
+    }
+}
+
+fn transmit_websocket(
+    websocket: &mut WebSocket,
+    cx: &mut Context<'_>,
+    batch: &mut Batch,
+    mut next: impl FnMut() -> Option<Transmit>,
+) -> io::Result<bool> {
+    let mut some = false;
+    loop {
+        if !websocket.is_flushed() {
+            while websocket.queued_bytes() < QUEUE_BYTES {
+                let Some(transmit) = next() else { break };
+                websocket.queue(transmit.into());
+                some = true;
+            }
+            if websocket.poll_flush(cx)?.is_pending() {
+                return Ok(some);
+            }
+        }
+        batch.clear();
+        while !batch.is_full() {
+            let Some(transmit) = next() else { break };
+            batch.push(transmit);
+        }
+        if batch.is_empty() {
+            return Ok(some);
+        }
+        some = true;
+        let may_be_more = batch.is_full();
+        if websocket.write(batch)? && !may_be_more {
+            return Ok(some);
+        }
+    }
+}
+
+/// QUIC packs what it takes into packets in a task of its own: a batch would save nothing here.
+fn transmit_webtransport(
+    webtransport: &mut WebTransport,
+    cx: &mut Context<'_>,
+    mut next: impl FnMut() -> Option<Transmit>,
+) -> io::Result<bool> {
+    let mut some = false;
+    loop {
+        let mut may_be_more = true;
+        while may_be_more && webtransport.queued_bytes() < QUEUE_BYTES {
+            match next() {
+                Some(transmit) => webtransport.queue(transmit),
+                None => may_be_more = false,
+            }
+            some |= may_be_more;
+        }
+        if webtransport.poll_flush(cx)?.is_pending() || !may_be_more {
+            return Ok(some);
         }
     }
 }

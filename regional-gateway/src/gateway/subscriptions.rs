@@ -34,6 +34,28 @@ impl Subscriptions {
         Self { subscribed: Vec::new(), starting: None }
     }
 
+    /// Those of a session of the process before: guilds that it has, and guilds that it waits for.
+    pub fn taken_up(mut subscribed: Vec<GuildId>, waiting: Vec<GuildId>) -> Self {
+        subscribed.sort_unstable();
+        subscribed.dedup();
+        let mut all = Self { subscribed, starting: None };
+        waiting.into_iter().for_each(|guild_id| all.want(guild_id));
+        all
+    }
+
+    /// The guilds that it has, and those of which the snapshot did not come yet.
+    pub fn parts(&self) -> (Vec<GuildId>, Vec<GuildId>) {
+        let Some(starting) = &self.starting else { return (self.subscribed.clone(), Vec::new()) };
+        let has = |id: &&GuildId| !starting.asked.contains(id);
+        let waiting = starting.asked.iter().chain(&starting.waiting).copied().collect();
+        (self.subscribed.iter().filter(has).copied().collect(), waiting)
+    }
+
+    /// The guilds asked for or already delivered, ascending.
+    pub fn subscribed(&self) -> &[GuildId] {
+        &self.subscribed
+    }
+
     /// Adds a guild to those to subscribe to, unless it is among them.
     pub fn want(&mut self, guild_id: GuildId) {
         if self.subscribed.binary_search(&guild_id).is_ok() {
@@ -166,6 +188,22 @@ mod tests {
         subscriptions.confirmed(C);
         assert!(subscriptions.starting.is_none());
         assert_eq!(subscriptions.take(), [A, B, C]);
+    }
+
+    #[test]
+    fn what_a_process_leaves_the_next_one_goes_on_with() {
+        let mut subscriptions = Subscriptions::default();
+        [A, B, C].into_iter().for_each(|guild| subscriptions.want(guild));
+        subscriptions.measured(10);
+        assert_eq!((subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)), (Some(A), Some(B)));
+        subscriptions.confirmed(A);
+        let (subscribed, waiting) = subscriptions.parts();
+        assert_eq!((&*subscribed, &*waiting), (&[A][..], &[B, C][..]));
+        let mut next = Subscriptions::taken_up(subscribed, waiting);
+        assert!(next.has(A) && next.is_starting());
+        assert_eq!(next.next(0, 2, ROOM), Some(B));
+        let settled = Subscriptions::taken_up(vec![B, A, B], vec![]);
+        assert_eq!((settled.subscribed(), settled.parts().1.len()), (&[A, B][..], 0));
     }
 
     #[test]

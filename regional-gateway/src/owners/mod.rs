@@ -29,6 +29,7 @@ use crate::config::OwnersConfig;
 use crate::degradation::Degradation;
 use crate::errors::from_store;
 use crate::gateway::clock::Clock;
+use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, Sessions};
 use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
@@ -201,6 +202,23 @@ impl Owners {
     ) -> Result<(), ApiError> {
         let command = guild::command::SubscribeCommand { guild_id, session, subscriber };
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
+    }
+
+    /// Subscribes sessions of the process before to a guild that they have; each is answered with
+    /// [`Subscribed`](crate::gateway::input::Control::Subscribed) or with
+    /// [`NotSubscribed`](crate::gateway::input::Control::NotSubscribed).
+    pub(crate) async fn take_up_guild(
+        &self,
+        guild_id: GuildId,
+        sessions: Vec<(Arc<SessionHandle>, rookery_guild::Subscriber)>,
+    ) {
+        let command = |(session, subscriber)| guild::command::SubscribeCommand { guild_id, session, subscriber };
+        let commands: Vec<_> = sessions.iter().cloned().map(command).collect();
+        if let Err(error) = self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::TakeUp(commands)) {
+            for (session, _) in sessions {
+                session.send(Input::Control(Control::NotSubscribed(guild_id, Box::new(error.clone())))).await;
+            }
+        }
     }
 
     /// Tells a user's owner what a session says of the user's presence.

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod wt_client;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,7 @@ pub struct World {
     pub running: RunningRegion,
     /// Holds back or fails what is written.
     pub gate: Arc<Gate>,
-    _folder: tempfile::TempDir,
+    folders: Vec<tempfile::TempDir>,
     next_id: AtomicU64,
 }
 
@@ -66,6 +67,19 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// With WebTransport beside WebSocket.
+    pub async fn with_webtransport(configure: impl FnOnce(&mut RegionConfig)) -> Self {
+        let certificates = tempfile::tempdir().unwrap();
+        let mut world = Self::with(|config| {
+            config.gateway.webtransport.listen = Some("127.0.0.1:0".parse().unwrap());
+            config.gateway.webtransport.self_signed_dir = Some(certificates.path().to_owned());
+            configure(config);
+        })
+        .await;
+        world.folders.push(certificates);
+        world
+    }
+
     pub async fn with(configure: impl FnOnce(&mut RegionConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_embedded(EmbeddedConfig::new(folder.path())).unwrap();
@@ -83,7 +97,7 @@ impl World {
             operator_secret: OperatorSecret::new("x".repeat(32)).unwrap(),
         };
         let running = Region::start(config, deps).await.unwrap();
-        Self { running, gate, _folder: folder, next_id: AtomicU64::new(1_000) }
+        Self { running, gate, folders: vec![folder], next_id: AtomicU64::new(1_000) }
     }
 
     pub fn region(&self) -> &Arc<Region> {

@@ -66,10 +66,14 @@ pub fn bot_created(reply: Reply) -> Body {
     json(&json!({ "id": user_id, "token": token }))
 }
 
-/// `POST /gateway/url`: both transports, the second null where there is none.
+/// `POST /gateway/url`: both transports, the second null where there is none, and which certificates a page is to trust.
 pub fn gateway_url(reply: Reply) -> Body {
-    let Reply::GatewayUrl { url, webtransport_url } = reply else { return Body::Unexpected };
-    json(&json!({ "url": url, "webtransport_url": webtransport_url }))
+    let Reply::GatewayUrl { url, webtransport_url, webtransport_cert_sha256 } = reply else { return Body::Unexpected };
+    json(&json!({
+        "url": url,
+        "webtransport_url": webtransport_url,
+        "webtransport_cert_sha256": webtransport_cert_sha256,
+    }))
 }
 
 fn operator_body(reply: &OperatorReply) -> Body {

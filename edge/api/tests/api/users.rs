@@ -10,7 +10,8 @@ use crate::harness::{
 use crate::samples;
 
 pub fn cases() -> Vec<Case> {
-    let gateway = || Reply::GatewayUrl { url: "wss://g".into(), webtransport_url: None };
+    let gateway =
+        || Reply::GatewayUrl { url: "wss://g".into(), webtransport_url: None, webtransport_cert_sha256: vec![] };
     let limit = SessionStartLimit { total: 1000, remaining: 999, reset_after: 5, max_concurrency: 1 };
     vec![
         case!(GET "/users/@me", "/users/@me", None => Call::GetCurrentUser => 200 samples::current_user()),
@@ -158,9 +159,18 @@ fn voice_regions_come_from_the_settings() {
 fn the_best_gateway_names_both_transports() {
     let webtransport_url = Some("https://w".to_owned());
     for (webtransport_url, expected) in [(None, json!(null)), (webtransport_url, json!("https://w"))] {
-        let host = Host::answering(&ok(Reply::GatewayUrl { url: "wss://g".into(), webtransport_url }));
+        let webtransport_cert_sha256 = vec!["ab".repeat(32)];
+        let reply = Reply::GatewayUrl { url: "wss://g".into(), webtransport_url, webtransport_cert_sha256 };
+        let host = Host::answering(&ok(reply));
         let answer = json_of(&host.send(request("POST", "/gateway/url", None)));
-        assert_eq!(answer, json!({"url": "wss://g", "webtransport_url": expected}));
+        assert_eq!(
+            answer,
+            json!({
+                "url": "wss://g",
+                "webtransport_url": expected,
+                "webtransport_cert_sha256": ["ab".repeat(32)],
+            })
+        );
     }
 }
 

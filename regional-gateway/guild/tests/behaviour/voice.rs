@@ -326,3 +326,16 @@ fn connections_outlive_a_core_as_far_as_they_can() {
     assert_eq!(v.seen_by(OWNER), [(ALICE, v.open)]);
     assert_eq!(heard(&v.world.core.repeat_voice(ALICE), v.owner), [(ALICE, Some(v.open))]);
 }
+
+#[test]
+fn when_the_process_ends_nobody_is_in_voice_any_more() {
+    let mut v = Voice::new();
+    let (alice, bob, owner, open, hidden) = (v.alice, v.bob, v.owner, v.open, v.hidden);
+    v.join(alice, hidden);
+    v.join(bob, open);
+    let outcome = v.world.core.end_voice();
+    assert_eq!(heard(&outcome, owner), [(ALICE, None), (BOB, None)]);
+    assert_eq!(heard(&outcome, bob), [(BOB, None)], "he did not see her");
+    assert_eq!(v.seen_by(OWNER), []);
+    assert!(v.world.core.end_voice().dispatches.is_empty());
+}

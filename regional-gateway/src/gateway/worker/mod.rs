@@ -17,10 +17,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rookery_model::gateway::SubscriberId;
-use rookery_session::Payload;
-use tokio::sync::mpsc;
+use rookery_session::{Freezer, FrozenPayloads, Payload};
+use tokio::sync::{mpsc, oneshot};
 
 use super::input::Input;
+use super::kept::KeptSession;
 use super::registry::SessionHandle;
 use super::session_task::SessionTask;
 pub use outbox::Outbox;
@@ -37,6 +38,8 @@ pub enum Entry {
     FanOut { payload: Arc<Payload>, audience: Arc<[SubscriberId]> },
     /// Something for one session.
     To(SubscriberId, Input),
+    /// The process ends: every session is to be written down, and is over here.
+    Keep { freezer: Arc<Mutex<Freezer>>, kept: oneshot::Sender<Vec<KeptSession>> },
 }
 
 /// A worker as the rest of the region holds it.
@@ -103,6 +106,24 @@ impl Workers {
         });
         let (workers, inboxes): (Vec<_>, Vec<_>) = made.unzip();
         (Self { workers: workers.into() }, inboxes)
+    }
+
+    /// Takes all sessions out, written down behind everything that was handed over before.
+    pub async fn keep(&self) -> (FrozenPayloads, Vec<KeptSession>) {
+        let freezer = Arc::new(Mutex::new(Freezer::new()));
+        let mut sessions = Vec::new();
+        for worker in &self.workers {
+            let (kept, receiver) = oneshot::channel();
+            let entry = Entry::Keep { freezer: Arc::clone(&freezer), kept };
+            // A worker that ended has no sessions.
+            if worker.inbox.send(entry).await.is_ok()
+                && let Ok(kept) = receiver.await
+            {
+                sessions.extend(kept);
+            }
+        }
+        let payloads = std::mem::take(&mut *freezer.lock()).finish();
+        (payloads, sessions)
     }
 
     /// All of them.

@@ -77,6 +77,12 @@ impl Slab {
         Some(session)
     }
 
+    /// Takes all out.
+    pub fn drain(&mut self) -> impl Iterator<Item = Box<SessionTask>> {
+        self.count = 0;
+        std::mem::take(&mut self.slots).into_iter().filter_map(|slot| slot.session)
+    }
+
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.count == 0

@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::waker_ref;
+use parking_lot::Mutex;
 use rookery_model::gateway::{Event, SubscriberId};
-use rookery_session::Payload;
+use rookery_session::{Freezer, Payload};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -22,6 +23,7 @@ use super::timers::Timers;
 use super::{Entry, Worker, WorkerInbox};
 use crate::Region;
 use crate::gateway::input::{Control, Input};
+use crate::gateway::kept::KeptSession;
 use crate::gateway::registry::SessionHandle;
 use crate::gateway::session_task::{self, SessionTask, Turn};
 use crate::gateway::websocket::Batch;
@@ -134,6 +136,10 @@ impl WorkerTask {
                     self.fan_out(now_ms, &payload, &audience);
                 }
                 Entry::To(id, input) => self.hand_over(now_ms, id, input),
+                Entry::Keep { freezer, kept } => {
+                    // Who asked may have given up: then nobody keeps them.
+                    let _ = kept.send(self.keep(now_ms, &freezer));
+                }
             }
         }
         true
@@ -189,6 +195,20 @@ impl WorkerTask {
             }
             Input::Dispatch(_) | Input::Control(_) => {}
         }
+    }
+
+    /// Writes every session down; they are over here, and their owners are gone already.
+    fn keep(&mut self, now_ms: u64, freezer: &Mutex<Freezer>) -> Vec<KeptSession> {
+        let mut kept = Vec::new();
+        let mut freezer = freezer.lock();
+        for session in self.sessions.drain() {
+            // A session that cannot be written down is lost, and no other.
+            let written = catch_unwind(AssertUnwindSafe(|| session.keep(now_ms, &mut freezer)));
+            kept.extend(written.unwrap_or_default());
+            session.take_leave();
+        }
+        self.waiting.clear();
+        kept
     }
 
     /// Marks the sessions for which something is due.

@@ -229,7 +229,9 @@ impl LoadedGuild {
                     }
                 }
                 () = stop.cancelled(), if self.is_settled() => {
-                    if self.leave() {
+                    // Sessions that go on in the next process are to know that nobody is in voice there.
+                    self.end_voice();
+                    if self.is_settled() && self.leave() {
                         return;
                     }
                 }

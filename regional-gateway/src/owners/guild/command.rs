@@ -25,6 +25,8 @@ pub enum GuildCommand {
     Call(Box<CallCommand>),
     Query(Query),
     Subscribe(Box<SubscribeCommand>),
+    /// Sessions that had the guild in the process before: no snapshot is sent.
+    TakeUp(Vec<SubscribeCommand>),
     /// These sessions are over.
     Unsubscribe(Vec<SubscriberId>),
     /// The account of somebody who may be a member changed.
@@ -82,6 +84,7 @@ impl GuildCommand {
             Self::Call(command) => drop(command.reply.send(Err(error))),
             Self::Query(query) => query(Err(error)),
             Self::Subscribe(command) => command.refuse(error, outbox),
+            Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
             Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
         }

@@ -28,6 +28,7 @@ impl LoadedGuild {
                 let _ = self.with_core(|core| query(Ok(core)));
             }
             GuildCommand::Subscribe(command) => self.subscribe(*command),
+            GuildCommand::TakeUp(commands) => commands.into_iter().for_each(|command| self.take_up(command)),
             GuildCommand::Unsubscribe(ids) => ids.into_iter().for_each(|id| self.unsubscribe(id)),
             GuildCommand::UserUpdated(user) => {
                 // Kept by a core that panics over it, so that the next one tells of it.
@@ -54,6 +55,18 @@ impl LoadedGuild {
             // Who is no member by a decision that may still fail is refused behind it.
             Ok(Err(error)) => self.ask(Asked::NoSnapshot(Box::new(command), Box::new(error))),
             Err(error) => command.refuse(error, &mut self.outbox),
+        }
+    }
+
+    /// Subscribes a session that has the guild already: of the snapshot nothing is told.
+    fn take_up(&mut self, command: SubscribeCommand) {
+        let subscriber = command.subscriber.clone();
+        match self.with_core(|core| core.subscribe(subscriber)) {
+            Ok(Ok(_)) => {
+                self.subscribers.insert(Arc::clone(&command.session), command.subscriber.clone());
+                self.ask(Asked::Snapshot(Box::new(command)));
+            }
+            Ok(Err(error)) | Err(error) => command.refuse(error, &mut self.outbox),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rookery_guild::{Dispatch, Outcome};
+use rookery_guild::{Dispatch, GuildCore, Outcome};
 use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
@@ -45,6 +45,11 @@ impl LoadedGuild {
         self.decide_transient(|core| core.handle_timeout(now_ms));
     }
 
+    /// Puts everybody out of voice.
+    pub(super) fn end_voice(&mut self) {
+        self.decide_transient(GuildCore::end_voice);
+    }
+
     /// Takes over what the core before knew, once the sessions that are left are subscribed again.
     pub(super) fn keep_transient(&mut self, transient: rookery_guild::Transient) {
         self.decide_transient(|core| core.keep_transient(now(), transient));
@@ -64,7 +69,7 @@ impl LoadedGuild {
         }
     }
 
-    fn decide_transient(&mut self, decide: impl FnOnce(&mut rookery_guild::GuildCore) -> Outcome) {
+    fn decide_transient(&mut self, decide: impl FnOnce(&mut GuildCore) -> Outcome) {
         // A panic is noted inside.
         if let Ok(outcome) = self.with_core(decide) {
             self.submit(outcome, None, Pending::default());

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, UserCommand};
+use super::command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, TakeUpCommand, UserCommand};
 use crate::config::ms;
 use crate::errors::from_store;
 use crate::gateway::input::{Control, Input};
@@ -192,6 +192,7 @@ impl LoadedUser {
     fn command(&mut self, command: UserCommand) {
         match command {
             UserCommand::Subscribe(command) => self.subscribe(*command),
+            UserCommand::TakeUp(command) => self.take_up(*command),
             UserCommand::Unsubscribe(id) => self.unsubscribe(id),
             UserCommand::Deliver { event, payload } => {
                 let sessions = self.core.deliver(&event);
@@ -242,6 +243,25 @@ impl LoadedUser {
                 let _ = started.send(Ok(Started::Missing { missing, incarnation: self.incarnation }));
             }
         }
+    }
+
+    /// Goes on with a session of the process before; its client has its READY.
+    fn take_up(&mut self, command: TakeUpCommand) {
+        let TakeUpCommand { session, subscriber, taken_up } = command;
+        let (id, now) = (subscriber.id, self.moment());
+        let subscribed = match self.core.subscribe(now, subscriber.clone()) {
+            Ok(subscribed) => subscribed,
+            Err(error) => {
+                tracing::info!(%error, "a session is refused");
+                let _ = taken_up.send(Err(ErrorCode::RateLimited.into()));
+                return;
+            }
+        };
+        self.sessions.insert(id, (session, subscriber));
+        let _ = taken_up.send(Ok(()));
+        self.publish(subscribed.presence);
+        let detached = self.core.detached(now, id);
+        self.publish(detached);
     }
 
     fn acknowledge(&mut self, command: AcknowledgeCommand) {

@@ -23,6 +23,7 @@ pub type Query = Box<dyn FnOnce(Result<&UserCore, ApiError>) + Send>;
 /// A command to the owner of a user.
 pub enum UserCommand {
     Subscribe(Box<SubscribeCommand>),
+    TakeUp(Box<TakeUpCommand>),
     Unsubscribe(SubscriberId),
     /// An event that is the user's own or a DM's.
     Deliver {
@@ -50,6 +51,13 @@ pub struct SubscribeCommand {
     /// Read beforehand; none for bots, whose READY has neither DMs nor relationships.
     pub known: Option<Known>,
     pub started: oneshot::Sender<Result<Started, ApiError>>,
+}
+
+/// A session of the process before, which waits for RESUME.
+pub struct TakeUpCommand {
+    pub session: Arc<SessionHandle>,
+    pub subscriber: UserSession,
+    pub taken_up: Answer<()>,
 }
 
 /// What came of a subscription.
@@ -95,6 +103,7 @@ impl UserCommand {
     pub fn refuse(self, error: ApiError) {
         match self {
             Self::Subscribe(command) => drop(command.started.send(Err(error))),
+            Self::TakeUp(command) => drop(command.taken_up.send(Err(error))),
             Self::Acknowledge(command) => drop(command.reply.send(Err(error))),
             Self::Query(query) => query(Err(error)),
             Self::Unsubscribe(_)

@@ -20,7 +20,7 @@ use super::Shared;
 use crate::errors::from_store;
 use crate::gateway::registry::SessionHandle;
 use crate::operations::OperationContext;
-use command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, UserCommand};
+use command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, TakeUpCommand, UserCommand};
 
 /// DMs that are read at the same time for a READY.
 const DMS_AT_ONCE: usize = 16;
@@ -97,6 +97,14 @@ impl UserHandle {
             }
         }
         Err(ErrorCode::Unavailable.into())
+    }
+
+    /// Goes on with a session of the process before, which waits for RESUME.
+    pub(crate) async fn take_up(&self, session: &Arc<SessionHandle>, subscriber: &UserSession) -> Result<(), ApiError> {
+        let (taken_up, answer) = oneshot::channel();
+        let command = TakeUpCommand { session: Arc::clone(session), subscriber: subscriber.clone(), taken_up };
+        self.shared.send_user(self.id, UserCommand::TakeUp(Box::new(command)))?;
+        received(answer.await)
     }
 
     async fn read(&self, missing: Missing, known: &mut Known) -> Result<(), ApiError> {
