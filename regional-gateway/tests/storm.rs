@@ -32,7 +32,7 @@ async fn get_in(world: &World, person: &Person, ready: &watch::Sender<usize>) ->
                 assert_eq!(payload["d"], false);
                 turned_away += 1;
                 let next = (*ready.borrow() + PAUSE_READIES).min(CLIENTS - QUEUE);
-                ready.subscribe().wait_for(|ready| *ready >= next).await.unwrap();
+                ready.subscribe().wait_for(|ready| *ready >= next).await.expect("the sender is held");
             }
             other => panic!("{other:?}"),
         }
