@@ -143,7 +143,7 @@ async fn a_page_over_webtransport() -> anyhow::Result<()> {
     ensure!(ready(&seen)[1] == ("webtransport".to_owned(), true), "{}", seen["states"]);
     ensure!(seen["sessionId"] == session_id, "{}", seen["states"]);
 
-    // The server is started anew: the page comes back by itself.
+    // The server is started anew: the page comes back by itself, and to the same session.
     let Scene { rookery, ann, ben, channel_id, said, folder } = scene;
     ensure!(rookery.terminate().await? == Some(0));
     let rookery = Scene::start(&folder).await?;
@@ -151,7 +151,8 @@ async fn a_page_over_webtransport() -> anyhow::Result<()> {
     let mut scene = Scene { rookery, ann, ben, channel_id, said, folder };
     scene.tell_where(&mut browser).await?;
     let seen = ask(&mut browser, json!({ "do": "wait", "ready": 3 })).await?;
-    ensure!(ready(&seen)[2].0 == "webtransport", "{}", seen["states"]);
+    ensure!(ready(&seen)[2] == ("webtransport".to_owned(), true), "{}", seen["states"]);
+    ensure!(seen["sessionId"] == session_id, "{}", seen["states"]);
     scene.say(10).await?;
     let seen = ask(&mut browser, json!({ "do": "wait", "messages": scene.said })).await?;
     scene.check(&seen)?;

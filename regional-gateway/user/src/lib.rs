@@ -16,5 +16,5 @@ mod sessions;
 
 pub use core::{Limits, Subscribed, UserCore, UserState};
 pub use outcome::{Dispatch, Outcome, PresenceOutcome};
-pub use presence::{Moment, SessionClient};
+pub use presence::{Moment, OWN_SESSIONS_MAX, SessionClient};
 pub use sessions::{SubscribeError, UserSession};

@@ -12,6 +12,10 @@ use rookery_model::gateway::{
 
 use crate::core::Limits;
 
+/// Sessions that the user's own clients are told of. Each of them hears of each change: without a bound, an account with
+/// hundreds of sessions would be told its whole list hundreds of times with every session that starts.
+pub const OWN_SESSIONS_MAX: usize = 16;
+
 /// A point in time, by two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
@@ -176,10 +180,10 @@ impl Presences {
         Some(Arc::clone(&self.shown))
     }
 
-    /// The sessions as the user's own clients see them.
+    /// The sessions as the user's own clients see them; of very many the oldest ones.
     pub(crate) fn own(&self) -> Vec<OwnSession> {
         let counting = self.sessions.iter().filter(|session| session.link != Link::Expired);
-        counting.map(SessionPresence::own).collect()
+        counting.take(OWN_SESSIONS_MAX).map(SessionPresence::own).collect()
     }
 
     fn find(&mut self, id: SubscriberId) -> Option<&mut SessionPresence> {

@@ -7,7 +7,9 @@ use rookery_model::gateway::{
 };
 use rookery_model::relationship::{RelationshipRow, RelationshipType};
 use rookery_model::{DeviceId, Timestamp, UserId};
-use rookery_user::{Limits, Moment, PresenceOutcome, SessionClient, UserCore, UserSession, UserState};
+use rookery_user::{
+    Limits, Moment, OWN_SESSIONS_MAX, PresenceOutcome, SessionClient, UserCore, UserSession, UserState,
+};
 
 const FRIEND: UserId = UserId::new(2);
 const BLOCKED: UserId = UserId::new(3);
@@ -223,4 +225,17 @@ fn only_friends_watch() {
     assert_eq!(core.friends().collect::<Vec<_>>(), [FRIEND]);
     assert_eq!(core.friend_watchers(FRIEND), [id(1)]);
     assert!(core.friend_watchers(BLOCKED).is_empty() && core.friend_watchers(UserId::new(9)).is_empty());
+}
+
+#[test]
+fn of_very_many_sessions_the_oldest_are_told_and_the_others_disturb_nobody() {
+    let mut core = user(false);
+    for n in 1..=OWN_SESSIONS_MAX as u64 {
+        start(&mut core, 0, n, ClientKind::Web);
+    }
+    assert!(replaced(&start(&mut core, 1, 100, ClientKind::Web)).is_none());
+    assert!(replaced(&core.update_presence(at(2), id(100), says(Status::Idle, &[]))).is_none());
+    let (sessions, to) = replaced(&core.unsubscribe(id(1))).expect("another one comes in its place");
+    assert_eq!((sessions.len(), to.len()), (OWN_SESSIONS_MAX, OWN_SESSIONS_MAX));
+    assert_eq!(sessions.last().map(|session| session.status), Some(Status::Idle));
 }
