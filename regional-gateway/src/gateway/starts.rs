@@ -171,11 +171,13 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_locks_nobody_out() {
-        let starts = SessionStarts::new(Some(17), 1);
         let (now, hour_ago) = (100 * DAY_MS, 100 * DAY_MS - 3_600_000);
         for starter in [WHOLE, Starter::Person] {
+            let starts = SessionStarts::new(Some(17), 1);
             while starts.take(now, USER, starter).is_ok() {}
+            assert_eq!(starts.left(hour_ago, USER).remaining, 17, "{starter:?}");
             assert_eq!(starts.take(hour_ago, USER, starter), Ok(()), "{starter:?}");
+            assert_eq!(starts.left(hour_ago, USER).remaining, 16, "{starter:?}");
         }
     }
 
