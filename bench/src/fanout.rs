@@ -21,6 +21,8 @@ const BURSTS: usize = 5;
 const BURST: usize = 10;
 /// People of the guild who have sessions; sessions share them.
 const USERS: usize = 1_000;
+/// The same where members who do not look on are counted.
+const FEW_USERS: usize = 10;
 /// Clients and floor of 15,000 want nearly all descriptors that a process usually may have.
 const SETS: &[&str] = &["pop.connections.max_open=512"];
 
@@ -44,60 +46,107 @@ struct Run {
     floor: Vec<TcpStream>,
     sessions: usize,
     latencies: Vec<Duration>,
+    /// Of one message on its way to one session.
+    bytes: f64,
 }
 
-/// With sessions that look on.
+/// Medians of one side.
+struct Side {
+    single: f64,
+    single_floor: f64,
+    burst: f64,
+    burst_floor: f64,
+}
+
+/// Rounds of one side.
+#[derive(Default)]
+struct Rounds {
+    single: Vec<f64>,
+    single_floor: Vec<f64>,
+    burst: Vec<f64>,
+    burst_floor: Vec<f64>,
+}
+
+/// With sessions that look on. Compressed sessions, and members who do not look on, take turns with as many sessions of a
+/// server of their own that have neither.
 pub async fn run(rounds: usize, options: Options) -> anyhow::Result<Value> {
-    let mut run = Run::start(&options).await?;
-    // Warms up, and tells how many bytes a message takes.
-    let (_, bytes) = run.singles(0).await?;
-    run.bursts(0).await?;
-    run.latencies.clear();
-    let frame = vec![b'x'; bytes.round() as usize];
-    let (mut single, mut single_floor, mut burst, mut burst_floor) = (vec![], vec![], vec![], vec![]);
+    let is_compared = options.speech != Speech::Json || options.members > 0;
+    let plain = Options { sessions: options.sessions, members: 0, speech: Speech::Json };
+    let users = if options.members > 0 { FEW_USERS } else { USERS };
+    let mut run = Run::start(&options, users).await?;
+    let mut beside = if is_compared { Some(Run::start(&plain, users).await?) } else { None };
+    let (mut own, mut others) = (Rounds::default(), Rounds::default());
     for round in 1..=rounds {
-        single.push(run.singles(round).await?.0);
-        single_floor.push(run.floor(&frame, SINGLES)?);
-        burst.push(run.bursts(round).await?);
-        burst_floor.push(run.floor(&frame.repeat(BURST), BURSTS)? / BURST as f64);
+        run.round(round, &mut own).await?;
+        if let Some(beside) = &mut beside {
+            beside.round(round, &mut others).await?;
+        }
     }
-    let (single_floor, burst_floor) = (median(single_floor), median(burst_floor));
-    let (single, burst) = (median(single), median(burst));
     let p99_ms = us(percentile(run.latencies.clone(), 0.99)) / 1_000.0;
-    let of_floor = [ratio(single, single_floor), ratio(burst, burst_floor)];
-    Ok(json!({
+    let side = own.medians();
+    let of_floor = [ratio(side.single, side.single_floor), ratio(side.burst, side.burst_floor)];
+    let mut held = vec![
+        Bar::at_most("of_floor", of_floor[0], 1.35),
+        Bar::at_most("burst_of_floor", of_floor[1], 2.0),
+        Bar::at_most("last_delivery_p99_ms", p99_ms, 200.0),
+    ];
+    let mut figures = json!({
         "bench": "fanout",
         "sessions": options.sessions,
         "members": options.members,
         "speech": format!("{:?}", options.speech),
         "rounds": rounds,
-        "bytes_per_message": two(bytes),
-        "server_cpu_us_per_delivery": two(single),
-        "floor_send_cpu_us": two(single_floor),
+        "bytes_per_message": two(run.bytes),
+        "server_cpu_us_per_delivery": two(side.single),
+        "floor_send_cpu_us": two(side.single_floor),
         "of_floor": of_floor[0],
         "burst": BURST,
-        "burst_server_cpu_us_per_delivery": two(burst),
-        "burst_floor_send_cpu_us": two(burst_floor),
+        "burst_server_cpu_us_per_delivery": two(side.burst),
+        "burst_floor_send_cpu_us": two(side.burst_floor),
         "burst_of_floor": of_floor[1],
         "last_delivery_p50_ms": two(us(percentile(run.latencies.clone(), 0.5)) / 1_000.0),
         "last_delivery_p99_ms": two(p99_ms),
-        "bars": bars([
-            Bar::at_most("of_floor", of_floor[0], 1.35),
-            Bar::at_most("burst_of_floor", of_floor[1], 2.0),
-            Bar::at_most("last_delivery_p99_ms", p99_ms, 200.0),
-        ]),
-    }))
+    });
+    if let Some(beside) = beside {
+        let plain = others.medians();
+        let of_plain = [ratio(side.single, plain.single), ratio(side.burst, plain.burst)];
+        figures["plain_bytes_per_message"] = two(beside.bytes).into();
+        figures["plain_server_cpu_us_per_delivery"] = two(plain.single).into();
+        figures["plain_burst_server_cpu_us_per_delivery"] = two(plain.burst).into();
+        figures["of_plain"] = of_plain[0].into();
+        figures["burst_of_plain"] = of_plain[1].into();
+        // Their frames are smaller than what the floor's bars are for: they are judged beside their plain twins.
+        held = vec![Bar::at_most("of_plain", of_plain[0], 1.25), Bar::at_most("burst_of_plain", of_plain[1], 1.25)];
+        if options.speech != Speech::Json {
+            let of_bytes = ratio(run.bytes, beside.bytes);
+            figures["bytes_of_plain"] = of_bytes.into();
+            held.push(Bar::at_most("bytes_of_plain", of_bytes, 0.6));
+        }
+    }
+    figures["bars"] = json!(bars(held));
+    Ok(figures)
+}
+
+impl Rounds {
+    fn medians(self) -> Side {
+        Side {
+            single: median(self.single),
+            single_floor: median(self.single_floor),
+            burst: median(self.burst),
+            burst_floor: median(self.burst_floor),
+        }
+    }
 }
 
 impl Run {
-    async fn start(options: &Options) -> anyhow::Result<Self> {
+    async fn start(options: &Options, users: usize) -> anyhow::Result<Self> {
         let server = Server::start(SETS).await?;
-        let seed = server.seed_with(USERS.min(options.sessions), options.members).await?;
+        let seed = server.seed_with(users.min(options.sessions), options.members).await?;
         let mut load = Load::new(options.sessions)?;
         load.start(&server.gateway, &seed.user_tokens, options.speech)?;
         load.heartbeat()?;
         let floor = load.floor()?;
-        Ok(Self {
+        let mut this = Self {
             server,
             seed,
             load,
@@ -107,7 +156,25 @@ impl Run {
             floor,
             sessions: options.sessions,
             latencies: Vec::new(),
-        })
+            bytes: 0.0,
+        };
+        // Warms up, and tells how many bytes a message takes.
+        this.bytes = this.singles(0).await?.1;
+        this.bursts(0).await?;
+        this.latencies.clear();
+        Ok(this)
+    }
+
+    /// Each figure once, its floor behind it.
+    async fn round(&mut self, round: usize, rounds: &mut Rounds) -> anyhow::Result<()> {
+        // A long run outlasts what a session may go without one.
+        self.load.heartbeat()?;
+        let frame = vec![b'x'; self.bytes.round() as usize];
+        rounds.single.push(self.singles(round).await?.0);
+        rounds.single_floor.push(self.floor(&frame, SINGLES)?);
+        rounds.burst.push(self.bursts(round).await?);
+        rounds.burst_floor.push(self.floor(&frame.repeat(BURST), BURSTS)? / BURST as f64);
+        Ok(())
     }
 
     async fn post(&self, content: String) -> anyhow::Result<()> {

@@ -39,10 +39,10 @@ pub struct BenchArgs {
     /// How large: messages, requests or sessions, as the benchmark has it; without it the benchmark's own.
     #[arg(long, alias = "messages")]
     size: Option<usize>,
-    /// Members of the guild that look on nowhere, for `fanout`.
+    /// Members of the guild that look on nowhere, for `fanout`: beside a guild without them.
     #[arg(long, default_value_t = 0)]
     members: usize,
-    /// What the sessions of `fanout` speak.
+    /// What the sessions of `fanout` speak: beside as many that speak JSON.
     #[arg(long, value_name = "zlib-stream")]
     compress: Option<Compress>,
     /// Nodes of a cluster (ScyllaDB or Cassandra), for `store`, `growth` and `move`: with a store in it, in a keyspace of its

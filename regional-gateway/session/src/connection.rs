@@ -152,6 +152,12 @@ impl Connection {
         }
     }
 
+    /// See [`Session::touch`](crate::Session::touch).
+    pub(crate) fn touch(&self) -> u64 {
+        let queued = self.control.len() ^ self.actions.len();
+        queued as u64 ^ self.heartbeat_due_ms ^ self.acknowledged.unwrap_or(0)
+    }
+
     /// The next frame to send; of a closed connection what waited when it was closed, to go out before the close frame.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let control = self.control.pop_front()?;

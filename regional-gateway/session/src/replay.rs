@@ -116,6 +116,10 @@ impl Replay {
     pub(crate) const fn first_seq(&self) -> u64 {
         self.first_seq
     }
+    /// See [`Session::touch`](crate::Session::touch).
+    pub(crate) fn touch(&self) -> u64 {
+        self.first_seq ^ self.events.back().map_or(0, |event| u64::from(event.is_own()))
+    }
     pub(crate) fn get(&self, seq: u64) -> Option<&Stored> {
         let place = usize::try_from(seq.checked_sub(self.first_seq)?).ok()?;
         self.events.get(place)

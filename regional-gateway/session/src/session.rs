@@ -392,6 +392,17 @@ impl Session {
             && self.unsent_bytes <= self.config.unsent_max_bytes / 2
     }
 
+    /// Reads here and there what taking and sending an event need, so that it is in the processor's caches by then; what it
+    /// returns means nothing.
+    pub fn touch(&self) -> u64 {
+        let connection = match &self.link {
+            Link::Attached(connection) => connection.touch(),
+            Link::Detached { until_ms } => *until_ms,
+            Link::Ended { .. } => 0,
+        };
+        connection ^ self.replay.touch() ^ self.next_unsent ^ self.now_ms ^ self.unsent_bytes as u64
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.link {

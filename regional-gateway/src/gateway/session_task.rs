@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::task::waker_ref;
 use rookery_guild::Subscriber;
 use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::{ApiError, ErrorCode, GuildId};
@@ -49,8 +50,6 @@ pub struct SessionTask {
     subscriber: Subscriber,
     /// As which its user's owner knows it.
     user_session: Box<UserSession>,
-    /// The worker has it among those to be served.
-    pub(super) is_waiting: bool,
     /// Its socket or its signals want a look.
     pub(super) is_woken: bool,
     /// How the connection is closed if the session ends now.
@@ -107,7 +106,6 @@ impl SessionTask {
             voice: SessionVoice::default(),
             is_bot,
             subscriber,
-            is_waiting: false,
             is_woken: false,
             last_word: Closing::Abandon,
             armed_ms: u64::MAX,
@@ -138,7 +136,6 @@ impl SessionTask {
             is_bot,
             subscriber,
             user_session: Box::new(user_session),
-            is_waiting: false,
             is_woken: false,
             last_word: Closing::Abandon,
             armed_ms: u64::MAX,
@@ -185,21 +182,31 @@ impl SessionTask {
         &self.handle
     }
 
-    /// Takes an event that others may get too; it is written in the next turn.
-    pub fn dispatch(&mut self, now_ms: u64, payload: Arc<Payload>) {
+    /// Takes events that others may get too; they are written in the next turn.
+    pub fn dispatch<'a>(&mut self, now_ms: u64, payloads: impl IntoIterator<Item = &'a Arc<Payload>>) {
         self.session.observe_time(now_ms);
-        if !self.send_datagram(&payload) {
-            self.session.handle_dispatch(payload);
+        for payload in payloads {
+            if !self.send_datagram(payload) {
+                self.session.handle_dispatch(Arc::clone(payload));
+            }
         }
     }
 
+    /// Reads here and there what a turn needs, so that it is in the processor's caches by then; what it returns means nothing.
+    pub fn touch(&self) -> u64 {
+        let socket = self.socket.as_ref().map_or(0, Socket::queued_bytes) as u64;
+        let flags = u64::from(self.is_woken) | u64::from(self.subscriptions.is_starting()) << 1;
+        let requests = u64::from(self.member_requests.is_waiting());
+        self.armed_ms ^ socket ^ flags ^ requests ^ self.session.touch()
+    }
+
     /// Does everything that is to be done now.
-    pub fn turn(&mut self, cx: &mut Context<'_>, now_ms: u64, batch: &mut Batch) -> Turn {
+    pub fn turn(&mut self, now_ms: u64, batch: &mut Batch) -> Turn {
         self.session.observe_time(now_ms);
         let mut frames = Progress::None;
         if std::mem::take(&mut self.is_woken) {
             self.take_signals(self.handle.take_signals(), now_ms);
-            frames = self.receive_frames(cx, now_ms);
+            frames = self.receive_frames(now_ms);
         }
         if self.session.poll_timeout().is_some_and(|due_ms| due_ms <= now_ms) {
             self.session.handle_timeout(now_ms);
@@ -210,7 +217,7 @@ impl SessionTask {
             }
             self.ask_guilds(now_ms);
             self.ask_members(now_ms);
-            let sent = self.transmit(cx, now_ms, batch);
+            let sent = self.transmit(now_ms, batch);
             // Writing can close a connection (a compressor that failed, a socket that broke).
             if self.carry_out(now_ms) {
                 return Turn::Ended;
@@ -247,10 +254,11 @@ impl SessionTask {
         }
     }
 
-    fn receive_frames(&mut self, cx: &mut Context<'_>, now_ms: u64) -> Progress {
+    fn receive_frames(&mut self, now_ms: u64) -> Progress {
         for _ in 0..FRAMES_AT_ONCE {
             let Some(socket) = &mut self.socket else { return Progress::None };
-            match socket.poll_receive(cx) {
+            let waker = waker_ref(&self.handle);
+            match socket.poll_receive(&mut Context::from_waker(&waker)) {
                 Poll::Pending => return Progress::None,
                 Poll::Ready(Received::Text(text)) => self.session.handle_frame(now_ms, Frame::Text(&text)),
                 Poll::Ready(Received::Binary(bytes)) => self.session.handle_frame(now_ms, Frame::Binary(&bytes)),
@@ -270,7 +278,7 @@ impl SessionTask {
     /// Takes what others handed over; what follows of it is done in the next turn.
     pub fn take_input(&mut self, now_ms: u64, input: Input) {
         match input {
-            Input::Dispatch(payload) => self.dispatch(now_ms, payload),
+            Input::Dispatch(payload) => self.dispatch(now_ms, [&payload]),
             Input::Own(event) => self.take_own(&event),
             Input::Control(Control::Attach(attach)) => self.attach(now_ms, *attach),
             Input::Control(Control::GuildJoined(id)) => {
@@ -457,9 +465,11 @@ impl SessionTask {
     }
 
     /// Writes what waits, in as few writes as the socket allows.
-    fn transmit(&mut self, cx: &mut Context<'_>, now_ms: u64, batch: &mut Batch) -> Progress {
+    fn transmit(&mut self, now_ms: u64, batch: &mut Batch) -> Progress {
         let Some(socket) = &mut self.socket else { return Progress::None };
-        match socket.transmit(cx, batch, || self.session.poll_transmit()) {
+        // The handle is only pointed to: others write to it, and to fetch it for every write would cost as much as the rest.
+        let waker = waker_ref(&self.handle);
+        match socket.transmit(&mut Context::from_waker(&waker), batch, || self.session.poll_transmit()) {
             Ok(true) => Progress::Some,
             Ok(false) => Progress::None,
             Err(error) => {

@@ -125,11 +125,15 @@ impl Socket {
 
     /// Whether more should be fetched from the session.
     pub const fn has_room(&self) -> bool {
-        let queued_bytes = match &self.transport {
+        self.queued_bytes() < QUEUE_BYTES
+    }
+
+    /// Bytes that wait for the kernel to take them.
+    pub const fn queued_bytes(&self) -> usize {
+        match &self.transport {
             Transport::WebSocket(websocket) => websocket.queued_bytes(),
             Transport::WebTransport(webtransport) => webtransport.queued_bytes(),
-        };
-        queued_bytes < QUEUE_BYTES
+        }
     }
 
     /// Whether it carries datagrams beside the stream.

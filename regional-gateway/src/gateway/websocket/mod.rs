@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use rookery_session::Transmit;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -142,7 +143,9 @@ impl Batch {
         for frame in &self.frames {
             frame.slices(0).into_iter().for_each(|piece| self.joined.extend_from_slice(piece));
         }
-        stream.try_write(&self.joined)
+        // Past the runtime's record of what the socket is ready for, which would have to be fetched for that: if the kernel
+        // takes nothing, the flush that follows looks at it.
+        SockRef::from(stream).send(&self.joined)
     }
 
     /// Whether there is none.

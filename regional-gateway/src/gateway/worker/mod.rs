@@ -6,6 +6,7 @@
 
 mod leaving;
 mod outbox;
+mod pending;
 mod place;
 mod slots;
 mod task;

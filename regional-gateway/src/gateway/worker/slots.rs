@@ -2,6 +2,7 @@
 
 use rookery_model::gateway::SubscriberId;
 
+use super::pending::{EventPlace, Pending};
 use super::place::{Place, SLOTS_MAX};
 use crate::gateway::session_task::SessionTask;
 
@@ -42,14 +43,20 @@ pub struct Slab {
     count: usize,
 }
 
+/// A session's place, and what of it is looked at for every event: with events for thousands of sessions, their own memory
+/// is out of the processor's caches whenever it is touched, so it is touched once, when the session is served.
 struct Slot {
     id: SubscriberId,
     session: Option<Box<SessionTask>>,
+    /// Events that it has not been given yet.
+    pending: Pending,
+    /// It is among those to be served.
+    is_waiting: bool,
 }
 
 impl Slot {
     /// No generation is 0, so this is nobody's id.
-    const VACANT: Self = Self { id: SubscriberId(0), session: None };
+    const VACANT: Self = Self { id: SubscriberId(0), session: None, pending: Pending::NONE, is_waiting: false };
 }
 
 impl Slab {
@@ -59,28 +66,60 @@ impl Slab {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || Slot::VACANT);
         }
-        self.slots[index] = Slot { id, session: Some(session) };
+        self.slots[index] = Slot { id, session: Some(session), ..Slot::VACANT };
         self.count += 1;
     }
 
+    fn slot_mut(&mut self, id: SubscriberId) -> Option<&mut Slot> {
+        self.slots.get_mut(Place::from(id).slot as usize).filter(|slot| slot.id == id)
+    }
+
     /// The session of this id, unless it is over.
+    pub fn get(&self, id: SubscriberId) -> Option<&SessionTask> {
+        let slot = self.slots.get(Place::from(id).slot as usize).filter(|slot| slot.id == id)?;
+        slot.session.as_deref()
+    }
+
+    /// As [`Self::get`], to change it.
     pub fn get_mut(&mut self, id: SubscriberId) -> Option<&mut SessionTask> {
-        let slot = self.slots.get_mut(Place::from(id).slot as usize).filter(|slot| slot.id == id)?;
-        slot.session.as_deref_mut()
+        self.slot_mut(id)?.session.as_deref_mut()
+    }
+
+    /// The session with the events that it is now to be given.
+    pub fn get_with_pending(&mut self, id: SubscriberId) -> Option<(&mut SessionTask, Pending)> {
+        let slot = self.slot_mut(id)?;
+        Some((slot.session.as_deref_mut()?, std::mem::take(&mut slot.pending)))
+    }
+
+    /// Notes that a session is to be served; whether it was not among those already. None if it is over.
+    pub fn wait(&mut self, id: SubscriberId) -> Option<bool> {
+        Some(!std::mem::replace(&mut self.slot_mut(id)?.is_waiting, true))
+    }
+
+    /// As [`Self::wait`], for an event that it is given then.
+    pub fn wait_with(&mut self, id: SubscriberId, place: EventPlace) -> Option<bool> {
+        let slot = self.slot_mut(id)?;
+        slot.pending.add(place);
+        Some(!std::mem::replace(&mut slot.is_waiting, true))
+    }
+
+    /// A session's turn has come: it is not among those that wait any more.
+    pub fn serve(&mut self, id: SubscriberId) -> Option<(&mut SessionTask, Pending)> {
+        self.slot_mut(id)?.is_waiting = false;
+        self.get_with_pending(id)
     }
 
     /// Takes a session out.
     pub fn remove(&mut self, id: SubscriberId) -> Option<Box<SessionTask>> {
-        let slot = self.slots.get_mut(Place::from(id).slot as usize).filter(|slot| slot.id == id)?;
-        let session = std::mem::replace(slot, Slot::VACANT).session?;
+        let session = std::mem::replace(self.slot_mut(id)?, Slot::VACANT).session?;
         self.count -= 1;
         Some(session)
     }
 
-    /// Takes all out.
-    pub fn drain(&mut self) -> impl Iterator<Item = Box<SessionTask>> {
+    /// Takes all out, each with the events that it was not given yet.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Box<SessionTask>, Pending)> {
         self.count = 0;
-        std::mem::take(&mut self.slots).into_iter().filter_map(|slot| slot.session)
+        std::mem::take(&mut self.slots).into_iter().filter_map(|slot| Some((slot.session?, slot.pending)))
     }
 
     /// Whether there is none.
