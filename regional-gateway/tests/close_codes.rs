@@ -60,6 +60,33 @@ async fn frames_that_are_no_payloads() {
 }
 
 #[tokio::test]
+async fn frames_that_break_the_protocol_of_websocket() {
+    let world = World::start().await;
+    let ann = world.person("ann").await;
+    let mask = [0; 4];
+    let broken = [
+        // A reserved bit, no mask, an opcode that means nothing, a close code that nobody may send.
+        (vec![0xc1, 0x80], 1002),
+        (vec![0x81, 0x01, b'x'], 1002),
+        (vec![0x83, 0x80], 1002),
+        ([&[0x88, 0x82][..], &mask, &1005_u16.to_be_bytes()].concat(), 1002),
+        // The rest of these texts need not come.
+        ([&[0x81, 0xfd][..], &mask, b"\xff"].concat(), 1007),
+        ([&[0x01, 0x82][..], &mask, b"{\xf5"].concat(), 1007),
+    ];
+    for (bytes, code) in broken {
+        let mut client = world.connect().await;
+        client.send_bytes(&bytes).await;
+        assert_eq!(client.close_code().await, code, "{bytes:x?}");
+        let mut client = world.online(&ann).await;
+        client.send_bytes(&bytes).await;
+        assert_eq!(client.close_code().await, code, "{bytes:x?}");
+        // The session itself is still there.
+        client.cut().resume(&ann.token).await.expect("RESUMED").await;
+    }
+}
+
+#[tokio::test]
 async fn twice_is_once_too_often() {
     let world = World::start().await;
     let ann = world.person("ann").await;

@@ -20,7 +20,7 @@ pub struct Transmit {
 
 impl Transmit {
     /// A message in one piece.
-    pub(crate) const fn whole(data: Bytes, is_binary: bool) -> Self {
+    pub const fn whole(data: Bytes, is_binary: bool) -> Self {
         Self { head: Head::new(), data, tail: b"", is_binary }
     }
     /// Shared data between what is this connection's own and what is everybody's.

@@ -101,7 +101,7 @@ async fn open(region: Arc<Region>, stream: TcpStream, address: SocketAddr, mut p
 }
 
 /// The stream after the handshake, and the query of the client's request.
-async fn shake_hands(stream: TcpStream) -> Result<(TcpStream, String), Box<tokio_tungstenite::tungstenite::Error>> {
+pub async fn shake_hands(stream: TcpStream) -> Result<(TcpStream, String), Box<tokio_tungstenite::tungstenite::Error>> {
     stream.set_nodelay(true).map_err(tokio_tungstenite::tungstenite::Error::from)?;
     let mut query = String::new();
     #[expect(clippy::result_large_err, reason = "the handshake's callback is typed by its library")]

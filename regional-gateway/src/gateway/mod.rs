@@ -13,10 +13,12 @@ mod member_requests;
 mod presence;
 pub mod registry;
 mod session_task;
-mod socket;
+#[doc(hidden)] // For the tests of the protocol, which put an echo behind it.
+pub mod socket;
 pub mod starts;
 mod subscriptions;
 mod voice;
-mod websocket;
+#[doc(hidden)] // As `socket`.
+pub mod websocket;
 pub mod webtransport;
 pub mod worker;

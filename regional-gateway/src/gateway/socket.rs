@@ -20,12 +20,16 @@ const CONTROL_FRAMES_MAX: u32 = 256;
 
 /// A process that ends waits no longer than this for a client's good-bye.
 const GOING_AWAY_WITHIN: Duration = Duration::from_secs(2);
+/// A client that was told everything has so long to end its side.
+const LINGER_WITHIN: Duration = Duration::from_secs(2);
 
 /// An open connection of a client.
 pub struct Socket {
     transport: Transport,
     /// Control frames since the last data message.
     control_frames: u32,
+    /// How the client broke the framing: nothing more of it can be read.
+    broken: Option<FrameError>,
     _place: Admitted,
 }
 
@@ -75,12 +79,13 @@ pub enum Closing {
 impl Socket {
     /// An open WebSocket that holds a place.
     pub const fn new(websocket: WebSocket, place: Admitted) -> Self {
-        Self { transport: Transport::WebSocket(websocket), control_frames: 0, _place: place }
+        Self { transport: Transport::WebSocket(websocket), control_frames: 0, broken: None, _place: place }
     }
 
     /// An open WebTransport session that holds a place.
     pub fn webtransport(webtransport: WebTransport, place: Admitted) -> Self {
-        Self { transport: Transport::WebTransport(Box::new(webtransport)), control_frames: 0, _place: place }
+        let transport = Transport::WebTransport(Box::new(webtransport));
+        Self { transport, control_frames: 0, broken: None, _place: place }
     }
 
     /// The next thing that came; pings are answered on the way.
@@ -92,10 +97,12 @@ impl Socket {
         loop {
             let message = match ready!(websocket.poll_recv(cx)) {
                 Ok(message) => message,
-                Err(RecvError::Frame(FrameError::TooManyFragments { .. })) => {
-                    return Poll::Ready(Received::Broken(CloseCode::RateLimited));
+                Err(RecvError::Frame(error)) => {
+                    self.broken = Some(error);
+                    let is_flood = matches!(error, FrameError::TooManyFragments { .. });
+                    let code = if is_flood { CloseCode::RateLimited } else { CloseCode::DecodeError };
+                    return Poll::Ready(Received::Broken(code));
                 }
-                Err(RecvError::Frame(_)) => return Poll::Ready(Received::Broken(CloseCode::DecodeError)),
                 Err(RecvError::Ended | RecvError::Io(_)) => return Poll::Ready(Received::Closed(None)),
             };
             match message {
@@ -181,16 +188,10 @@ impl Socket {
 
     /// Says good-bye and waits for the client's, both for so long at most; then the socket is gone.
     pub async fn close(self, closing: Closing, mut within: Duration) {
-        let (code, reason) = match closing {
-            Closing::Code(code) => (code.code(), code.reason()),
-            Closing::GoingAway => {
-                within = within.min(GOING_AWAY_WITHIN);
-                (1001, "Going away.")
-            }
-            // 1005 stands for "no code" and never goes on the wire.
-            Closing::Answer(code) => (code.filter(|code| *code != 1005).unwrap_or(1000), ""),
-            Closing::Abandon => return,
-        };
+        let Some((code, reason)) = self.last_words(closing) else { return };
+        if closing == Closing::GoingAway {
+            within = within.min(GOING_AWAY_WITHIN);
+        }
         metrics::counter!("rookery_gateway_closes_total", "code" => code.to_string()).increment(1);
         let mut websocket = match self.transport {
             Transport::WebSocket(websocket) => websocket,
@@ -200,24 +201,49 @@ impl Socket {
             Transport::WebTransport(webtransport) => return webtransport.close(code, reason, within).await,
         };
         websocket.queue(OutgoingFrame::whole(FrameKind::Close, close_body(code, reason).into()));
-        let good_bye = async {
-            poll_fn(|cx| websocket.poll_flush(cx)).await?;
-            if matches!(closing, Closing::Answer(_)) {
-                return poll_fn(|cx| websocket.poll_shutdown(cx)).await;
-            }
-            // The client's answer, or its end; other messages that were on their way are passed over.
-            loop {
-                match poll_fn(|cx| websocket.poll_recv(cx)).await {
-                    Ok(Incoming::Close(_)) | Err(_) => break,
-                    Ok(_) => {}
-                }
-            }
-            poll_fn(|cx| websocket.poll_shutdown(cx)).await
-        };
+        let is_awaited = !matches!(closing, Closing::Answer(_)) && self.broken.is_none();
+        let good_bye = say_good_bye(&mut websocket, is_awaited);
         if let Ok(Err(error)) = tokio::time::timeout(within, good_bye).await {
             tracing::debug!(%error, "a connection ended before it was closed");
         }
     }
+
+    /// Code and reason of the close frame; none if nobody is there to read it.
+    fn last_words(&self, closing: Closing) -> Option<(u16, &'static str)> {
+        Some(match (closing, self.broken) {
+            // WebSocket has codes of its own for what is wrong below the payloads.
+            (Closing::Code(CloseCode::DecodeError), Some(FrameError::Protocol(_))) => (1002, "Protocol error."),
+            (Closing::Code(CloseCode::DecodeError), Some(FrameError::NotUtf8)) => (1007, "Text is not UTF-8."),
+            (Closing::Code(code), _) => (code.code(), code.reason()),
+            (Closing::GoingAway, _) => (1001, "Going away."),
+            // 1005 stands for "no code" and never goes on the wire.
+            (Closing::Answer(code), _) => (code.filter(|code| *code != 1005).unwrap_or(1000), ""),
+            (Closing::Abandon, _) => return None,
+        })
+    }
+}
+
+/// Writes what is queued, waits for the client's close frame if one is still to come, and ends the stream.
+async fn say_good_bye(websocket: &mut WebSocket, mut is_awaited: bool) -> io::Result<()> {
+    poll_fn(|cx| websocket.poll_flush(cx)).await?;
+    let mut is_silent = false;
+    while is_awaited {
+        match poll_fn(|cx| websocket.poll_recv(cx)).await {
+            Ok(Incoming::Close(_)) | Err(RecvError::Ended | RecvError::Io(_)) => {
+                (is_awaited, is_silent) = (false, true);
+            }
+            Err(RecvError::Frame(_)) => is_awaited = false,
+            // It was on its way, and is passed over.
+            Ok(_) => {}
+        }
+    }
+    poll_fn(|cx| websocket.poll_shutdown(cx)).await?;
+    if is_silent {
+        return Ok(());
+    }
+    // A socket that is dropped with something unread is reset, and the close frame may be lost with it.
+    let end = poll_fn(|cx| websocket.poll_discard(cx));
+    tokio::time::timeout(LINGER_WITHIN, end).await.unwrap_or(Ok(()))
 }
 
 fn transmit_websocket(

@@ -48,24 +48,35 @@ pub enum FrameError {
     TooLong { max_bytes: usize },
     #[error("a message has more than {max} fragments")]
     TooManyFragments { max: u32 },
+    #[error("text is not UTF-8")]
+    NotUtf8,
     #[error("{0}")]
     Protocol(&'static str),
 }
 
 /// Takes bytes in any portions and gives whole messages.
+///
+/// Text that is not UTF-8 is refused at the first byte that shows it, not at the end of its frame or message.
 pub struct FrameReader {
-    /// Bytes that came; up to `taken` they were frames and are done with.
+    /// Bytes that came; up to `taken` they were read and are done with.
     pending: Vec<u8>,
     taken: usize,
-    /// What came so far of a message in fragments.
-    fragments: Option<Box<Fragments>>,
+    /// A message of which a part came; boxed, because mostly there is none.
+    partial: Option<Box<Partial>>,
     max_message_bytes: usize,
 }
 
-struct Fragments {
+/// A message in fragments, or whose only frame is not here as a whole.
+struct Partial {
     opcode: u8,
     body: Vec<u8>,
-    count: u32,
+    /// Up to here the body of a text is UTF-8.
+    checked: usize,
+    fragments: u32,
+    /// The frame whose body comes.
+    frame: Header,
+    /// Bytes of it that came.
+    came: usize,
 }
 
 impl fmt::Debug for FrameReader {
@@ -82,10 +93,16 @@ struct Header {
     mask: [u8; 4],
 }
 
+impl Header {
+    const fn is_control(&self) -> bool {
+        self.opcode >= 8
+    }
+}
+
 impl FrameReader {
     /// A reader that refuses messages longer than this.
     pub fn new(max_message_bytes: usize) -> Self {
-        Self { pending: Vec::new(), taken: 0, fragments: None, max_message_bytes }
+        Self { pending: Vec::new(), taken: 0, partial: None, max_message_bytes }
     }
 
     /// Adds bytes as they came from the socket.
@@ -96,19 +113,35 @@ impl FrameReader {
         self.pending.extend_from_slice(bytes);
     }
 
-    /// The next whole message, if there is one.
+    /// The next whole message, if there is one; after an error there is none any more.
     pub fn next_message(&mut self) -> Result<Option<Incoming>, FrameError> {
         loop {
+            if let Some(partial) = &mut self.partial {
+                self.taken += partial.take(&self.pending[self.taken..])?;
+                if !partial.frame_is_whole() {
+                    return Ok(self.wait());
+                }
+                if let Some(partial) = self.partial.take_if(|partial| partial.frame.is_final) {
+                    return data(partial.opcode, partial.body).map(Some);
+                }
+            }
             let Some(header) = self.parse_header()? else { return Ok(self.wait()) };
             let begin = self.taken + header.header_bytes;
-            let Some(masked) = self.pending.get(begin..begin + header.body_bytes) else { return Ok(self.wait()) };
-            let mut body = masked.to_vec();
-            for (i, byte) in body.iter_mut().enumerate() {
-                *byte ^= header.mask[i & 3];
-            }
-            self.taken = begin + header.body_bytes;
-            if let Some(message) = self.take_frame(&header, body)? {
-                return Ok(Some(message));
+            let whole = self.pending.get(begin..begin + header.body_bytes);
+            match whole.filter(|_| header.is_control() || (header.is_final && self.partial.is_none())) {
+                // What mostly comes, by the short way.
+                Some(masked) => {
+                    let mut body = Vec::with_capacity(masked.len());
+                    unmask(masked, header.mask, 0, &mut body);
+                    self.taken = begin + header.body_bytes;
+                    let message = if header.is_control() { control } else { data };
+                    return message(header.opcode, body).map(Some);
+                }
+                None if header.is_control() => return Ok(self.wait()),
+                None => {
+                    self.taken = begin;
+                    self.begin_frame(header)?;
+                }
             }
         }
     }
@@ -134,6 +167,9 @@ impl FrameReader {
         if second & 0x80 == 0 {
             return Err(FrameError::Protocol("a client's frame is not masked"));
         }
+        let opcode = first & 0x0f;
+        let is_final = first & 0x80 != 0;
+        self.check_order(opcode)?;
         let (length_bytes, body_bytes) = match second & 0x7f {
             126 => match pending.get(2..4) {
                 Some(&[a, b]) => (2, u64::from(u16::from_be_bytes([a, b]))),
@@ -145,12 +181,10 @@ impl FrameReader {
             },
             short => (0, u64::from(short)),
         };
-        let opcode = first & 0x0f;
-        let is_final = first & 0x80 != 0;
         if opcode >= 8 && (!is_final || body_bytes > CONTROL_MAX_BYTES as u64) {
             return Err(FrameError::Protocol("a control frame is fragmented or too long"));
         }
-        let before = self.fragments.as_ref().map_or(0, |fragments| fragments.body.len());
+        let before = self.partial.as_ref().map_or(0, |partial| partial.body.len());
         // Refused by its header alone, so that nobody makes us hold a body that we would not take.
         let body_bytes = usize::try_from(body_bytes)
             .ok()
@@ -162,63 +196,112 @@ impl FrameReader {
         Ok(Some(Header { is_final, opcode, header_bytes, body_bytes, mask }))
     }
 
-    fn take_frame(&mut self, header: &Header, body: Vec<u8>) -> Result<Option<Incoming>, FrameError> {
-        match (header.opcode, self.fragments.as_mut()) {
-            (0, Some(fragments)) => {
-                fragments.add(&body, self.max_message_bytes)?;
-                match self.fragments.take_if(|_| header.is_final) {
-                    Some(fragments) => whole(fragments.opcode, fragments.body).map(Some),
-                    None => Ok(None),
-                }
+    /// Whether a frame with this opcode may come now.
+    fn check_order(&self, opcode: u8) -> Result<(), FrameError> {
+        let mistake = match (opcode, &self.partial) {
+            (0, Some(_)) | (1 | 2, None) | (8..=10, _) => return Ok(()),
+            (0, None) => "a continuation without a beginning",
+            (1 | 2, Some(_)) => "a message inside a fragmented one",
+            _ => "an unknown opcode",
+        };
+        Err(FrameError::Protocol(mistake))
+    }
+
+    /// Makes room for the body of a data frame.
+    fn begin_frame(&mut self, header: Header) -> Result<(), FrameError> {
+        match &mut self.partial {
+            Some(partial) => partial.continue_with(header, self.max_message_bytes),
+            None => {
+                self.partial = Some(Box::new(Partial {
+                    opcode: header.opcode,
+                    body: Vec::new(),
+                    checked: 0,
+                    fragments: 1,
+                    frame: header,
+                    came: 0,
+                }));
+                Ok(())
             }
-            (0, None) => Err(FrameError::Protocol("a continuation without a beginning")),
-            (1 | 2, Some(_)) => Err(FrameError::Protocol("a message inside a fragmented one")),
-            (opcode @ (1 | 2), None) if header.is_final => whole(opcode, body).map(Some),
-            (opcode @ (1 | 2), None) => {
-                self.fragments = Some(Box::new(Fragments { opcode, body, count: 1 }));
-                Ok(None)
-            }
-            (8, _) => match body[..] {
-                [] => Ok(Some(Incoming::Close(None))),
-                [_] => Err(FrameError::Protocol("half a close code")),
-                [a, b, ref reason @ ..] => {
-                    let code = u16::from_be_bytes([a, b]);
-                    let is_valid = may_be_sent(code) && std::str::from_utf8(reason).is_ok();
-                    let broken = FrameError::Protocol("a close frame that must not be sent");
-                    if is_valid { Ok(Some(Incoming::Close(Some(code)))) } else { Err(broken) }
-                }
-            },
-            (9, _) => Ok(Some(Incoming::Ping(body))),
-            (10, _) => Ok(Some(Incoming::Pong)),
-            _ => Err(FrameError::Protocol("an unknown opcode")),
         }
     }
 }
 
-impl Fragments {
-    fn add(&mut self, body: &[u8], max_message_bytes: usize) -> Result<(), FrameError> {
-        self.count += 1;
+impl Partial {
+    fn continue_with(&mut self, header: Header, max_message_bytes: usize) -> Result<(), FrameError> {
+        self.fragments += 1;
         let for_size = u32::try_from(max_message_bytes / FRAGMENT_MIN_BYTES).unwrap_or(u32::MAX);
         let max = FRAGMENTS_FREE.saturating_add(for_size);
-        if self.count > max {
+        if self.fragments > max {
             return Err(FrameError::TooManyFragments { max });
         }
-        self.body.extend_from_slice(body);
+        (self.frame, self.came) = (header, 0);
         Ok(())
+    }
+
+    const fn frame_is_whole(&self) -> bool {
+        self.came == self.frame.body_bytes
+    }
+
+    /// Takes of these bytes what belongs to the frame; how many.
+    fn take(&mut self, masked: &[u8]) -> Result<usize, FrameError> {
+        let taken = masked.len().min(self.frame.body_bytes - self.came);
+        unmask(&masked[..taken], self.frame.mask, self.came, &mut self.body);
+        self.came += taken;
+        if self.opcode == FrameKind::Text as u8 {
+            self.check_text()?;
+        }
+        Ok(taken)
+    }
+
+    fn check_text(&mut self) -> Result<(), FrameError> {
+        match std::str::from_utf8(&self.body[self.checked..]) {
+            Ok(_) => self.checked = self.body.len(),
+            // A character that may go on in what comes.
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(FrameError::NotUtf8),
+        }
+        Ok(())
+    }
+}
+
+/// Appends unmasked what begins at this byte of a frame's body.
+fn unmask(masked: &[u8], mut mask: [u8; 4], at: usize, out: &mut Vec<u8>) {
+    mask.rotate_left(at & 3);
+    let begin = out.len();
+    out.extend_from_slice(masked);
+    for (i, byte) in out[begin..].iter_mut().enumerate() {
+        *byte ^= mask[i & 3];
+    }
+}
+
+fn data(opcode: u8, body: Vec<u8>) -> Result<Incoming, FrameError> {
+    if opcode == FrameKind::Text as u8 {
+        String::from_utf8(body).map(Incoming::Text).map_err(|_| FrameError::NotUtf8)
+    } else {
+        Ok(Incoming::Binary(body))
+    }
+}
+
+fn control(opcode: u8, body: Vec<u8>) -> Result<Incoming, FrameError> {
+    match (opcode, &body[..]) {
+        (9, _) => Ok(Incoming::Ping(body)),
+        (10, _) => Ok(Incoming::Pong),
+        (_, []) => Ok(Incoming::Close(None)),
+        (_, [_]) => Err(FrameError::Protocol("half a close code")),
+        (_, [a, b, reason @ ..]) => {
+            let code = u16::from_be_bytes([*a, *b]);
+            if !may_be_sent(code) {
+                return Err(FrameError::Protocol("a close code that must not be sent"));
+            }
+            std::str::from_utf8(reason).map_err(|_| FrameError::NotUtf8)?;
+            Ok(Incoming::Close(Some(code)))
+        }
     }
 }
 
 /// Whether a close frame may have this code (RFC 6455, section 7.4).
 const fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
-}
-
-fn whole(opcode: u8, body: Vec<u8>) -> Result<Incoming, FrameError> {
-    if opcode == FrameKind::Text as u8 {
-        String::from_utf8(body).map(Incoming::Text).map_err(|_| FrameError::Protocol("text is not UTF-8"))
-    } else {
-        Ok(Incoming::Binary(body))
-    }
 }
 
 /// Writes the header of an unfragmented, unmasked frame and says how long it is.
@@ -284,6 +367,64 @@ mod tests {
     }
 
     #[test]
+    fn fragments_come_whole_however_the_bytes_are_cut() {
+        let text = "aé€\u{10348}z".repeat(3);
+        // Fragments end within characters too.
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(5).collect();
+        let wire: Vec<u8> = pieces
+            .iter()
+            .enumerate()
+            .flat_map(|(i, piece)| {
+                let is_final = i == pieces.len() - 1;
+                client_frame((u8::from(is_final) << 7) | u8::from(i == 0), piece)
+            })
+            .collect();
+        for portion in 1..wire.len() {
+            let mut reader = FrameReader::new(4096);
+            let mut got = Vec::new();
+            for bytes in wire.chunks(portion) {
+                reader.push(bytes);
+                got.extend(read_all(&mut reader));
+            }
+            assert_eq!(got, [Incoming::Text(text.clone())], "portions of {portion}");
+            assert!(reader.partial.is_none());
+        }
+    }
+
+    #[test]
+    fn text_is_refused_at_the_first_byte_that_is_not_utf8() {
+        // The third byte makes it a surrogate; the frame goes on, and the message as well.
+        for first in [0x01, 0x81] {
+            let wire = client_frame(first, b"a\xed\xa0\x80bc");
+            let bad = 6 + 2;
+            let mut reader = FrameReader::new(4096);
+            reader.push(&wire[..bad]);
+            assert_eq!(reader.next_message(), Ok(None));
+            reader.push(&wire[bad..=bad]);
+            assert_eq!(reader.next_message(), Err(FrameError::NotUtf8));
+        }
+        // The end comes too early, in a fragment of its own.
+        let mut reader = FrameReader::new(4096);
+        reader.push(&client_frame(0x01, b"a\xe2\x82"));
+        assert_eq!(reader.next_message(), Ok(None));
+        reader.push(&client_frame(0x80, b""));
+        assert_eq!(reader.next_message(), Err(FrameError::NotUtf8));
+        let mut reader = FrameReader::new(4096);
+        reader.push(&client_frame(0x02, b"\xff"));
+        reader.push(&client_frame(0x80, b"\xfe"));
+        assert_eq!(reader.next_message(), Ok(Some(Incoming::Binary(vec![0xff, 0xfe]))));
+    }
+
+    #[test]
+    fn what_may_not_come_is_refused_by_its_first_bytes() {
+        for first in [0x83, 0x8b, 0x80, 0x00] {
+            let mut reader = FrameReader::new(4096);
+            reader.push(&[first, 0xfe]);
+            assert!(matches!(reader.next_message(), Err(FrameError::Protocol(_))), "{first:x}");
+        }
+    }
+
+    #[test]
     fn fragments_are_joined_and_a_ping_may_come_between() {
         let mut reader = FrameReader::new(16);
         for (first, body) in [(0x01, "ab"), (0x89, "hi"), (0x00, "cd"), (0x80, "ef"), (0x88, "\x0c\u{0}")] {
@@ -303,16 +444,17 @@ mod tests {
         let reserved = client_frame(0xc1, b"a");
         let unknown = client_frame(0x83, b"a");
         let half_code = client_frame(0x88, b"a");
-        let bad_text = client_frame(0x81, &[0xff]);
         let no_code = client_frame(0x88, &1005_u16.to_be_bytes());
-        let bad_reason = client_frame(0x88, &[0x03, 0xe8, 0xff]);
-        let closes = [half_code, no_code, bad_reason];
-        for wire in
-            [bad_text, unmasked, long_ping, lonely_continuation, nested, reserved, unknown].into_iter().chain(closes)
-        {
+        let closes = [half_code, no_code];
+        for wire in [unmasked, long_ping, lonely_continuation, nested, reserved, unknown].into_iter().chain(closes) {
             let mut reader = FrameReader::new(4096);
             reader.push(&wire);
             assert!(matches!(reader.next_message(), Err(FrameError::Protocol(_))), "{wire:?}");
+        }
+        for wire in [client_frame(0x81, &[0xff]), client_frame(0x88, &[0x03, 0xe8, 0xff])] {
+            let mut reader = FrameReader::new(4096);
+            reader.push(&wire);
+            assert_eq!(reader.next_message(), Err(FrameError::NotUtf8));
         }
     }
 
@@ -337,7 +479,8 @@ mod tests {
         reader.push(&wire[..wire.len() - 1]);
         assert_eq!(read_all(&mut reader).len(), 19_999);
         reader.push(&wire[wire.len() - 1..]);
-        assert_eq!((read_all(&mut reader).len(), reader.pending.capacity()), (1, 0));
+        assert_eq!((read_all(&mut reader).len(), reader.pending.len()), (1, 0));
+        assert!(reader.pending.capacity() <= KEEP_CAPACITY_BYTES && reader.partial.is_none());
     }
 
     #[test]
