@@ -16,6 +16,7 @@ mod load;
 mod memberlist;
 mod move_store;
 mod post;
+mod presence;
 mod server;
 mod statistics;
 mod store;
@@ -68,6 +69,8 @@ enum Name {
     Idle,
     /// Memory after each of ten storms of reconnects.
     Storm,
+    /// CPU of a change of presence and of its delivery, with idle members and with ten times as many.
+    Presence,
     /// The clients of other benchmarks, in a process of their own.
     #[value(hide = true)]
     Clients,
@@ -103,6 +106,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             }
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
             Name::Storm => idle::storm(args.size.unwrap_or(15_000)).await,
+            Name::Presence => presence::run(rounds, args.size.unwrap_or(3_000)).await,
             Name::Clients => Ok(Value::Null),
             Name::Memberlist => memberlist::run(rounds, args.size.unwrap_or(20_000)),
             Name::Store => store::run(rounds, args.size, cluster).await,

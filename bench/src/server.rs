@@ -23,8 +23,10 @@ pub struct Server {
 
 /// What `rookery admin seed` made.
 pub struct Seed {
+    pub guild_id: String,
     pub channel_id: String,
     pub bot_token: String,
+    pub user_ids: Vec<String>,
     pub user_tokens: Vec<String>,
 }
 
@@ -124,15 +126,14 @@ impl Server {
             .error_for_status()?;
         let seed: Value = response.json().await?;
         let text = |value: &Value| value.as_str().map(str::to_owned).context("the seed is not as documented");
+        let users = seed["users"].as_array().context("no users")?;
+        let of_users = |field: &str| users.iter().map(|user| text(&user[field])).collect::<anyhow::Result<Vec<_>>>();
         Ok(Seed {
+            guild_id: text(&seed["guild_id"])?,
             channel_id: text(&seed["channel_id"])?,
             bot_token: text(&seed["bot"]["token"])?,
-            user_tokens: seed["users"]
-                .as_array()
-                .context("no users")?
-                .iter()
-                .map(|user| text(&user["token"]))
-                .collect::<Result<_, _>>()?,
+            user_ids: of_users("id")?,
+            user_tokens: of_users("token")?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 use super::client::Client;
@@ -64,6 +64,19 @@ impl Clients {
                 let acks = self.sessions.iter().map(|session| session.acks).max().unwrap_or(0) + 1;
                 self.sessions.iter_mut().try_for_each(Client::heartbeat)?;
                 self.wait(Goal::Acks(acks), self.sessions.len())
+            }
+            Ask::Look { guild_id, groups } => {
+                let first = self.first;
+                ensure!(!groups.is_empty(), "nothing to look at");
+                let look =
+                    |(n, session): (usize, &mut Client)| session.look(&guild_id, &groups[(first + n) % groups.len()]);
+                self.sessions.iter_mut().enumerate().try_for_each(look)
+            }
+            Ask::Say(status) => self.sessions.iter_mut().try_for_each(|session| session.say(&status)),
+            Ask::Presences(presences) => {
+                self.wait(Goal::Presences(presences), self.sessions.len())?;
+                self.sessions.iter_mut().for_each(|session| session.presences = 0);
+                Ok(())
             }
             Ask::Reset => {
                 self.bytes_told = 0;
@@ -151,6 +164,7 @@ impl Clients {
 enum Goal {
     Ready,
     Messages(u64),
+    Presences(u64),
     Acks(u64),
     FloorBytes(u64),
 }
@@ -160,6 +174,7 @@ impl Goal {
         match self {
             Self::Ready => client.is_ready,
             Self::Messages(messages) => !client.is_bare() && client.messages >= *messages,
+            Self::Presences(presences) => !client.is_bare() && client.presences >= *presences,
             Self::Acks(acks) => !client.is_bare() && client.acks >= *acks,
             Self::FloorBytes(bytes) => client.is_bare() && client.bytes >= *bytes,
         }

@@ -21,6 +21,8 @@ pub struct Client {
     skip: usize,
     pub bytes: u64,
     pub messages: u64,
+    /// Changes of presence that it was told of.
+    pub presences: u64,
     /// Heartbeats sent, and answered.
     beats: u64,
     pub acks: u64,
@@ -90,6 +92,7 @@ impl Client {
             skip: 0,
             bytes: 0,
             messages: 0,
+            presences: 0,
             beats: 0,
             acks: 0,
             frames: 0,
@@ -124,6 +127,18 @@ impl Client {
         self.beats += 1;
         let heartbeat = format!(r#"{{"op":1,"d":{}}}"#, self.seq);
         self.send(heartbeat.as_bytes())
+    }
+
+    /// Looks at members of a guild, by GUILD_SUBSCRIPTIONS.
+    pub fn look(&mut self, guild_id: &str, members: &[String]) -> anyhow::Result<()> {
+        let look = serde_json::json!({ "op": 14, "d": { "guild_id": guild_id, "members": members } });
+        self.send(look.to_string().as_bytes())
+    }
+
+    /// Says a status of its user.
+    pub fn say(&mut self, status: &str) -> anyhow::Result<()> {
+        let update = serde_json::json!({ "status": status, "since": null, "activities": [], "afk": false });
+        self.send(serde_json::json!({ "op": 3, "d": update }).to_string().as_bytes())
     }
 
     /// Masked with zeros, which the protocol allows.
@@ -225,6 +240,8 @@ impl Client {
         }
         if head.starts_with(br#"{"t":"MESSAGE_CREATE""#) {
             self.messages += 1;
+        } else if head.starts_with(br#"{"t":"PRESENCE_UPDATE""#) {
+            self.presences += 1;
         } else if head.starts_with(br#"{"t":"GUILD_CREATE""#) {
             self.is_ready = true;
         } else if head.windows(7).any(|op| op == br#""op":11"#) {

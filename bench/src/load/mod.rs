@@ -37,6 +37,12 @@ pub enum Ask {
     FloorBytes(u64),
     /// Send every session's heartbeat and wait for the answers.
     Heartbeat,
+    /// Let sessions look at members of a guild, one group each, the groups in turn.
+    Look { guild_id: String, groups: Vec<Vec<String>> },
+    /// Let every session say this status of its user.
+    Say(String),
+    /// Wait until every session was told of so many changes of presence, and count from there anew.
+    Presences(u64),
     /// Reset every session's connection and forget it.
     Reset,
 }
@@ -149,6 +155,21 @@ impl Load {
     /// Every session acknowledges what it has.
     pub fn heartbeat(&mut self) -> anyhow::Result<Answer> {
         self.each(|_, _| Ask::Heartbeat)
+    }
+
+    /// Lets sessions look at members of a guild, one group each.
+    pub fn look(&mut self, guild_id: &str, groups: &[Vec<String>]) -> anyhow::Result<Answer> {
+        self.each(|_, _| Ask::Look { guild_id: guild_id.to_owned(), groups: groups.to_vec() })
+    }
+
+    /// Every session says this status of its user.
+    pub fn say(&mut self, status: &str) -> anyhow::Result<Answer> {
+        self.each(|_, _| Ask::Say(status.to_owned()))
+    }
+
+    /// Waits until every session was told of so many changes of presence since the last such wait.
+    pub fn presences(&mut self, presences: u64) -> anyhow::Result<Answer> {
+        self.each(|_, _| Ask::Presences(presences))
     }
 
     /// Resets every session's connection.

@@ -23,7 +23,7 @@ pub struct SessionConfig {
     /// Bounds of what is kept for RESUME.
     pub replay_max_events: usize,
     pub replay_max_bytes: usize,
-    /// Of the events that a heartbeat acknowledged, so many are kept all the same: a bot that stored its sequence
+    /// Of the events that a bot's heartbeat acknowledged, so many are kept all the same: a bot that stored its sequence
     /// number and restarted may come back with an older one.
     pub replay_acknowledged_max_events: usize,
     /// A connection with more than this unsent is closed with 4000; the session stays resumable.

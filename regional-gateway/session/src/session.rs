@@ -219,7 +219,11 @@ impl Session {
         let Link::Attached(connection) = &mut self.link else { return };
         connection.handle_frame(now_ms, frame);
         if let Some(seq) = connection.take_acknowledged() {
-            self.replay.acknowledge(seq.min(sent), self.config.replay_acknowledged_max_events);
+            // People's clients come back with what they acknowledged, or anew. Much of what they get, nobody else gets: the
+            // list of the user's own sessions, friends.
+            let is_bot = self.init.intents.is_some();
+            let keep = if is_bot { self.config.replay_acknowledged_max_events } else { 0 };
+            self.replay.acknowledge(seq.min(sent), keep);
         }
     }
 

@@ -61,6 +61,9 @@ fn transport(config: &GatewayConfig) -> TransportConfig {
         .receive_window(window(2 * stream_window))
         .send_window(config.send_buffer_bytes.into())
         .initial_rtt(Duration::from_millis(100))
+        // Each connection keeps the buffer in which it put packets together: with offload, ten packets' worth from the first
+        // time that two go out at once: a sixth of what an idle session costs.
+        .enable_segmentation_offload(false)
         .datagram_receive_buffer_size(Some(DATAGRAMS_IN_BYTES))
         .datagram_send_buffer_size(DATAGRAMS_BYTES)
         .congestion_controller_factory(Arc::new(CubicConfig::default()));

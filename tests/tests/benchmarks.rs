@@ -1,0 +1,58 @@
+//! Benchmarks of the gateway, as small as they go: each ends, and has its figures and their bars.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rookery_tests::run_for;
+use serde_json::Value;
+
+/// On a machine that does other things beside.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs one; its figures.
+async fn bench(name: &str) -> anyhow::Result<Value> {
+    let folder = tempfile::tempdir()?;
+    let ended = run_for(PATIENCE, folder.path(), ["bench", name, "--json", "--rounds", "1", "--size", "40"]).await?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(serde_json::from_str(&ended.stdout)?)
+}
+
+/// The value of a figure that has a bar; whether it is held says nothing at this size.
+fn barred(figures: &Value, name: &str) -> anyhow::Result<f64> {
+    let bar = figures["bars"].as_array().into_iter().flatten().find(|bar| bar["figure"] == name);
+    let bar = bar.with_context(|| format!("no bar for {name}: {figures}"))?;
+    ensure!(bar["held"].is_boolean() && bar["at_most"].is_number(), "{figures}");
+    bar["value"].as_f64().context("a value")
+}
+
+#[tokio::test]
+async fn presence_has_the_cost_of_a_change_and_of_an_update() -> anyhow::Result<()> {
+    let figures = bench("presence").await?;
+    barred(&figures, "idle_ratio")?;
+    ensure!(figures["sessions_looking"] == 40 && figures["updates_of_a_change"] == 4.0, "{figures}");
+    ensure!(figures["idle_members_times_10"].as_u64() == figures["idle_members"].as_u64().map(|n| n * 10), "{figures}");
+    for figure in ["bytes_per_update", "floor_send_cpu_us"] {
+        ensure!(figures[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {figures}");
+    }
+    ensure!(
+        figures["change_server_cpu_us"].is_number() && figures["server_cpu_us_per_update"].is_number(),
+        "{figures}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn idle_has_what_a_session_takes() -> anyhow::Result<()> {
+    let figures = bench("idle").await?;
+    ensure!(figures["sessions"] == 40, "{figures}");
+    barred(&figures, "resident_bytes_per_session")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn storm_has_what_ten_storms_leave() -> anyhow::Result<()> {
+    let figures = bench("storm").await?;
+    ensure!(figures["resident_bytes_after_each"].as_array().map(Vec::len) == Some(10), "{figures}");
+    ensure!(barred(&figures, "last_of_first")? > 0.0, "{figures}");
+    Ok(())
+}
