@@ -11,8 +11,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs one; its figures.
 async fn bench(name: &str) -> anyhow::Result<Value> {
+    bench_with(name, &[]).await
+}
+
+async fn bench_with(name: &str, options: &[&str]) -> anyhow::Result<Value> {
     let folder = tempfile::tempdir()?;
-    let ended = run_for(PATIENCE, folder.path(), ["bench", name, "--json", "--rounds", "1", "--size", "40"]).await?;
+    let args = ["bench", name, "--json", "--rounds", "1", "--size", "40"].into_iter().chain(options.iter().copied());
+    let ended = run_for(PATIENCE, folder.path(), args).await?;
     ensure!(ended.code == Some(0), "{ended:?}");
     Ok(serde_json::from_str(&ended.stdout)?)
 }
@@ -38,6 +43,30 @@ async fn presence_has_the_cost_of_a_change_and_of_an_update() -> anyhow::Result<
         figures["change_server_cpu_us"].is_number() && figures["server_cpu_us_per_update"].is_number(),
         "{figures}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn fanout_has_the_cost_of_a_delivery() -> anyhow::Result<()> {
+    let figures = bench("fanout").await?;
+    for figure in ["of_floor", "burst_of_floor", "last_delivery_p99_ms"] {
+        barred(&figures, figure)?;
+    }
+    ensure!(figures["bytes_per_message"].as_f64().is_some_and(|bytes| bytes > 500.0), "{figures}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn compressed_sessions_and_idle_members_are_compared_with_plain_ones() -> anyhow::Result<()> {
+    let figures = bench_with("fanout", &["--compress", "zlib-stream"]).await?;
+    for figure in ["of_plain", "burst_of_plain"] {
+        barred(&figures, figure)?;
+    }
+    let bytes = barred(&figures, "bytes_of_plain")?;
+    ensure!((0.3..0.7).contains(&bytes), "{figures}");
+    let figures = bench_with("fanout", &["--members", "500"]).await?;
+    barred(&figures, "of_plain")?;
+    ensure!(figures["bars"].as_array().map(Vec::len) == Some(2), "{figures}");
     Ok(())
 }
 

@@ -52,6 +52,13 @@ const NEEDS: &[Need] = &[
         install: || apt(&["gcc", "libc6-dev"]),
     },
     Need {
+        name: "make (for the allocator)",
+        purpose: Purpose::Build,
+        is_met: || Ok(shell::which("make").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends make`".into(),
+        install: || apt(&["make"]),
+    },
+    Need {
         name: "a Rust compiler for wasm32-wasip2",
         purpose: Purpose::Build,
         is_met: || Ok(Builder::find().is_some()),
