@@ -48,10 +48,15 @@ enum State {
 /// Bytes of a payload that say which it is.
 const HEAD_BYTES: usize = 64;
 
-/// Connects from an address of its own range, since one address has too few ports for so many.
+/// Clients of one source address, each perhaps with a socket of the floor beside; there are 28,000 ports.
+const CLIENTS_OF_AN_ADDRESS: usize = 4_000;
+
+/// Connects from an address of its own range, since one address has too few ports for so many. However its process ends, the
+/// connection is reset: a port that waits for its time to pass is missing to the next run.
 fn connected(to: SocketAddr, n: usize) -> anyhow::Result<std::net::TcpStream> {
-    let source = Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(n / 10_000 % 250).unwrap_or(0));
+    let source = Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(n / CLIENTS_OF_AN_ADDRESS % 250).unwrap_or(0));
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_linger(Some(Duration::ZERO))?;
     socket.bind(&SocketAddr::from((source, 0)).into())?;
     socket.connect(&to.into()).context("connecting")?;
     let stream = std::net::TcpStream::from(socket);
