@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use mio::net::TcpStream;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::Speech;
 use super::timestamps;
@@ -159,11 +159,6 @@ impl Client {
         frame.extend([0; 4]);
         frame.extend(text);
         self.stream.write_all(&frame).context("a client's frame")
-    }
-
-    /// Closes with a reset, which leaves no port waiting.
-    pub fn reset(self) -> anyhow::Result<()> {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).context("a reset")
     }
 
     /// Reads what came.
