@@ -12,12 +12,8 @@ pub fn of_process(pid: u32) -> anyhow::Result<Duration> {
     let mut clock: libc::clockid_t = 0;
     // SAFETY: the call writes a clock's number to where it is told, which lives longer than the call.
     let result = unsafe { libc::clock_getcpuclockid(pid.cast_signed(), &raw mut clock) };
-    ensure!(result == 0, "the server is gone");
-    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as above, of a time.
-    let result = unsafe { libc::clock_gettime(clock, &raw mut spent) };
-    ensure!(result == 0, "the server is gone: {}", std::io::Error::last_os_error());
-    Ok(Duration::new(u64::try_from(spent.tv_sec)?, u32::try_from(spent.tv_nsec)?))
+    ensure!(result == 0, "the process is gone");
+    time_of(clock)
 }
 
 /// CPU time of this process.
@@ -27,9 +23,15 @@ pub fn of_self() -> anyhow::Result<Duration> {
 
 /// CPU time of the calling thread.
 pub fn of_thread() -> anyhow::Result<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("schedstat")?;
-    let nanoseconds = text.split(' ').next().and_then(|n| n.parse().ok()).context("schedstat")?;
-    Ok(Duration::from_nanos(nanoseconds))
+    time_of(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn time_of(clock: libc::clockid_t) -> anyhow::Result<Duration> {
+    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes a time to where it is told, which lives longer than the call.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut spent) };
+    ensure!(result == 0, "the process is gone: {}", std::io::Error::last_os_error());
+    Ok(Duration::new(u64::try_from(spent.tv_sec)?, u32::try_from(spent.tv_nsec)?))
 }
 
 /// Resident memory of a process, bytes.
