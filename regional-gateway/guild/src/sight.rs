@@ -110,7 +110,7 @@ impl GuildCore {
         }
     }
 
-    fn follows_guild(&self, id: SubscriberId) -> bool {
+    pub(crate) fn follows_guild(&self, id: SubscriberId) -> bool {
         self.subscribers.get(id).is_some_and(|s| s.wants(Intents::GUILDS))
     }
 

@@ -274,13 +274,8 @@ impl GuildCore {
     pub(crate) fn send_voice_vanished(&self, out: &mut Outcome, channel_id: ChannelId, to: &[SubscriberId]) {
         for user_id in self.voice.of_channel(channel_id) {
             let Some(connection) = self.voice.get(user_id) else { continue };
-            // Whoever is in it hears of it when they are put out.
-            let to: Vec<SubscriberId> = self
-                .only_voice_followers(to)
-                .into_iter()
-                .filter(|id| self.subscribers.get(*id).is_some_and(|s| s.user_id != user_id))
-                .collect();
-            out.send(left(self.guild_id(), user_id, &connection.session_id), to);
+            // Whoever is in it is put out behind this command, which their sessions hear here, before the channel is gone.
+            out.send(left(self.guild_id(), user_id, &connection.session_id), self.only_voice_followers(to));
         }
     }
 
@@ -348,10 +343,17 @@ impl GuildCore {
         })
     }
 
-    /// The user's own sessions, and those who see the channel; ascending.
+    /// The user's own sessions, and those who see the channel; ascending. Own sessions before which the channel vanished
+    /// heard it then.
     fn voice_audience(&mut self, user_id: UserId, channel_id: ChannelId) -> Vec<SubscriberId> {
         let mut to = self.viewers_who_want(channel_id, Intents::GUILD_VOICE_STATES).to_vec();
-        to.extend(self.only_voice_followers(self.subscribers.of(user_id)));
+        let has_vanished = self.is_member(user_id)
+            && match &self.space {
+                Space::Guild(guild) => guild.channels().get(&channel_id).is_some_and(|c| !guild.can_view(user_id, c)),
+                Space::Dm(_) => false,
+            };
+        let own = self.only_voice_followers(self.subscribers.of(user_id));
+        to.extend(own.into_iter().filter(|id| !(has_vanished && self.follows_guild(*id))));
         to.sort_unstable();
         to.dedup();
         to
