@@ -1,9 +1,9 @@
-//! What is remembered for minutes and in memory only: nonces of messages, and when members last wrote.
+//! What is remembered for minutes and in memory only: nonces of messages, when members last wrote, and what was deleted.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use rookery_model::message::{Message, Nonce};
-use rookery_model::{ChannelId, Timestamp, UserId};
+use rookery_model::{ChannelId, MessageId, Timestamp, UserId};
 
 /// How long a nonce with `enforce_nonce` stands for its message.
 const NONCE_AGE_MAX_US: i64 = 5 * 60 * 1_000_000;
@@ -11,6 +11,9 @@ const NONCES_MAX: usize = 10_000;
 /// Entries after which those that no slowmode can ask for are swept out.
 const WRITERS_SWEEP: usize = 10_000;
 const SLOWMODE_MAX_US: i64 = rookery_model::limits::SLOWMODE_MAX_SECONDS as i64 * 1_000_000;
+
+/// Deletions remembered: many more than can be decided while a command waits for the rows that it needs.
+const DELETED_MAX: usize = 4_096;
 
 type NonceKey = (UserId, ChannelId, Nonce);
 
@@ -22,6 +25,8 @@ pub(crate) struct Recent {
     last_written: HashMap<(ChannelId, UserId), Timestamp>,
     /// Size at which the next sweep is due.
     sweep_at: usize,
+    deleted: HashSet<MessageId>,
+    deleted_order: VecDeque<MessageId>,
 }
 
 impl Recent {
@@ -72,6 +77,23 @@ impl Recent {
             self.sweep_at = self.last_written.len() * 2;
         }
     }
+
+    /// Notes that a message is gone.
+    pub fn note_deleted(&mut self, id: MessageId) {
+        if self.deleted.insert(id) {
+            self.deleted_order.push_back(id);
+        }
+        if self.deleted_order.len() > DELETED_MAX
+            && let Some(oldest) = self.deleted_order.pop_front()
+        {
+            self.deleted.remove(&oldest);
+        }
+    }
+
+    /// Whether a message is gone, though a row that was read before may still show it.
+    pub fn is_deleted(&self, id: MessageId) -> bool {
+        self.deleted.contains(&id)
+    }
 }
 
 /// Whether something was noted no longer ago than this; a little ahead of a clock that was set back is as good.
@@ -93,6 +115,19 @@ mod tests {
         assert_eq!(recent.slowmode_wait_seconds(eleven, channel, author, 5), None);
         recent.note_written(eleven, channel, author);
         assert_eq!(recent.slowmode_wait_seconds(eleven, channel, author, 5), Some(5.0));
+    }
+
+    #[test]
+    fn the_newest_deletions_are_remembered() {
+        let mut recent = Recent::default();
+        let last = DELETED_MAX as u64 + 10;
+        for id in 1..=last {
+            recent.note_deleted(MessageId::new(id));
+            recent.note_deleted(MessageId::new(id));
+        }
+        assert!(recent.is_deleted(MessageId::new(last)) && recent.is_deleted(MessageId::new(11)));
+        assert!(!recent.is_deleted(MessageId::new(10)) && !recent.is_deleted(MessageId::new(last + 1)));
+        assert_eq!((recent.deleted.len(), recent.deleted_order.len()), (DELETED_MAX, DELETED_MAX));
     }
 
     #[test]

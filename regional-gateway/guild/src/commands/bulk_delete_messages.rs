@@ -29,6 +29,7 @@ impl GuildCore {
             return Ok(out);
         }
         out.writes.extend(ids.iter().map(|id| Write::DeleteMessage { channel_id, message_id: *id }));
+        ids.iter().for_each(|id| self.recent.note_deleted(*id));
         let event = MessageDeleteBulk { ids, channel_id, guild_id: self.guild_id() };
         self.send_to_readers(&mut out, cx.now, channel_id, Event::MessageDeleteBulk(event));
         Ok(out)

@@ -8,6 +8,7 @@ use super::Cx;
 use super::post::new_row;
 use crate::access::Access;
 use crate::mentions::Mentions;
+use crate::recent::Recent;
 use crate::state::GuildCore;
 use crate::{Caller, Given, Outcome};
 
@@ -23,7 +24,7 @@ impl GuildCore {
             return Ok(Outcome::reply(Reply::Message(Box::new(message.clone()))));
         }
         let has_slowmode = self.check_slowmode(cx.now, cx.caller, &access)?;
-        let referenced = check_reference(cx.given, &access, new)?;
+        let referenced = check_reference(cx.given, &self.recent, &access, new)?;
 
         let mut mentions = Mentions::parse(&new.content);
         mentions.allow(new.allowed_mentions.as_ref());
@@ -109,6 +110,7 @@ fn check_permissions(access: &Access<'_>, new: &CreateMessage) -> Result<(), Api
 /// The message replied to. None: not a reply, or one to a message that is gone and need not be there.
 fn check_reference<'g>(
     given: &'g Given,
+    recent: &Recent,
     access: &Access<'_>,
     new: &CreateMessage,
 ) -> Result<Option<&'g MessageRow>, ApiError> {
@@ -120,7 +122,9 @@ fn check_reference<'g>(
     if !access.permissions.contains(Permissions::READ_MESSAGE_HISTORY) {
         return Err(ErrorCode::CannotReplyWithoutHistory.into());
     }
-    let row = given.message(new.channel_id, *id).filter(|_| channel_id.is_none_or(|c| c == new.channel_id));
+    // The row was read without holding the message, which may have been deleted since.
+    let row = given.message(new.channel_id, *id).filter(|_| !recent.is_deleted(*id));
+    let row = row.filter(|_| channel_id.is_none_or(|c| c == new.channel_id));
     match row {
         Some(row) if !is_repliable(row.kind) => Err(ApiError::invalid_field(
             ["message_reference"],

@@ -29,6 +29,7 @@ impl GuildCore {
         let mut out = Outcome::default();
         // Takes reactions and pin along.
         out.writes.push(Write::DeleteMessage { channel_id, message_id });
+        self.recent.note_deleted(message_id);
         let event = MessageDelete { id: message_id, channel_id, guild_id: self.guild_id() };
         self.send_to_readers(&mut out, cx.now, channel_id, Event::MessageDelete(event));
         Ok(out)
