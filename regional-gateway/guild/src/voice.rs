@@ -297,6 +297,13 @@ impl GuildCore {
             out.send(event, self.voice_followers());
         }
         for user_id in self.voice.users().collect::<Vec<_>>() {
+            let Some(connection) = self.voice.get(user_id) else { continue };
+            if self.has_vanished_for(user_id, connection.channel_id) {
+                // No command of this core made it vanish, so nobody told their sessions.
+                let own = self.only_voice_followers(self.subscribers.of(user_id));
+                let own = own.into_iter().filter(|id| self.follows_guild(*id)).collect::<Vec<_>>();
+                out.send(left(self.guild_id(), user_id, &connection.session_id), own);
+            }
             let holder = self.voice.get(user_id).map(|connection| connection.subscriber);
             if holder.is_some_and(|id| self.subscribers.get(id).is_none()) {
                 self.disconnect(out, user_id);
@@ -343,15 +350,18 @@ impl GuildCore {
         })
     }
 
+    /// Whether a member does not see a channel that is there.
+    fn has_vanished_for(&self, user_id: UserId, channel_id: ChannelId) -> bool {
+        let Space::Guild(guild) = &self.space else { return false };
+        let hidden = |channel: &Channel| !guild.can_view(user_id, channel);
+        self.is_member(user_id) && guild.channels().get(&channel_id).is_some_and(hidden)
+    }
+
     /// The user's own sessions, and those who see the channel; ascending. Own sessions before which the channel vanished
     /// heard it then.
     fn voice_audience(&mut self, user_id: UserId, channel_id: ChannelId) -> Vec<SubscriberId> {
         let mut to = self.viewers_who_want(channel_id, Intents::GUILD_VOICE_STATES).to_vec();
-        let has_vanished = self.is_member(user_id)
-            && match &self.space {
-                Space::Guild(guild) => guild.channels().get(&channel_id).is_some_and(|c| !guild.can_view(user_id, c)),
-                Space::Dm(_) => false,
-            };
+        let has_vanished = self.has_vanished_for(user_id, channel_id);
         let own = self.only_voice_followers(self.subscribers.of(user_id));
         to.extend(own.into_iter().filter(|id| !(has_vanished && self.follows_guild(*id))));
         to.sort_unstable();
