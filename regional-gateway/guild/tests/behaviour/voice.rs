@@ -328,6 +328,38 @@ fn connections_outlive_a_core_as_far_as_they_can() {
 }
 
 #[test]
+fn who_lost_sight_of_their_channel_between_two_cores_hears_it_once() {
+    let mut v = Voice::new();
+    v.join(v.alice, v.open);
+    v.join(v.owner, v.open);
+    let kept = v.world.core.take_transient();
+    let row = v.world.rows.channels.get_mut(&v.open).unwrap();
+    row.permission_overwrites.push(rookery_model::channel::Overwrite {
+        id: ALICE.0,
+        kind: rookery_model::channel::OverwriteType::Member,
+        allow: Permissions::empty(),
+        deny: Permissions::VIEW_CHANNEL,
+    });
+    v.world.reload();
+    for (id, user_id) in [(v.owner, OWNER), (v.alice, ALICE)] {
+        v.world
+            .core
+            .subscribe(Subscriber {
+                id,
+                user_id,
+                intents: None,
+                large_threshold: 50,
+                capabilities: Capabilities::empty(),
+            })
+            .unwrap();
+    }
+    let outcome = v.world.core.keep_transient(v.world.now, kept);
+    assert_eq!(heard(&outcome, v.alice), [(ALICE, None)]);
+    assert_eq!(heard(&outcome, v.owner), [(ALICE, None)]);
+    assert_eq!(v.seen_by(ALICE), []);
+}
+
+#[test]
 fn when_the_process_ends_nobody_is_in_voice_any_more() {
     let mut v = Voice::new();
     let (alice, bob, owner, open, hidden) = (v.alice, v.bob, v.owner, v.open, v.hidden);
