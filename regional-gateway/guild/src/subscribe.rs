@@ -115,11 +115,6 @@ impl GuildCore {
         out
     }
 
-    /// Whether a session is subscribed, as of the newest decision.
-    pub fn is_subscribed(&self, id: SubscriberId) -> bool {
-        self.subscribers.get(id).is_some()
-    }
-
     /// Whether somebody asks for the guild's events now.
     pub fn has_subscribers(&self) -> bool {
         self.subscribers.len() > 0

@@ -42,7 +42,10 @@ struct Loaded {
     ready: VecDeque<Ticket>,
     parked: BTreeMap<Ticket, Parked>,
     /// Who is handed events; behind the core by what is not durable yet.
-    subscribers: BTreeMap<SubscriberId, Subscriber>,
+    /// With the number of each subscription.
+    subscribers: BTreeMap<SubscriberId, (Subscriber, u64)>,
+    /// Subscriptions so far.
+    subscriptions: u64,
     next_ticket: Ticket,
     health: Health,
     untold: Vec<Untold>,
@@ -100,6 +103,8 @@ struct Pending {
     /// What the truth wants sessions, or the users of a DM, to be told.
     due: Vec<(SubscriberId, Vec<Fact>)>,
     due_of_dm: Vec<(UserId, Fact)>,
+    /// Subscriptions that came before it.
+    subscriptions: u64,
 }
 
 struct Untold {
@@ -263,6 +268,7 @@ impl Loaded {
             ready: VecDeque::new(),
             parked: BTreeMap::new(),
             subscribers: BTreeMap::new(),
+            subscriptions: 0,
             next_ticket: 0,
             health: Health::Sound,
             untold: Vec::new(),
@@ -412,6 +418,7 @@ impl Loaded {
     /// Puts an outcome's rows on their way, and what follows it behind them.
     fn submit(&mut self, env: &mut Env, key: OwnerKey, outcome: Outcome, operation: Option<u64>, mut pending: Pending) {
         let Outcome { writes, reply, dispatches, effects } = outcome;
+        pending.subscriptions = self.subscriptions;
         let mut commit = None;
         if !writes.is_empty() {
             pending.recorded = operation;

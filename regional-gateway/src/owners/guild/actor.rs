@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
 use super::core_timer::CoreTimer;
-use super::delivery::Subscribers;
+use super::delivery::{Count, Subscribers};
 use super::recovery::{self, Untold};
 use super::transient::{self, Unheard};
 use crate::config::ms;
@@ -103,6 +103,8 @@ pub(super) struct Pending {
     pub(super) recorded: Option<OperationId>,
     /// The account whose change `dispatches` tell of.
     pub(super) user_updated: Option<Arc<User>>,
+    /// Subscriptions that came before it.
+    pub(super) subscriptions: Count,
 }
 
 /// What a session asked for.
@@ -284,7 +286,8 @@ impl LoadedGuild {
 
     /// An outcome's commit is resolved: tells everybody, or nobody.
     pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
-        let Pending { effects, dispatches, reply, locks, place, asked, recorded, user_updated } = pending;
+        let Pending { effects, dispatches, reply, locks, place, asked, recorded, user_updated, subscriptions } =
+            pending;
         drop(place);
         let failure = match result {
             Ok(()) if self.health != Health::Failed => None,
@@ -307,7 +310,7 @@ impl LoadedGuild {
                 let _ = answer.send(Err(error));
             }
         } else {
-            self.deliver(effects, dispatches);
+            self.deliver(effects, dispatches, subscriptions);
             match asked {
                 Some(Asked::Snapshot(command)) => {
                     let input = Input::Control(Control::Subscribed(command.guild_id));
@@ -343,7 +346,7 @@ impl LoadedGuild {
         }
     }
 
-    fn deliver(&mut self, effects: Vec<Effect>, dispatches: Vec<Dispatch>) {
+    fn deliver(&mut self, effects: Vec<Effect>, dispatches: Vec<Dispatch>, subscriptions: Count) {
         let mut left: Vec<UserId> = Vec::new();
         let mut deleted = false;
         for effect in effects {
@@ -362,7 +365,7 @@ impl LoadedGuild {
         }
         // Their sessions got the guild's last word; the core forgot them when it decided.
         for user_id in left {
-            self.subscribers.remove_user(user_id, |id| self.core.is_subscribed(id));
+            self.subscribers.remove_user(user_id, subscriptions);
         }
         if deleted {
             self.subscribers.clear();

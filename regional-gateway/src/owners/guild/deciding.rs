@@ -213,6 +213,7 @@ impl LoadedGuild {
         mut pending: Pending,
     ) {
         let Outcome { mut writes, reply: answer, dispatches, effects } = outcome;
+        pending.subscriptions = self.subscribers.count();
         let commit = if writes.is_empty() {
             None
         } else {

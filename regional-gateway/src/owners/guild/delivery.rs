@@ -14,10 +14,21 @@ use crate::gateway::registry::{SessionHandle, Signal};
 use crate::gateway::worker::Outbox;
 use crate::owners::Shared;
 
+/// How many subscriptions a guild had so far: those with lower numbers came before.
+pub type Count = u64;
+
+struct Subscribed {
+    session: Arc<SessionHandle>,
+    subscriber: Subscriber,
+    number: Count,
+}
+
 /// The sessions that are subscribed to one guild, and how to subscribe them again.
 #[derive(Default)]
 pub struct Subscribers {
-    sessions: HashMap<SubscriberId, (Arc<SessionHandle>, Subscriber)>,
+    sessions: HashMap<SubscriberId, Subscribed>,
+    /// Subscriptions so far.
+    count: Count,
     /// Those who were taken out while events waited that had been decided before. Their worker does not know it.
     removed: HashSet<SubscriberId>,
 }
@@ -26,7 +37,14 @@ impl Subscribers {
     /// Adds a session.
     pub fn insert(&mut self, session: Arc<SessionHandle>, subscriber: Subscriber) {
         self.removed.remove(&subscriber.id);
-        self.sessions.insert(subscriber.id, (session, subscriber));
+        let number = self.count;
+        self.count += 1;
+        self.sessions.insert(subscriber.id, Subscribed { session, subscriber, number });
+    }
+
+    /// The number of the next subscription.
+    pub const fn count(&self) -> Count {
+        self.count
     }
 
     /// Whether the session is among them.
@@ -43,18 +61,19 @@ impl Subscribers {
         known
     }
 
-    /// Forgets the sessions of a user who left, but those that subscribed again since that was decided.
-    pub fn remove_user(&mut self, user_id: UserId, is_back: impl Fn(SubscriberId) -> bool) {
-        let is_gone = |id: &SubscriberId, session: &SessionHandle| session.user_id == user_id && !is_back(*id);
-        for (id, _) in self.sessions.extract_if(|id, (session, _)| is_gone(id, session)) {
+    /// Forgets the sessions of a user who left when there had been so many subscriptions. Those that subscribed since, when
+    /// the user was back, are to be told what follows, even if the user has left again by now.
+    pub fn remove_user(&mut self, user_id: UserId, left_at: Count) {
+        let is_gone = |it: &Subscribed| it.session.user_id == user_id && it.number < left_at;
+        for (id, _) in self.sessions.extract_if(|_, it| is_gone(it)) {
             self.removed.insert(id);
         }
     }
 
     /// Ends the sessions of all of them, who would otherwise go on with a gap.
     pub fn lose_all(&mut self) {
-        for (_, (session, _)) in self.sessions.drain() {
-            session.signal(Signal::Lost);
+        for (_, subscribed) in self.sessions.drain() {
+            subscribed.session.signal(Signal::Lost);
         }
     }
 
@@ -70,7 +89,7 @@ impl Subscribers {
 
     /// All of them, to subscribe them anew.
     pub fn all(&self) -> Vec<(Arc<SessionHandle>, Subscriber)> {
-        self.sessions.values().cloned().collect()
+        self.sessions.values().map(|it| (Arc::clone(&it.session), it.subscriber.clone())).collect()
     }
 
     /// Everything that was decided before a removal is delivered: nobody needs to be left out of an audience any more.
@@ -109,5 +128,45 @@ impl Drop for Subscribers {
     /// An owner that ends on its way takes nobody's events with it in silence.
     fn drop(&mut self) {
         self.lose_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_model::DeviceId;
+    use rookery_model::gateway::Capabilities;
+
+    use super::*;
+    use crate::gateway::registry::Sessions;
+    use crate::gateway::worker::Workers;
+
+    #[test]
+    fn who_left_and_came_back_keeps_what_is_decided_for_them_since() {
+        let (workers, _inboxes) = Workers::new(1, 1);
+        let sessions = Sessions::new(Arc::new(workers), 10);
+        let user_id = UserId::new(7);
+        let subscribe = |subscribers: &mut Subscribers| {
+            let session = sessions.register(user_id, DeviceId::new(1)).unwrap();
+            let subscriber = Subscriber {
+                id: session.subscriber,
+                user_id,
+                intents: None,
+                large_threshold: 50,
+                capabilities: Capabilities::empty(),
+            };
+            let id = subscriber.id;
+            subscribers.insert(session, subscriber);
+            id
+        };
+        let mut subscribers = Subscribers::default();
+        let before = subscribe(&mut subscribers);
+        let first_leave = subscribers.count();
+        let after = subscribe(&mut subscribers);
+        let second_leave = subscribers.count();
+        // Both leaves are decided before the first is settled.
+        subscribers.remove_user(user_id, first_leave);
+        assert!(!subscribers.contains(before) && subscribers.contains(after) && !subscribers.removed.contains(&after));
+        subscribers.remove_user(user_id, second_leave);
+        assert!(subscribers.is_empty());
     }
 }

@@ -54,7 +54,8 @@ impl Loaded {
                 env.counts.subscribed += 1;
                 env.counts.resubscribed += u64::from(was_in);
                 env.note(|| format!("{key:?}: {:?} of {} subscribes", subscriber.id, subscriber.user_id));
-                self.subscribers.insert(subscriber.id, subscriber.clone());
+                self.subscribers.insert(subscriber.id, (subscriber.clone(), self.subscriptions));
+                self.subscriptions += 1;
                 let viewer = env.as_asked(&subscriber);
                 let due = self.due_of_snapshot(env, &viewer);
                 self.truth.subscribed.insert(viewer.id, viewer);
@@ -88,7 +89,7 @@ impl Loaded {
     /// An outcome's commit is resolved: tells everybody, or nobody.
     pub(super) fn settle(&mut self, env: &mut Env, key: OwnerKey, result: CommitResult, pending: Pending) {
         let Pending { effects, dispatches, reply, locks, snapshot_for, no_snapshot_for, .. } = pending;
-        let Pending { recorded, user_updated, due, due_of_dm, .. } = pending;
+        let Pending { recorded, user_updated, due, due_of_dm, subscriptions, .. } = pending;
         if result != CommitResult::Durable {
             self.mark(Health::Failed);
         }
@@ -113,7 +114,7 @@ impl Loaded {
                     env.check.expect(id, Source::Guild(guild_id), facts);
                 }
             }
-            self.deliver(env, key, effects, dispatches, due_of_dm);
+            self.deliver(env, key, effects, dispatches, due_of_dm, subscriptions);
             if let (Some(subscriber), OwnerKey::Guild(guild_id)) = (snapshot_for, key) {
                 env.tell_session(Actor::Owner(key), subscriber.id, Input::Subscribed(guild_id));
             }
@@ -136,6 +137,7 @@ impl Loaded {
         effects: Vec<Effect>,
         dispatches: Vec<Dispatch>,
         due_of_dm: Vec<(UserId, Fact)>,
+        subscriptions: u64,
     ) {
         let mut left: Vec<UserId> = Vec::new();
         let mut is_deleted = false;
@@ -159,7 +161,7 @@ impl Loaded {
             }
         }
         for user_id in left {
-            self.subscribers.retain(|id, subscriber| subscriber.user_id != user_id || self.core.is_subscribed(*id));
+            self.subscribers.retain(|_, (subscriber, at)| subscriber.user_id != user_id || *at >= subscriptions);
         }
         if is_deleted {
             self.subscribers.clear();

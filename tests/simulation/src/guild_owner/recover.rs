@@ -58,7 +58,8 @@ impl Loaded {
             // They start anew and see it in what they read then.
             self.lose_all(env);
         }
-        let subscribers: Vec<Subscriber> = self.subscribers.values().cloned().collect();
+        let subscribers: Vec<Subscriber> =
+            self.subscribers.values().map(|(subscriber, _)| subscriber.clone()).collect();
         for subscriber in subscribers {
             // The session has the guild already: the snapshot is not sent a second time.
             if self.core.subscribe(subscriber.clone()).is_ok() {
