@@ -69,7 +69,7 @@ impl Complaint<'_> {
     pub(crate) fn emit(self) {
         counter!("rookery_bus_errors_total").increment(1);
         // The first is news, and then every 32nd; the metric has them all.
-        if self.earlier % 32 == 0 {
+        if self.earlier.is_multiple_of(32) {
             tracing::warn!(error = self.error, earlier = self.earlier, "the bus has a problem");
         } else {
             tracing::debug!(error = self.error, earlier = self.earlier, "the bus has a problem");
