@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::config::RelayConfig;
 use crate::handshake::{Answered, Handshake};
 use crate::inlet::{Delivery, Inlet};
-use crate::outlet::{Outlet, SendError};
+use crate::outlet::{GivenUp, Outlet, SendError};
 use crate::refused::Refused;
 use crate::stats::Stats;
 use crate::wire::{self, Cells, Header, Hello, Section, Sections, Writer};
@@ -53,6 +53,8 @@ pub struct Link {
     keep_alive_at_ms: u64,
     events: VecDeque<Event>,
     event_bytes: usize,
+    /// Of the events, those that say that the own stream was given up.
+    losses: usize,
     counts: Stats,
 }
 
@@ -89,6 +91,7 @@ impl Link {
             keep_alive_at_ms: now_ms,
             events: VecDeque::new(),
             event_bytes: 0,
+            losses: 0,
             counts: Stats::default(),
             config,
         })
@@ -99,14 +102,20 @@ impl Link {
     /// # Errors
     /// It was not taken.
     pub fn send(&mut self, now_ms: u64, frame: Bytes) -> Result<(), SendError> {
+        if self.losses > 0 {
+            return Err(SendError::Full);
+        }
         self.outlet.send(now_ms, frame)?;
         self.counts.frames_sent += 1;
         Ok(())
     }
 
     /// Whether so much waits to be acknowledged that the caller should take on no more work for this peer.
+    ///
+    /// So it is too while an event waits to be polled that says that the stream was given up: what the caller sends before
+    /// it knows that would seem to follow what is lost.
     pub fn is_full(&self) -> bool {
-        self.outlet.is_full()
+        self.losses > 0 || self.outlet.is_full()
     }
 
     /// Whether all that was sent is acknowledged.
@@ -231,8 +240,7 @@ impl Link {
             Answered::Replaced => {
                 let given_up = self.outlet.restart();
                 self.inlet.restart();
-                self.counts.frames_lost += given_up.frames;
-                self.events.push_back(Event::Restarted { incarnation: from, frames_lost: given_up.frames });
+                self.push_loss(given_up, Event::Restarted { incarnation: from, frames_lost: given_up.frames });
             }
         }
         self.up = true;
@@ -264,12 +272,17 @@ impl Link {
             self.events.push_back(Event::Down);
         }
         if let Some(given_up) = self.outlet.handle_timeout(now_ms) {
-            self.counts.frames_lost += given_up.frames;
             self.counts.epochs_lost += 1;
-            self.events.push_back(Event::OutboundLost { frames: given_up.frames });
+            self.push_loss(given_up, Event::OutboundLost { frames: given_up.frames });
             // The peer should hear of it before it takes what it has for the newest.
             self.keep_alive_at_ms = now_ms;
         }
+    }
+
+    fn push_loss(&mut self, given_up: GivenUp, event: Event) {
+        self.counts.frames_lost += given_up.frames;
+        self.losses += 1;
+        self.events.push_back(event);
     }
 
     fn down_at_ms(&self) -> u64 {
@@ -329,8 +342,10 @@ impl Link {
     pub fn poll_event(&mut self) -> Option<Event> {
         let was_backlogged = self.is_backlogged();
         let event = self.events.pop_front()?;
-        if let Event::Frame(bytes) = &event {
-            self.event_bytes -= bytes.len();
+        match &event {
+            Event::Frame(bytes) => self.event_bytes -= bytes.len(),
+            Event::Restarted { .. } | Event::OutboundLost { .. } => self.losses -= 1,
+            _ => {}
         }
         if was_backlogged && !self.is_backlogged() {
             self.inlet.handle_room();
