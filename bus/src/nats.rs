@@ -144,7 +144,7 @@ impl Connection {
             health.wait_for(|health| *health == Health::Closed).await.ok();
         });
         if drained.await.is_err() {
-            Dropped { reason: "drain_deadline", count: 1 }.emit();
+            self.shared.complain("it did not close in time");
         }
         self.shared.close();
     }

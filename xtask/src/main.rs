@@ -3,6 +3,7 @@
 mod clients;
 mod component;
 mod cql;
+mod nats;
 mod paths;
 mod policy;
 mod setup;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::cql::{jars, java};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, shell, web};
+use crate::{clients, nats, shell, web};
 
 /// How long adding a rustup target may take before Debian's compiler is tried.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
@@ -26,12 +26,14 @@ pub enum Purpose {
     Lint,
     /// To run the tests with a database cluster.
     Cluster,
+    /// To run the tests with NATS servers.
+    Bus,
     /// To run the tests with client libraries.
     Clients,
 }
 
 /// Every purpose.
-pub const EVERYTHING: &[Purpose] = &[Purpose::Build, Purpose::Lint, Purpose::Cluster, Purpose::Clients];
+pub const EVERYTHING: &[Purpose] = &[Purpose::Build, Purpose::Lint, Purpose::Cluster, Purpose::Bus, Purpose::Clients];
 
 /// One thing that has to be on the machine.
 struct Need {
@@ -103,6 +105,20 @@ const NEEDS: &[Need] = &[
         is_met: jars::are_complete,
         remedy: || "run `cargo xtask setup` where Maven can reach its repository".into(),
         install: jars::install,
+    },
+    Need {
+        name: "Go 1.21 or newer (for the NATS server of the tests)",
+        purpose: Purpose::Bus,
+        is_met: || Ok(nats::has_go() || nats::is_installed()?),
+        remedy: || "run `apt-get install --no-install-recommends golang-go` where that is Go 1.21 or newer".into(),
+        install: || apt(&["golang-go"]),
+    },
+    Need {
+        name: "the NATS server (infra/nats/go.mod)",
+        purpose: Purpose::Bus,
+        is_met: nats::is_installed,
+        remedy: || "run `cargo xtask setup` where Go can reach its module proxy".into(),
+        install: nats::install,
     },
     Need {
         name: "npm",

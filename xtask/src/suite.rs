@@ -12,7 +12,7 @@ use crate::component::{self, LockFile, Profile};
 use crate::setup::{self, EVERYTHING, Purpose};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, cql, paths, policy, shell, web};
+use crate::{clients, cql, nats, paths, policy, shell, web};
 
 /// Tells the PoP host's tests where the component is that misbehaves on request.
 const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
@@ -42,6 +42,9 @@ pub struct Options {
     /// Leaves out the tests with a database cluster, and what they need installed.
     #[arg(long)]
     skip_cql: bool,
+    /// Leaves out the tests with NATS servers, and what they need installed.
+    #[arg(long)]
+    skip_nats: bool,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
         let left_out = |purpose: &Purpose| match purpose {
             Purpose::Clients => self.skip_clients,
             Purpose::Cluster => self.skip_cql,
+            Purpose::Bus => self.skip_nats,
             Purpose::Build | Purpose::Lint => false,
         };
         EVERYTHING.iter().copied().filter(|purpose| !left_out(purpose)).collect()
@@ -155,6 +159,11 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
         variables.push((rookery_test_cluster::SKIP_VARIABLE, "1".into()));
     } else {
         variables.extend(cql::runtime()?.variables());
+    }
+    if options.skip_nats {
+        variables.push((nats::SKIP_VARIABLE, "1".into()));
+    } else {
+        variables.push((nats::SERVER_VARIABLE, nats::server()?.into()));
     }
     variables.extend(contact_points.map(|points| (cql::CONTACT_POINTS, points.into())));
     Ok(variables)

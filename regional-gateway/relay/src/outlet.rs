@@ -227,9 +227,8 @@ impl Outlet {
 
     fn probe_delay_ms(&self) -> u64 {
         let (least, most) = (self.config.probe_min_ms, self.config.probe_max_ms);
-        let delay_ms = (self.rtt.timeout_ms() + self.config.ack_delay_ms).clamp(least, most);
-        // Without a sample the first is early.
-        let delay_ms = if self.rtt.mean_ms().is_none() { least } else { delay_ms };
+        // A digest that comes early costs little. Until the way is measured the first is at the shortest wait.
+        let delay_ms = self.rtt.early_timeout_ms().clamp(least, most);
         (delay_ms << self.probes.min(16)).min(most)
     }
 

@@ -31,6 +31,11 @@ impl Rtt {
     pub(crate) fn timeout_ms(self) -> u64 {
         self.mean_x8 / 8 + self.deviation_x4
     }
+
+    /// How long most answers take.
+    pub(crate) fn early_timeout_ms(self) -> u64 {
+        self.mean_x8 / 8 + self.deviation_x4 / 2
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Name {
     }
 
     fn filler(self, at: usize) -> u8 {
-        (self.incarnation ^ self.segment << 3 ^ self.index.wrapping_mul(31) ^ at as u64 * 7) as u8
+        (self.incarnation ^ (self.segment << 3) ^ self.index.wrapping_mul(31) ^ (at as u64 * 7)) as u8
     }
 
     fn of(frame: &[u8]) -> Option<Self> {

@@ -194,6 +194,7 @@ impl World {
         (from, (from + self.rng.random_range(1..nodes)) % nodes)
     }
 
+    #[allow(clippy::print_stdout, reason = "a test prints what it is asked for")]
     fn log(&self, text: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>6} {}", self.now_ms, text());
