@@ -87,10 +87,6 @@ impl Server {
         self.folder.path().join("log")
     }
 
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
     /// SIGKILL.
     pub async fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -55,12 +55,11 @@ fn lie(rng: &mut ChaCha8Rng, from: u64, to: u64) -> Bytes {
                 writer.ack(&Ack { epoch, next, missing });
             }
             _ => {
-                let mut seq = number(rng);
-                for _ in 0..rng.random_range(1..5) {
+                let first = number(rng);
+                for seq in first..first + rng.random_range(1..5) {
                     let bytes = Bytes::from(vec![9; rng.random_range(0..700)]);
                     let frame_bytes = *[0, 100, 5_000, u32::MAX].get(rng.random_range(0..4)).unwrap_or(&0);
                     writer.cell(epoch, seq, &Cell { bytes, first: rng.random(), last: rng.random(), frame_bytes });
-                    seq += 1;
                 }
             }
         }
