@@ -31,7 +31,7 @@ use events::Dropped;
 /// What NATS servers take in one message unless they are told otherwise.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
 
-/// A node's connection to the others; clones share it.
+/// A node's connection to the others; clones share it, and subscriptions end with the last of them.
 #[derive(Clone)]
 pub struct Bus {
     engine: Engine,

@@ -7,5 +7,6 @@
 mod contract;
 mod faults;
 mod nats;
+mod relayed;
 mod server;
 mod stage;

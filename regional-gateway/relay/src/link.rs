@@ -133,7 +133,7 @@ impl Link {
         self.handshake.peer().map(|peer| peer.incarnation)
     }
 
-    /// When the peer was heard of last; only as long as [`Link::is_up`] has been true at least once.
+    /// When the peer was heard of last; before it was, when the link was made.
     pub fn heard_ms(&self) -> u64 {
         self.heard_ms
     }
