@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use rookery_bus::{Bus, BusConfig, BusKind, ConnectError, Health, PublishError, Received};
 use rustix::process::Signal;
@@ -250,6 +252,55 @@ fn authority() -> (String, rcgen::Issuer<'static, rcgen::KeyPair>) {
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = params.self_signed(&key).unwrap();
     (certificate.pem(), rcgen::Issuer::new(params, key))
+}
+
+/// A token that a key signs, as NATS has them.
+fn token(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, kind: &str, more: serde_json::Value) -> String {
+    let mut nats = serde_json::json!({"type": kind, "version": 2});
+    for (name, value) in more.as_object().unwrap() {
+        nats[name] = value.clone();
+    }
+    let claims = serde_json::json!({
+        "jti": "test", "iat": 1_700_000_000, "iss": issuer.public_key(), "sub": subject.public_key(), "name": kind,
+        "nats": nats,
+    });
+    let part = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let text = format!("{}.{}", part(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#), part(claims.to_string().as_bytes()));
+    let signature = issuer.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", part(&signature))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credentials_file_lets_in() {
+    let (operator, account, user) =
+        (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_account(), nkeys::KeyPair::new_user());
+    let limits = serde_json::json!({"limits": {
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
+    }});
+    let any = serde_json::json!({"subs": -1, "data": -1, "payload": -1});
+    let config = format!(
+        "operator: {}\nresolver: MEMORY\nresolver_preload: {{ {}: {} }}",
+        token(&operator, &operator, "operator", serde_json::json!({})),
+        account.public_key(),
+        token(&operator, &account, "account", limits),
+    );
+    let Some(server) = Server::start(&config).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.creds");
+    let text = format!(
+        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        token(&account, &user, "user", any),
+        user.seed().unwrap(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let of_nobody = BusConfig { kind: BusKind::Nats, urls: vec![server.url()], ..BusConfig::default() };
+    let nobody = Bus::connect(&of_nobody, "nobody").await.unwrap();
+    server.wait_for("authentication error").await;
+    assert_eq!(nobody.health(), Health::Disconnected);
+    let bus = connect(server.url(), BusConfig { credentials_file: Some(file), ..BusConfig::default() }).await;
+    let mut subscription = bus.subscribe(&subject("x")).await.unwrap();
+    settle(&bus, &subject("x"), &mut subscription).await;
 }
 
 #[tokio::test]
