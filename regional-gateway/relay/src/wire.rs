@@ -293,8 +293,8 @@ fn get_epoch(body: &mut Bytes) -> Result<u32, Refused> {
 #[derive(Debug)]
 pub struct Writer {
     packet: Vec<u8>,
-    /// The section of cells that is open: where its length goes, and the next number.
-    open: Option<(usize, u64)>,
+    /// The section of cells that is open: where its length goes, its epoch, and the next number.
+    open: Option<(usize, u32, u64)>,
 }
 
 impl Writer {
@@ -329,7 +329,7 @@ impl Writer {
     }
 
     fn close(&mut self) {
-        if let Some((length_at, _)) = self.open.take() {
+        if let Some((length_at, ..)) = self.open.take() {
             self.end(length_at);
         }
     }
@@ -371,13 +371,13 @@ impl Writer {
     /// A cell; those that follow each other share a section.
     pub fn cell(&mut self, epoch: u32, seq: u64, cell: &Cell) {
         match &mut self.open {
-            Some((_, next)) if *next == seq => *next += 1,
+            Some((_, of, next)) if (*of, *next) == (epoch, seq) => *next += 1,
             _ => {
                 self.close();
                 let length_at = self.begin(CELLS);
                 put_varint(&mut self.packet, u64::from(epoch));
                 put_varint(&mut self.packet, seq);
-                self.open = Some((length_at, seq + 1));
+                self.open = Some((length_at, epoch, seq + 1));
             }
         }
         let head = (cell.bytes.len() as u64) << 2 | u64::from(cell.last) << 1 | u64::from(cell.first);

@@ -59,6 +59,18 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn cells_of_two_epochs_share_no_section() {
+    let mut writer = Writer::new(HEADER, 100);
+    writer.cell(1, 5, &cell(b"one", true, true, 3));
+    writer.cell(2, 6, &cell(b"two", true, true, 3));
+    let epochs = sections(&writer.finish()).unwrap().into_iter().map(|section| match section {
+        Section::Cells(cells) => (cells.epoch, cells.first_seq),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(epochs.collect::<Vec<_>>(), [(1, 5), (2, 6)]);
+}
+
+#[test]
 fn the_bytes_of_this_version_stay_what_they_are() {
     let mut writer = Writer::new(Header { version: 1, source: "a", from: 1, to: 2 }, 0);
     writer.ack(&Ack { epoch: 1, next: 300, missing: vec![(301, 2)] });
