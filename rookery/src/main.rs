@@ -3,6 +3,7 @@
 mod admin;
 mod ca;
 mod config;
+mod deployment;
 mod descriptors;
 mod dev;
 mod node;
@@ -43,6 +44,8 @@ enum Command {
     Region(start::RoleArgs),
     /// The deployment's certificate authority: issues what points of presence and regions show each other.
     Ca(ca::CaArgs),
+    /// The deployment's regions, nodes and points of presence: deployment.json.
+    Deployment(deployment::DeploymentArgs),
     /// The operator's tool.
     Admin(admin::AdminArgs),
     /// Measures, each figure beside its floor.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Pop(args) => start::block_on(pop_role::run(args)),
         Command::Region(args) => start::block_on(region_role::run(args)),
         Command::Ca(args) => ca::run(&args),
+        Command::Deployment(args) => deployment::run(&args),
         Command::Admin(args) => start::block_on(admin::run(args)),
         Command::Bench(args) => rookery_bench::run(args),
     };

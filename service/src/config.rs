@@ -2,7 +2,7 @@
 //!
 //! Later layers win, key by key:
 //! 1. what the types default to (`#[serde(default)]`);
-//! 2. a TOML file;
+//! 2. a file, TOML, or JSON if its name ends so;
 //! 3. environment variables: `ROOKERY_REST__GLOBAL_PER_SECOND=50` is `rest.global_per_second`;
 //! 4. `--set rest.global_per_second=50`.
 //!

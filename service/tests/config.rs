@@ -270,3 +270,21 @@ fn secrets_are_not_shown() {
     let error = load_from::<Pin>(None, [], &["token=hunter2".to_owned()]).unwrap_err().to_string();
     assert!(error.contains("token: found text") && !error.contains("hunter2"), "{error}");
 }
+
+#[test]
+fn a_json_file_says_the_same_as_a_toml_file() {
+    let toml = given()
+        .file("name = 'x'\ntrusted = ['::1']\n[rest]\nburst = 1\n[[regions]]\naddress = '127.0.0.1:80'\nweight = 1");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rookery.json");
+    fs::write(
+        &path,
+        r#"{"name":"x","trusted":["::1"],"rest":{"burst":1},"regions":[{"address":"127.0.0.1:80","weight":1}]}"#,
+    )
+    .unwrap();
+    assert_eq!(load_from::<Config>(Some(&path), [], &[]).unwrap(), toml.load().unwrap());
+    fs::write(&path, "{\"name\": \"x\",\n \"rest\": {\"burst\": }}").unwrap();
+    let errors = load_from::<Config>(Some(&path), [], &[]).unwrap_err();
+    assert_eq!(errors.mistakes()[0].problem, "not JSON: expected value");
+    assert!(errors.mistakes()[0].source.as_ref().unwrap().ends_with("rookery.json:2:20"), "{errors}");
+}

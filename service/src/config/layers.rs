@@ -66,22 +66,22 @@ impl Layers {
             Ok(text) => text,
             Err(error) => return mistakes.add(mistake(format!("cannot read the file: {error}"), String::new())),
         };
-        // Only place and message: the library's full text quotes the line, which may hold a secret.
-        let table = match text.parse::<toml::Table>() {
-            Ok(table) => table,
-            Err(error) => {
-                let at = error.span().map(|span| line_and_column(&text, span.start)).unwrap_or_default();
-                return mistakes.add(mistake(format!("not TOML: {}", error.message()), at));
-            }
+        let values = match path.extension().is_some_and(|extension| extension == "json") {
+            true => from_json(&text),
+            false => from_toml(&text),
         };
-        match Value::serialize(&table) {
-            Ok(Value::Dict(_, values)) => {
+        let values = match values {
+            Ok(values) => values,
+            Err((problem, at)) => return mistakes.add(mistake(problem, at)),
+        };
+        match values {
+            Value::Dict(_, values) => {
                 let origin = Origin { source: source.clone(), text: None };
                 for (key, value) in values {
                     self.put(&mut vec![key], value, &origin);
                 }
             }
-            Ok(_) | Err(_) => mistakes.add(mistake("not a table of keys and values".to_owned(), String::new())),
+            _ => mistakes.add(mistake("not a table of keys and values".to_owned(), String::new())),
         }
     }
 
@@ -238,6 +238,27 @@ fn remove_in(value: &mut Value, path: &[String]) -> bool {
         }
         _ => false,
     }
+}
+
+/// What is wrong with a text, and where; without the libraries' full words, which quote lines that may hold a secret.
+type NotRead = (String, String);
+
+fn from_toml(text: &str) -> Result<Value, NotRead> {
+    let table = text.parse::<toml::Table>().map_err(|error| {
+        let at = error.span().map(|span| line_and_column(text, span.start)).unwrap_or_default();
+        (format!("not TOML: {}", error.message()), at)
+    })?;
+    Value::serialize(&table).map_err(|_| ("not a table of keys and values".to_owned(), String::new()))
+}
+
+fn from_json(text: &str) -> Result<Value, NotRead> {
+    let json = serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
+        let at = format!(":{}:{}", error.line(), error.column());
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        (format!("not JSON: {message}"), at)
+    })?;
+    Value::serialize(&json).map_err(|_| ("not a table of keys and values".to_owned(), String::new()))
 }
 
 fn line_and_column(text: &str, offset: usize) -> String {

@@ -106,8 +106,12 @@ impl Mistakes {
         }
     }
 
+    /// Whether something is wrong at `path`, or inside of what is there: then what is found of the whole may follow
+    /// from that.
     pub(super) fn knows(&self, path: &str) -> bool {
-        self.found.iter().any(|mistake| mistake.path == path)
+        let within =
+            |found: &str| found.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.found.iter().any(|mistake| within(&mistake.path))
     }
 
     /// Adds mistakes at keys that have none yet.

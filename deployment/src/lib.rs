@@ -1,0 +1,148 @@
+//! The one file of truth about a deployment, `deployment.json`: its regions, their nodes and points of presence.
+//!
+//! Regions and points of presence read it, Terraform reads it, and the GeoDNS servers' configuration is generated from
+//! it ([`gdnsd`]). JSON, because Terraform reads that natively. Everything here is pure but [`Deployment::load`].
+//!
+//! A [`Deployment`] that was loaded has no mistakes: names and numbers are unique, and what is named exists.
+
+mod check;
+mod endpoint;
+pub mod gdnsd;
+mod geodns;
+mod node;
+mod placement;
+mod pop;
+mod region;
+
+use std::path::Path;
+
+use rookery_service::{ConfigErrors, Mistakes, Validate};
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use geodns::{GeoDns, HealthCheck, NameServer};
+pub use node::{Node, NodeNumber, NodeNumberError};
+pub use placement::{Continent, Country, CountryError, Placement};
+pub use pop::Pop;
+pub use region::{Coordinates, Region};
+
+/// What an acknowledged message survives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Any node or process of its home region.
+    #[default]
+    Regional,
+    /// The loss of any one region as well; needs [`GLOBAL_MIN_REGIONS`].
+    Global,
+}
+
+/// Regions without which a majority does not survive the loss of one.
+pub const GLOBAL_MIN_REGIONS: usize = 3;
+
+/// What carries events between nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bus {
+    /// The process itself.
+    #[default]
+    Local,
+    /// NATS, at each region's [`Region::nats_urls`].
+    Nats,
+}
+
+/// A deployment: one domain, one tenant, any number of regions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    name: String,
+    domain: String,
+    #[serde(default)]
+    durability: Durability,
+    #[serde(default)]
+    bus: Bus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_home: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    geodns: Option<GeoDns>,
+    regions: Vec<Region>,
+}
+
+impl Deployment {
+    /// Reads and checks a file; the error has every mistake, each with its path, such as `regions.0.nodes.1.number`.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        // Neither the environment nor arguments change it: it must be the same for everyone who reads it.
+        rookery_service::config::load_from(Some(path), [], &[])
+    }
+
+    /// What machines and metrics call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The domain under which clients find it.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// What an acknowledged message survives.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// What carries events between nodes.
+    pub fn bus(&self) -> Bus {
+        self.bus
+    }
+
+    /// What the deployment's own name servers need, if it has them.
+    pub fn geodns(&self) -> Option<&GeoDns> {
+        self.geodns.as_ref()
+    }
+
+    /// The regions, in the order of the file; at least one.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The region of that name.
+    pub fn region(&self, name: &str) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == name)
+    }
+
+    /// The home of accounts and guilds whose creator's region is not known: `default_home`, else the first region.
+    pub fn default_home(&self) -> &Region {
+        let named = self.default_home.as_deref().and_then(|name| self.region(name));
+        named.or(self.regions.first()).expect("a deployment without regions is not loaded")
+    }
+
+    /// Every node with its region.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Region, &Node)> {
+        self.regions.iter().flat_map(|region| region.nodes.iter().map(move |node| (region, node)))
+    }
+
+    /// The node of that number with its region.
+    pub fn node(&self, number: NodeNumber) -> Option<(&Region, &Node)> {
+        self.nodes().find(|(_, node)| node.number == number)
+    }
+
+    /// Every point of presence with its region.
+    pub fn pops(&self) -> impl Iterator<Item = (&Region, &Pop)> {
+        self.regions.iter().flat_map(|region| region.pops.iter().map(move |pop| (region, pop)))
+    }
+
+    /// All regions, the nearest to `region` first, itself at the head; where coordinates are missing, in the file's order.
+    pub fn nearest_to(&self, region: &Region) -> Vec<&Region> {
+        let mut others: Vec<&Region> = self.regions.iter().filter(|other| other.name != region.name).collect();
+        // Stable: equal distances stay in the file's order.
+        others.sort_by(|a, b| region.distance_km(a).total_cmp(&region.distance_km(b)));
+        let own = self.region(&region.name);
+        own.into_iter().chain(others).collect()
+    }
+}
+
+impl Validate for Deployment {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        check::check(self, mistakes);
+    }
+}

@@ -1,0 +1,79 @@
+//! `rookery deployment`: the one file of truth, checked and turned into what name servers read.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use rookery_deployment::{Deployment, gdnsd};
+
+#[derive(Debug, Args)]
+pub struct DeploymentArgs {
+    #[command(subcommand)]
+    command: DeploymentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeploymentCommand {
+    /// Reads a deployment.json, prints every mistake in it, and ends: 0 if there is none, else 2.
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Generates gdnsd's configuration: `config`, `geoip/nets` and the domain's zone.
+    Geodns {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Folder to write to, as gdnsd's `-c` has it; without it the files are printed.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Runs one command.
+pub fn run(args: &DeploymentArgs) -> anyhow::Result<()> {
+    match &args.command {
+        DeploymentCommand::Check { file } => check(file),
+        DeploymentCommand::Geodns { file, out } => geodns(file, out.as_deref()),
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<()> {
+    let deployment = Deployment::load(file)?;
+    let (regions, nodes, pops) = (deployment.regions().len(), deployment.nodes().count(), deployment.pops().count());
+    let summary = format!("{regions} regions, {nodes} nodes, {pops} points of presence");
+    writeln!(std::io::stdout(), "{}: no mistakes; {summary}", file.display())?;
+    Ok(())
+}
+
+fn geodns(file: &Path, out: Option<&Path>) -> anyhow::Result<()> {
+    let files = gdnsd::generate(&Deployment::load(file)?)?;
+    let Some(out) = out else {
+        let mut stdout = std::io::stdout().lock();
+        for file in files {
+            writeln!(stdout, "==> {} <==\n{}", file.path, file.text)?;
+        }
+        return Ok(());
+    };
+    // gdnsd reads it when it starts, and a folder that is missing would be a mistake to it.
+    fs::create_dir_all(out.join("options.d")).with_context(|| format!("cannot make {}", out.display()))?;
+    for file in files {
+        let path = out.join(&file.path);
+        write(&path, &file.text).with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(std::io::stdout(), "wrote {}", path.display())?;
+    }
+    Ok(())
+}
+
+/// By rename: gdnsd watches some of these files, and must not see half of one.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // Hidden, because every other file among the zones is one.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    fs::write(&beside, text)?;
+    fs::rename(&beside, path)
+}
