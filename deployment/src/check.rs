@@ -182,6 +182,9 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
             links.add(node.link.to_string(), &node.name, at(format!("nodes.{index}.link")));
         }
         node_names.tell(mistakes);
+        for (index, number) in region.retired_numbers.iter().enumerate() {
+            numbers.add(*number, owner, at(format!("retired_numbers.{index}")));
+        }
         for (index, pop) in region.pops.iter().enumerate() {
             pop_names.add(&pop.name, owner, at(format!("pops.{index}.name")));
             for (number, address) in pop.addresses.iter().enumerate() {

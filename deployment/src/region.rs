@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
+use crate::node::{Node, NodeNumber};
 use crate::placement::Placement;
 use crate::pop::Pop;
 
@@ -25,6 +25,9 @@ pub struct Region {
     pub nats_urls: Vec<String>,
     /// At least one.
     pub nodes: Vec<Node>,
+    /// Numbers of nodes that were taken out: what was made there stays at home in this region.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired_numbers: Vec<NodeNumber>,
     /// None where clients of this region use those of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pops: Vec<Pop>,
@@ -53,6 +56,11 @@ impl Coordinates {
 }
 
 impl Region {
+    /// Every number with which ids are, or were, made here.
+    pub fn numbers(&self) -> impl Iterator<Item = NodeNumber> + '_ {
+        self.nodes.iter().map(|node| node.number).chain(self.retired_numbers.iter().copied())
+    }
+
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)

@@ -199,6 +199,7 @@ mod tests {
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             operation_id: *b"0123456789abcdef",
             client_ip: Some("2001:db8::1".parse().unwrap()),
+            is_forwarded: false,
         }
     }
 

@@ -30,12 +30,23 @@ pub struct CallHeader {
     /// The address of the client on whose behalf the call is made, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<IpAddr>,
+    /// Another region sends it on: whoever gets it carries it out, or says that it cannot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_forwarded: bool,
 }
 
 impl CallHeader {
     /// A call of this build's version without trace context or client address.
     pub fn new(operation_id: [u8; 16], deadline_ms: u32) -> Self {
-        Self { version: CALL_VERSION, kind: Kind::Call, deadline_ms, traceparent: None, operation_id, client_ip: None }
+        Self {
+            version: CALL_VERSION,
+            kind: Kind::Call,
+            deadline_ms,
+            traceparent: None,
+            operation_id,
+            client_ip: None,
+            is_forwarded: false,
+        }
     }
 }
 

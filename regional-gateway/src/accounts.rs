@@ -3,6 +3,7 @@
 mod unique_keys;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use rookery_core_db::Store;
@@ -14,6 +15,7 @@ use rookery_token::{Claims, PublicKeys, SigningKey};
 
 use crate::errors::from_store;
 use crate::passwords::Passwords;
+use crate::peers::Peers;
 use unique_keys::{KeyChanges, Orphans, email_taken, no_orphans, username_taken};
 
 /// Accounts kept in memory.
@@ -56,11 +58,21 @@ pub struct Accounts {
     /// A change reads, decides and writes: one at a time for an account.
     changing: Vec<tokio::sync::Mutex<()>>,
     orphans: Orphans,
+    /// Regions that are told of changes, and that tell of theirs.
+    peers: Arc<Peers>,
+    /// How often something may have changed elsewhere unheard.
+    forgotten: AtomicU64,
 }
 
 impl Accounts {
     /// Builds the view on a store with the keys of the deployment.
-    pub fn new(store: Store, signing_key: SigningKey, public_keys: PublicKeys, passwords: Passwords) -> Self {
+    pub fn new(
+        store: Store,
+        signing_key: SigningKey,
+        public_keys: PublicKeys,
+        passwords: Passwords,
+        peers: Arc<Peers>,
+    ) -> Self {
         let changing = (0..CHANGE_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         Self {
             store,
@@ -71,6 +83,8 @@ impl Accounts {
             passwords,
             changing,
             orphans: no_orphans(),
+            peers,
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -84,7 +98,7 @@ impl Accounts {
     /// `bot` says how the token came: with the `Bot ` prefix or without; none if the place does not tell (IDENTIFY).
     pub async fn authenticate(&self, token: &str, bot: Option<bool>) -> Result<Identity, ApiError> {
         let claims = self.verified(token)?;
-        let account = self.get(claims.user_id).await?.ok_or(ErrorCode::Unauthorized)?;
+        let account = self.current(claims.user_id).await?.ok_or(ErrorCode::Unauthorized)?;
         let void = claims.epoch != account.token_epoch || account.revoked_devices.contains(&claims.device);
         if void || bot.is_some_and(|bot| bot != account.user.bot) {
             return Err(ErrorCode::Unauthorized.into());
@@ -111,13 +125,40 @@ impl Accounts {
 
     /// An account by id.
     pub async fn get(&self, id: UserId) -> Result<Option<Arc<Account>>, ApiError> {
-        if let Some(account) = self.cache.get(&id) {
-            return Ok(Some(account));
+        match self.cache.get(&id) {
+            Some(account) => Ok(Some(account)),
+            None => self.read(id).await,
         }
+    }
+
+    /// An account as it is now: while its home cannot tell of changes, it is read, for a token may have been revoked there.
+    async fn current(&self, id: UserId) -> Result<Option<Arc<Account>>, ApiError> {
+        if self.peers.keeps_up_with(id.get()) { self.get(id).await } else { self.read(id).await }
+    }
+
+    async fn read(&self, id: UserId) -> Result<Option<Arc<Account>>, ApiError> {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
         let Some(account) = self.store.account(id).await.map_err(from_store)? else { return Ok(None) };
         let account = Arc::new(account);
+        if forgotten != self.forgotten.load(Ordering::Acquire) || !self.peers.keeps_up_with(id.get()) {
+            // It may be old by now.
+            return Ok(Some(account));
+        }
         // A write that came in between put a newer one there: keep that.
         Ok(Some(self.cache.get_with(id, || account)))
+    }
+
+    /// An account changed in another region.
+    pub fn changed_elsewhere(&self, account: Account) {
+        self.cache.insert(account.user.id, Arc::new(account));
+    }
+
+    /// Accounts of some other region may have changed unheard: they are read anew.
+    pub fn forget(&self, lives_there: impl Fn(UserId) -> bool) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        for (id, _) in self.cache.iter().filter(|(id, _)| lives_there(**id)) {
+            self.cache.invalidate(&*id);
+        }
     }
 
     /// Users in the order asked for; those that do not exist are left out.
@@ -150,6 +191,7 @@ impl Accounts {
             Ok(()) => {
                 let account = Arc::new(account);
                 self.cache.insert(id, account.clone());
+                self.peers.account_changed(&account);
                 Ok(account)
             }
             Err(error) => {

@@ -18,11 +18,12 @@ pub mod operations;
 pub mod operator_secret;
 pub mod owners;
 pub mod passwords;
+pub mod peers;
 pub mod rate_limit;
 mod region;
 mod running;
 
-pub use config::{GatewayConfig, OwnersConfig, RegionConfig, WebTransportConfig};
+pub use config::{GatewayConfig, OwnersConfig, PresenceConfig, RegionConfig, WebTransportConfig};
 pub use operator_secret::OperatorSecret;
 pub use rate_limit::RestLimits;
 pub use region::{Figures, Region, RegionDeps, WebTransportPlace};

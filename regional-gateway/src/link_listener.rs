@@ -6,16 +6,11 @@ use bytes::Bytes;
 use rookery_link::CallHeader;
 
 use crate::Region;
-use crate::calls::{self, CallOrigin};
+use crate::calls;
 
 /// What the link's server asks for each call: the region's answer to it.
 ///
 /// The link enforces the deadline for the caller; a mutation that has begun runs to its end.
 pub async fn answer(region: Arc<Region>, header: CallHeader, payload: Bytes) -> Bytes {
-    let origin = CallOrigin {
-        operation_id: header.operation_id,
-        client_ip: header.client_ip,
-        unix_ms: crate::id_generator::now_ms(),
-    };
-    calls::handle(&region, origin, &payload).await.into()
+    calls::handle(&region, header, payload).await
 }

@@ -27,6 +27,7 @@ use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::operator_secret::OperatorSecret;
 use crate::owners::{GuildHandle, Owners};
+use crate::peers::{Peers, PeersInit};
 use crate::rate_limit::RateLimiter;
 
 /// What a region is made with.
@@ -37,6 +38,8 @@ pub struct RegionDeps {
     /// Checks tokens: the signing key's public half and those of its predecessors.
     pub public_keys: PublicKeys,
     pub operator_secret: OperatorSecret,
+    /// The other regions of the deployment, if there are any.
+    pub peers: Option<PeersInit>,
 }
 
 /// A region: the one object that calls and sessions hold.
@@ -46,6 +49,7 @@ pub struct Region {
     pub ids: Arc<IdGenerator>,
     pub owners: Owners,
     pub sessions: Arc<Sessions>,
+    pub peers: Arc<Peers>,
     pub accounts: Arc<Accounts>,
     pub operations: Operations,
     pub limiter: RateLimiter,

@@ -23,11 +23,14 @@ use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
 use crate::gateway::webtransport;
 use crate::gateway::webtransport::certificates::{CertificateError, Certificates};
-use crate::gateway::worker::{WORKERS_MAX, WorkerTask, Workers};
+use crate::gateway::worker::{WORKERS_MAX, WorkerInbox, WorkerTask, Workers};
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
+use crate::peers::stream::PeerStream;
+use crate::peers::task::PeerTask;
+use crate::peers::{Outgoing, PEERS_MAX, Peer, PeerInit, Peers, PeersInit};
 use crate::rate_limit::RateLimiter;
 use crate::region::{Region, RegionDeps, WebTransportPlace};
 
@@ -61,11 +64,47 @@ pub struct RunningRegion {
     pub gateway_addr: SocketAddr,
     /// Where WebTransport answers, if it does.
     pub webtransport_addr: Option<SocketAddr>,
+    links: Links,
+}
+
+/// The tasks of other regions, which end after everything that may have something for them.
+#[derive(Default)]
+struct Links {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Links {
+    async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Another region before its task runs.
+struct OpenPeer {
+    outgoing: Outgoing,
+    inbox: WorkerInbox,
+    stream: PeerStream,
+}
+
+/// The other regions, each with a worker for its sessions.
+fn open_peers(config: &RegionConfig, init: Option<PeersInit>, workers: &mut Workers) -> (Peers, Vec<OpenPeer>) {
+    let Some(PeersInit { own_worker_ids, default_home, peers }) = init else { return (Peers::alone(), Vec::new()) };
+    let (mut all, mut open) = (Vec::new(), Vec::new());
+    for (index, PeerInit { place, calls, stream }) in (0..PEERS_MAX as u8).zip(peers) {
+        let (worker, inbox) = workers.add_remote(config.gateway.inbox_capacity);
+        let outgoing = Peer::open(index, &place.name, worker, calls);
+        all.push((Arc::clone(&outgoing.peer), place.worker_ids));
+        open.push(OpenPeer { outgoing, inbox, stream });
+    }
+    (Peers::new(&own_worker_ids, &default_home, all), open)
 }
 
 impl Region {
     /// Opens the gateway's port and starts to serve.
-    pub async fn start(config: RegionConfig, deps: RegionDeps) -> Result<RunningRegion, StartError> {
+    pub async fn start(config: RegionConfig, mut deps: RegionDeps) -> Result<RunningRegion, StartError> {
         let address = config.gateway.listen;
         let refused = |source| StartError::Listen { address, source };
         let listener = listener::bind(&config.gateway).map_err(refused)?;
@@ -75,10 +114,16 @@ impl Region {
         let webtransport_addr = webtransport.as_ref().map(|open| open.address);
         let place = webtransport.as_ref().map(|open| open.place(&config.gateway));
         let workers = workers(config.gateway.workers);
-        let (workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
-        let region = Arc::new(build(config, deps, gateway_url, place, workers).await?);
+        let (mut workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
+        let (peers, peer_tasks) = open_peers(&config, deps.peers.take(), &mut workers);
+        let region = Arc::new(build(config, deps, gateway_url, place, workers, Arc::new(peers)).await?);
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
+        }
+        let links = Links::default();
+        for OpenPeer { outgoing, inbox, stream } in peer_tasks {
+            let task = PeerTask::new(Arc::clone(&region), outgoing, inbox, stream, links.stop.clone());
+            links.tasks.spawn(task.run());
         }
         let (degradation, config) = (Arc::clone(&region.degradation), region.config.degradation.clone());
         if config.enabled {
@@ -93,7 +138,7 @@ impl Region {
             region.tasks.spawn(webtransport::listener::run(Arc::clone(&region), open.endpoint));
         }
         tracing::info!(region = region.name(), %gateway_addr, ?webtransport_addr, "the gateway listens");
-        Ok(RunningRegion { region, gateway_addr, webtransport_addr })
+        Ok(RunningRegion { region, gateway_addr, webtransport_addr, links })
     }
 }
 
@@ -149,12 +194,13 @@ async fn build(
     gateway_url: String,
     webtransport: Option<WebTransportPlace>,
     workers: Workers,
+    peers: Arc<Peers>,
 ) -> Result<Region, StartError> {
-    let RegionDeps { store, signing_key, public_keys, operator_secret } = deps;
+    let RegionDeps { store, signing_key, public_keys, operator_secret, .. } = deps;
     let ids = Arc::new(IdGenerator::start(store.clone(), config.worker_id).await.map_err(StartError::Ids)?);
     let parallel = std::thread::available_parallelism().map_or(1, usize::from);
     let passwords = Passwords::new(parallel).map_err(|error| StartError::Passwords(error.to_string()))?;
-    let accounts = Arc::new(Accounts::new(store.clone(), signing_key, public_keys, passwords));
+    let accounts = Arc::new(Accounts::new(store.clone(), signing_key, public_keys, passwords, Arc::clone(&peers)));
     let sessions = Arc::new(Sessions::new(Arc::new(workers), config.gateway.sessions_per_user));
     let degradation = Arc::new(Degradation::new(config.degradation.level_min));
     let line = LineConfig {
@@ -182,6 +228,7 @@ async fn build(
         accounts: Arc::clone(&accounts),
         sessions: Arc::clone(&sessions),
         degradation: Arc::clone(&degradation),
+        peers: Arc::clone(&peers),
     });
     Ok(Region {
         operations: Operations::new(store.clone()),
@@ -200,6 +247,7 @@ async fn build(
         ids,
         owners,
         sessions,
+        peers,
         accounts,
         operator_secret,
         gateway_url,
@@ -233,6 +281,7 @@ impl RunningRegion {
                     tracing::warn!(region = region.name(), "some connections did not end in time");
                 }
                 region.owners.stop().await;
+                self.links.stop().await;
             }
             Some(folder) => {
                 let closed = tokio::time::timeout(within, region.admission.places().acquire_many(all)).await;
@@ -241,6 +290,7 @@ impl RunningRegion {
                 }
                 // From here on nothing happens any more that a session would have to hear of.
                 region.owners.stop().await;
+                self.links.stop().await;
                 keep_sessions(&region, folder).await;
             }
         }

@@ -28,7 +28,13 @@ impl<'a> Edge<'a> {
 
     async fn ask(&self, id: OperationId, credential: Credential, call: Call) -> Result<Reply, ApiError> {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_millis() as u64;
-        let origin = CallOrigin { operation_id: id, client_ip: Some(self.client_ip), unix_ms: now_ms + self.ahead_ms };
+        let origin = CallOrigin {
+            operation_id: id,
+            client_ip: Some(self.client_ip),
+            unix_ms: now_ms + self.ahead_ms,
+            deadline_ms: 5_000,
+            is_forwarded: false,
+        };
         answer(self.world.region(), origin, CallRequest { credential, reason: None, call }).await.result
     }
 

@@ -9,7 +9,13 @@ use rookery_model::{ErrorCode, MessageId};
 use rookery_region::calls::{CallOrigin, answer};
 
 fn origin(operation: u8) -> CallOrigin {
-    CallOrigin { operation_id: [operation; 16], client_ip: None, unix_ms: 1_700_000_000_000 }
+    CallOrigin {
+        operation_id: [operation; 16],
+        client_ip: None,
+        unix_ms: 1_700_000_000_000,
+        deadline_ms: 5_000,
+        is_forwarded: false,
+    }
 }
 
 fn request(person: &Person, call: Call) -> CallRequest {

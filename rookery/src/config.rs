@@ -8,6 +8,7 @@ use rookery_region::RegionConfig;
 use rookery_service::{LogFormat, Mistakes, TelemetryOptions, Validate};
 use serde::Deserialize;
 
+use crate::peers::Place;
 use crate::store::StoreConfig;
 
 /// The settings of every process.
@@ -69,6 +70,7 @@ pub struct DevConfig {
     pub name: Option<String>,
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
+    pub presence: rookery_region::PresenceConfig,
     pub rest: rookery_region::RestLimits,
     pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
@@ -82,7 +84,15 @@ impl DevConfig {
             rest.registrations_per_10min.get_or_insert(LOCAL_REGISTRATIONS_PER_10MIN);
             rest.logins_per_minute.get_or_insert(LOCAL_LOGINS_PER_MINUTE);
         }
-        region(self.name.as_deref(), 0, &self.gateway, &self.owners, &rest, &self.degradation, self.limits)
+        let config = RegionConfig {
+            gateway: self.gateway.clone(),
+            owners: self.owners.clone(),
+            presence: self.presence.clone(),
+            degradation: self.degradation.clone(),
+            rest,
+            ..RegionConfig::default()
+        };
+        named(config, self.name.as_deref(), self.limits)
     }
     /// The point of presence's part.
     pub fn pop(&self) -> PopConfig {
@@ -110,11 +120,19 @@ pub struct RegionRoleConfig {
     /// Where `/healthz`, `/readyz` and `/metrics` answer.
     pub operator: SocketAddr,
     pub link: LinkConfig,
+    /// The region's name; with a deployment's file, as that has it.
     pub name: Option<String>,
-    /// Low 10 bits of this process's ids; unique over the deployment.
+    /// The deployment that this process is part of. Without it the region is the only one.
+    pub deployment_file: Option<PathBuf>,
+    /// This process's node in its region, as the deployment's file has it.
+    pub node: Option<String>,
+    /// Low 10 bits of this process's ids; unique over the deployment. With a deployment's file it is the node's number.
     pub worker_id: u16,
+    /// How the bus is reached; its kind and servers are the deployment's, unless servers are given here.
+    pub bus: rookery_bus::BusConfig,
     pub gateway: rookery_region::GatewayConfig,
     pub owners: rookery_region::OwnersConfig,
+    pub presence: rookery_region::PresenceConfig,
     pub rest: rookery_region::RestLimits,
     pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
@@ -129,9 +147,13 @@ impl Default for RegionRoleConfig {
             operator: SocketAddr::from(([127, 0, 0, 1], 8_091)),
             link: LinkConfig::default(),
             name: None,
+            deployment_file: None,
+            node: None,
             worker_id: 0,
+            bus: rookery_bus::BusConfig::default(),
             gateway: rookery_region::GatewayConfig::default(),
             owners: rookery_region::OwnersConfig::default(),
+            presence: rookery_region::PresenceConfig::default(),
             rest: rookery_region::RestLimits::default(),
             degradation: rookery_region::degradation::DegradationConfig::default(),
             store: StoreConfig::default(),
@@ -140,6 +162,22 @@ impl Default for RegionRoleConfig {
 }
 
 impl RegionRoleConfig {
+    /// Where this process stands in its deployment, and what follows from that for it.
+    pub fn settle(&mut self) -> Option<Place> {
+        let place = self.place(&mut Mistakes::default())?;
+        self.worker_id = place.worker_id();
+        self.gateway.public_url.get_or_insert_with(|| place.gateway().trim_end_matches('/').to_owned());
+        if let Some(url) = place.webtransport() {
+            self.gateway.webtransport.public_url.get_or_insert_with(|| url.trim_end_matches('/').to_owned());
+        }
+        Some(place)
+    }
+
+    fn place(&self, mistakes: &mut Mistakes) -> Option<Place> {
+        let file = self.deployment_file.as_deref()?;
+        Place::find(file, self.name.as_deref(), self.node.as_deref(), mistakes)
+    }
+
     /// The store; its row of leases is the worker's own.
     pub fn store(&self) -> StoreConfig {
         self.store.clone().of_worker(self.worker_id)
@@ -147,8 +185,16 @@ impl RegionRoleConfig {
 
     /// The region's part.
     pub fn region(&self) -> RegionConfig {
-        let name = self.name.as_deref();
-        region(name, self.worker_id, &self.gateway, &self.owners, &self.rest, &self.degradation, self.limits)
+        let config = RegionConfig {
+            worker_id: self.worker_id,
+            gateway: self.gateway.clone(),
+            owners: self.owners.clone(),
+            presence: self.presence.clone(),
+            rest: self.rest.clone(),
+            degradation: self.degradation.clone(),
+            ..RegionConfig::default()
+        };
+        named(config, self.name.as_deref(), self.limits)
     }
 }
 
@@ -156,6 +202,13 @@ impl Validate for RegionRoleConfig {
     fn validate(&self, mistakes: &mut Mistakes) {
         mistakes.require(!self.data_dir.as_os_str().is_empty(), "data_dir", "is not set", "a folder");
         self.link.validate(mistakes);
+        if let Some(place) = self.place(mistakes) {
+            let is_same = self.worker_id == 0 || self.worker_id == place.worker_id();
+            let problem = format!("is {}, and the node's number is {}", self.worker_id, place.worker_id());
+            mistakes.require(is_same, "worker_id", problem, "nothing, with a deployment_file");
+        }
+        let bus = rookery_bus::BusConfig { urls: Vec::new(), kind: rookery_bus::BusKind::Local, ..self.bus.clone() };
+        tell(mistakes, "bus", bus.mistakes());
         let mut listeners = vec![
             ("operator", self.operator),
             ("link.listen", self.link.listen),
@@ -283,23 +336,8 @@ fn tell(mistakes: &mut Mistakes, part: &str, problems: Vec<String>) {
     }
 }
 
-fn region(
-    name: Option<&str>,
-    worker_id: u16,
-    gateway: &rookery_region::GatewayConfig,
-    owners: &rookery_region::OwnersConfig,
-    rest: &rookery_region::RestLimits,
-    degradation: &rookery_region::degradation::DegradationConfig,
-    limits: RateLimits,
-) -> RegionConfig {
-    let mut config = RegionConfig {
-        worker_id,
-        gateway: gateway.clone(),
-        owners: owners.clone(),
-        rest: rest.clone(),
-        degradation: degradation.clone(),
-        ..RegionConfig::default()
-    };
+/// A region's settings under its name, without rate limits where they are off.
+fn named(mut config: RegionConfig, name: Option<&str>, limits: RateLimits) -> RegionConfig {
     if let Some(name) = name {
         config.name = name.to_owned();
     }
@@ -327,6 +365,16 @@ mod tests {
         config.rest.registrations_per_10min = registrations;
         let rest = config.region().rest;
         (rest.registrations_per_10min, rest.logins_per_minute)
+    }
+
+    #[test]
+    fn presence_is_told_by_its_own_names() {
+        let sets = ["presence.batch_ms=250".to_owned(), "presence.everyone_max_members=10".to_owned()];
+        let config: DevConfig = rookery_service::load(None, &sets).unwrap();
+        let presence = config.region().presence;
+        assert_eq!((presence.batch_ms, presence.everyone_max_members), (250, 10));
+        let unknown: Result<DevConfig, _> = rookery_service::load(None, &["presence.batches=1".to_owned()]);
+        assert!(unknown.unwrap_err().to_string().contains("presence"));
     }
 
     #[test]

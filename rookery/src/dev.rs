@@ -149,7 +149,8 @@ impl Parts {
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();
-        let region = region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone()).await?;
+        let region =
+            region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone(), None).await?;
         region_part.ready();
 
         let region_tls = link_tls(&ca, Role::Region)?;

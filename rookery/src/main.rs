@@ -7,6 +7,7 @@ mod deployment;
 mod descriptors;
 mod dev;
 mod node;
+mod peers;
 mod pop_role;
 mod ready;
 mod region_role;

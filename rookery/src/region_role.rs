@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rookery_core_db::Store;
 use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
+use rookery_region::peers::PeersInit;
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
 use rookery_token::{PublicKeys, SigningKey};
@@ -25,6 +26,7 @@ const TOKEN_KEYS: &str = "token.pub";
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let Some(mut config) = args.load::<RegionRoleConfig>()? else { return Ok(()) };
+    let place = config.settle();
     let telemetry = start::telemetry(&config.log.options())?;
     descriptors::share_out(Some(&mut config.gateway), None);
     if let Some(path) = &args.ready_file {
@@ -37,7 +39,11 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     let (part, store_part) = (readiness.part("region"), readiness.part("store"));
     let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
-    let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?;
+    let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?
+        .admitting(&[Role::Pop, Role::Region]);
+    if let Some(place) = &place {
+        place.require_secrets(&config.data_dir)?;
+    }
     // The folder is this process's until it ends.
     let Some(Opened { store, node: _node }) =
         store::open(&config.store(), Schema::Expected, &config.data_dir, &store_part, &drain).await?
@@ -49,7 +55,11 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
-    let region = start_region(config.region(), store.clone(), token_key, admin_token).await?;
+    let peers = match &place {
+        Some(place) => place.connect(&config.bus, &tls).await?,
+        None => None,
+    };
+    let region = start_region(config.region(), store.clone(), token_key, admin_token, peers).await?;
     let link = start_link(config.link.listen, &tls, region.region.clone(), &drain, drain.token())?;
     part.ready();
     let ready = Ready {
@@ -89,10 +99,11 @@ pub async fn start_region(
     store: Store,
     token_key: SigningKey,
     admin_token: String,
+    peers: Option<PeersInit>,
 ) -> anyhow::Result<RunningRegion> {
     let operator_secret = OperatorSecret::new(admin_token).context("the operator's secret is too short")?;
     let public_keys = token_key.public_keys();
-    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret };
+    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret, peers };
     Region::start(config, deps).await.context("the region")
 }
 

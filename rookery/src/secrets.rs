@@ -11,7 +11,8 @@ use rookery_token::{KeyId, SigningKey};
 
 /// The operator's secret in a data folder.
 pub const ADMIN_TOKEN: &str = "admin.token";
-const TOKEN_KEY: &str = "token.key";
+/// The key that signs tokens, in a data folder.
+pub const TOKEN_KEY: &str = "token.key";
 const ADMIN_TOKEN_VARIABLE: &str = "ROOKERY_ADMIN_TOKEN";
 
 /// The key that signs tokens, made at the first start.

@@ -5,6 +5,7 @@
 mod answer;
 mod gateway;
 mod lines;
+mod nats;
 mod people;
 mod process;
 mod proxy;
@@ -16,8 +17,9 @@ mod store;
 pub use answer::Answer;
 pub use gateway::{Arrival, Gateway, intents};
 pub use lines::Lines;
+pub use nats::NatsServer;
 pub use people::{PASSWORD, Person, Seed, http_client};
-pub use process::{Ended, Process, run, run_for};
+pub use process::{Ended, Process, free_address, run, run_for};
 pub use proxy::Proxy;
 pub use rookery::Rookery;
 pub use scene::{Guild, bot_in, text};

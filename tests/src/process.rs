@@ -17,6 +17,11 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     Ok(path.into())
 }
 
+/// An address where nobody listened a moment ago.
+pub fn free_address() -> anyhow::Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 /// A running role; killed when dropped.
 pub struct Process {
     child: Child,

@@ -4,13 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Ended, Process, Proxy, cluster, http_client, run};
+use rookery_tests::{Ended, Process, Proxy, cluster, free_address, http_client, run};
 use serde_json::Value;
-
-/// An address where nobody listened a moment ago.
-fn free_address() -> anyhow::Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
 
 fn dev(data_dir: &Path, operator: &str, more: &[&str]) -> Vec<OsString> {
     let ports = [

@@ -6,12 +6,14 @@
 mod account;
 mod channel;
 mod guild;
+mod home;
 mod message;
 mod operator;
 
 pub use account::*;
 pub use channel::*;
 pub use guild::*;
+pub use home::Home;
 pub use message::*;
 pub use operator::*;
 

@@ -1,12 +1,12 @@
 //! VOICE_STATE_UPDATE (opcode 4): a client joins, moves between or leaves voice channels.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::identify::null_is_default;
 use crate::{ChannelId, GuildId};
 
 /// The data of VOICE_STATE_UPDATE as a client sends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoiceStateUpdate {
     /// None for calls in DMs.
     #[serde(default)]

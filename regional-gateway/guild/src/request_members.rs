@@ -6,13 +6,14 @@
 use rookery_model::gateway::{Event, GuildMembersChunk, Intents, RequestGuildMembers, SubscriberId};
 use rookery_model::member::Member;
 use rookery_model::{ApiError, ErrorCode, UserId, limits};
+use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::members::MemberEntry;
 use crate::state::{GuildCore, GuildSpace};
 
 /// How far the answer to a request came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembersCursor {
     /// The last member sent; members are sent in the order of their ids.
     after: Option<UserId>,

@@ -21,6 +21,7 @@ pub struct Payload {
     json: Forms,
     etf: Forms,
     cbor: Forms,
+    transit: OnceLock<Bytes>,
 }
 
 /// The forms of the data in one encoding.
@@ -94,11 +95,21 @@ pub(crate) enum Exposure {
 impl Payload {
     /// Wraps an event for dispatch.
     pub fn new(event: Event) -> Arc<Self> {
-        Arc::new(Self { event, json: Forms::default(), etf: Forms::default(), cbor: Forms::default() })
+        Arc::new(Self {
+            event,
+            json: Forms::default(),
+            etf: Forms::default(),
+            cbor: Forms::default(),
+            transit: OnceLock::new(),
+        })
     }
     /// The event inside.
     pub const fn event(&self) -> &Event {
         &self.event
+    }
+    /// The event as it goes to other processes, written the first time that one of them needs it.
+    pub fn transit(&self, write: impl FnOnce(&Event) -> Bytes) -> &Bytes {
+        self.transit.get_or_init(|| write(&self.event))
     }
     /// The event's name, `t` on the wire.
     pub const fn name(&self) -> &'static str {

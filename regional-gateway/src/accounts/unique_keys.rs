@@ -163,7 +163,13 @@ mod tests {
         let processes = [(); 2].map(|()| {
             let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
             let public_keys = signing_key.public_keys();
-            Arc::new(Accounts::new(store.clone(), signing_key, public_keys, Passwords::new(1).unwrap()))
+            Arc::new(Accounts::new(
+                store.clone(),
+                signing_key,
+                public_keys,
+                Passwords::new(1).unwrap(),
+                Arc::new(crate::peers::Peers::alone()),
+            ))
         });
         let id = |n: u64| UserId::new((10 * ORPHANED_CLAIM_MS + n) << 22);
         for round in 0..40 {

@@ -1,10 +1,11 @@
 //! Making guilds, and the caller's list of them.
 
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rookery_guild::create_guild;
-use rookery_model::call::{CreateGuild, ListCurrentUserGuilds, Reply};
+use rookery_model::call::{Call, CreateGuild, ListCurrentUserGuilds, Reply};
 use rookery_model::guild::PartialGuild;
-use rookery_model::{ApiError, ErrorCode, GuildId};
+use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
 
 use super::Context;
 use crate::errors::from_store;
@@ -17,8 +18,7 @@ const GUILDS_AT_ONCE: usize = 16;
 pub async fn create(cx: &Context<'_>, wanted: CreateGuild) -> Result<Reply, ApiError> {
     let person = cx.person()?;
     let id = GuildId(cx.next_id()?);
-    let owner = cx.region.owners.user(person.user_id()).await?;
-    owner.query(move |core| core.may_join_guild(id)).await??;
+    cx.region.owners.user(person.user_id()).await?.may_join_guild(id).await?;
     let caller = cx.caller()?;
     let mut ids = IssuedIds::new(&cx.region.ids);
     let (_, outcome) = create_guild(now(), &caller, &wanted, id, &mut ids, cx.region.owners.guild_limits())?;
@@ -35,7 +35,28 @@ pub async fn list_of_caller(cx: &Context<'_>, query: ListCurrentUserGuilds) -> R
     let caller = cx.identity()?.user_id();
     let mut ids = cx.region.store.guilds_of_user(caller).await.map_err(from_store)?;
     ids.sort_unstable();
-    let page: Vec<GuildId> = page(&ids, query);
+    let mut page: Vec<GuildId> = page(&ids, query);
+    let elsewhere = cx.region.peers.take_out_elsewhere(&mut page, GuildId::get);
+    let mut guilds = list_here(cx, caller, page, query).await?;
+    if !cx.origin.is_forwarded {
+        // Each region lists those of the same page that live there.
+        let asked = elsewhere.iter().map(|(peer, _)| cx.ask(peer, Call::ListCurrentUserGuilds(query)));
+        for reply in try_join_all(asked).await? {
+            if let Reply::PartialGuilds(there) = reply {
+                guilds.extend(there);
+            }
+        }
+        guilds.sort_unstable_by_key(|guild| guild.id);
+    }
+    Ok(Reply::PartialGuilds(guilds))
+}
+
+async fn list_here(
+    cx: &Context<'_>,
+    caller: UserId,
+    page: Vec<GuildId>,
+    query: ListCurrentUserGuilds,
+) -> Result<Vec<PartialGuild>, ApiError> {
     let guilds: Vec<Option<PartialGuild>> = stream::iter(page)
         .map(|id| async move {
             let owner = cx.region.owners.guild(id).await?;
@@ -50,7 +71,7 @@ pub async fn list_of_caller(cx: &Context<'_>, query: ListCurrentUserGuilds) -> R
         .try_collect::<Vec<_>>()
         .await
         .map_err(|error: ApiError| error)?;
-    Ok(Reply::PartialGuilds(guilds.into_iter().flatten().collect()))
+    Ok(guilds.into_iter().flatten().collect())
 }
 
 /// Ascending; `before` takes those nearest below it, as the API pages.

@@ -21,8 +21,7 @@ pub async fn get(cx: &Context<'_>, code: String, with_counts: bool) -> Result<Re
 pub async fn accept(cx: &Context<'_>, code: String) -> Result<Reply, ApiError> {
     let person = cx.person()?;
     let row = find(cx, &code).await?;
-    let user = cx.region.owners.user(person.user_id()).await?;
-    user.query(move |core| core.may_join_guild(row.guild_id)).await??;
+    cx.region.owners.user(person.user_id()).await?.may_join_guild(row.guild_id).await?;
     cx.to_guild(row.guild_id, Call::AcceptInvite { code }).await.map_err(hidden)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rookery_core_db::MessageRange as StoreRange;
 use rookery_guild::History;
-use rookery_model::call::{EmojiRef, MessageRange, Reply};
+use rookery_model::call::{Call, EmojiRef, MessageRange, Reply};
 use rookery_model::message::{Message, MessageRow, MessageType, Pin, Reaction, ReactionEmoji};
 use rookery_model::user::User;
 use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, Timestamp, UserId, limits};
@@ -113,7 +113,10 @@ pub async fn ack(
     mention_count: Option<u32>,
 ) -> Result<Reply, ApiError> {
     let person = cx.person()?;
-    cx.may_read(channel_id).await?;
+    match cx.region.peers.elsewhere(channel_id.get()) {
+        Some(peer) => drop(cx.ask(&peer.clone(), Call::GetChannel { channel_id }).await?),
+        None => drop(cx.may_read(channel_id).await?),
+    }
     let owner = cx.region.owners.user(person.user_id()).await?;
     owner.acknowledge(channel_id, message_id, manual, mention_count, Some(cx.operation)).await
 }

@@ -13,7 +13,9 @@ mod seed;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rookery_guild::Caller;
+use rookery_link::CallHeader;
 use rookery_model::call::{Call, CallReply, CallRequest, Credential, RateLimitInfo, Reply};
 use rookery_model::store::Write;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, Snowflake, Timestamp, client_network};
@@ -22,6 +24,7 @@ use crate::Region;
 use crate::accounts::Identity;
 use crate::errors::from_store;
 use crate::operations::{OperationContext, OperationId};
+use crate::peers::forward;
 use crate::rate_limit::Subject;
 
 /// What the link's header says of a call.
@@ -32,11 +35,18 @@ pub struct CallOrigin {
     pub client_ip: Option<IpAddr>,
     /// Wall time of arrival.
     pub unix_ms: u64,
+    /// What is left of its time.
+    pub deadline_ms: u32,
+    /// Another region sent it on.
+    pub is_forwarded: bool,
 }
 
 /// One call on its way.
 pub struct Context<'a> {
     pub region: &'a Arc<Region>,
+    pub origin: &'a CallOrigin,
+    /// What the caller came with, for what other regions are asked on their behalf.
+    pub credential: Credential,
     pub identity: Option<Identity>,
     pub operation: OperationContext,
     pub reason: Option<String>,
@@ -99,15 +109,35 @@ impl Context<'_> {
 }
 
 /// Answers a call: the encoded reply to an encoded request. Never fails: what is wrong is in the reply.
-pub async fn handle(region: &Arc<Region>, origin: CallOrigin, payload: &[u8]) -> Vec<u8> {
-    let reply = match ciborium::from_reader::<CallRequest, _>(payload) {
-        Ok(request) => answer(region, origin, request).await,
+///
+/// A call for an owner of another region is sent on to it as it came, once.
+pub async fn handle(region: &Arc<Region>, header: CallHeader, payload: Bytes) -> Bytes {
+    let request = match ciborium::from_reader::<CallRequest, _>(payload.as_ref()) {
+        Ok(request) => request,
         Err(error) => {
             tracing::warn!(%error, "a call could not be decoded");
-            CallReply { rate_limit: None, moved: None, result: Err(ErrorCode::Internal.into()) }
+            return forward::encoded(Err(ErrorCode::Internal.into()));
         }
     };
-    crate::operations::encode_reply(&reply)
+    match forward::elsewhere(region, &request).await {
+        Ok(Some(_)) if header.is_forwarded => {
+            // The two regions do not agree about where it belongs: neither may carry it out.
+            tracing::warn!("a call was sent on to a region where it does not belong");
+            forward::encoded(Err(ErrorCode::Unavailable.into()))
+        }
+        Ok(Some(peer)) => forward::send_on(&peer, header, payload).await,
+        Ok(None) => {
+            let origin = CallOrigin {
+                operation_id: header.operation_id,
+                client_ip: header.client_ip,
+                unix_ms: crate::id_generator::now_ms(),
+                deadline_ms: header.deadline_ms,
+                is_forwarded: header.is_forwarded,
+            };
+            crate::operations::encode_reply(&answer(region, origin, request).await).into()
+        }
+        Err(error) => forward::encoded(Err(error)),
+    }
 }
 
 /// Answers a decoded call.
@@ -162,6 +192,8 @@ async fn carry_out(
     let user_id = identity.as_ref().map(Identity::user_id);
     let cx = Context {
         region,
+        origin,
+        credential: request.credential,
         identity,
         operation: OperationContext { id: origin.operation_id, user_id },
         reason: request.reason,

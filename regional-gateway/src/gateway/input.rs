@@ -29,6 +29,8 @@ pub enum Control {
     NotSubscribed(GuildId, Box<ApiError>),
     /// A subscription came about: the guild's events follow, whether the session wants its snapshot or not.
     Subscribed(GuildId),
+    /// The guild's owner is out of reach: the guild is away until it can be subscribed to again.
+    GuildCut(GuildId),
     /// The members that were asked for do not come.
     NoMembers(GuildId, Box<ApiError>),
     /// The session could not be started.

@@ -109,6 +109,12 @@ impl MemberRequests {
         requests.retry_at_ms = Some(now_ms + RETRY_MS);
     }
 
+    /// The guild that is asked now.
+    pub fn asked(&self) -> Option<GuildId> {
+        let requests = self.requests.as_deref().filter(|requests| requests.asked)?;
+        Some(requests.waiting.front()?.guild_id)
+    }
+
     /// When [`Self::next`] is to be asked again although nothing happened.
     pub fn poll_timeout(&self) -> Option<u64> {
         self.requests.as_ref()?.retry_at_ms

@@ -24,6 +24,16 @@ impl SessionId {
     pub fn random() -> Self {
         Self(rand::rng().random())
     }
+
+    /// Its number.
+    pub const fn raw(self) -> u128 {
+        self.0
+    }
+
+    /// The id of this number.
+    pub const fn from_raw(raw: u128) -> Self {
+        Self(raw)
+    }
 }
 
 impl fmt::Display for SessionId {
@@ -60,6 +70,10 @@ pub enum Signal {
 pub struct Signals(u8);
 
 impl Signals {
+    /// As bits, for another region.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
     /// Whether this one is among them.
     pub const fn has(self, signal: Signal) -> bool {
         self.0 & signal as u8 != 0
@@ -105,7 +119,12 @@ impl SessionHandle {
 
     /// Tells the session something that finds room always.
     pub fn signal(self: &Arc<Self>, signal: Signal) {
-        self.signals.fetch_or(signal as u8, Ordering::AcqRel);
+        self.signal_bits(signal as u8);
+    }
+
+    /// Tells the session what [`Signals::bits`] gave.
+    pub fn signal_bits(self: &Arc<Self>, bits: u8) {
+        self.signals.fetch_or(bits, Ordering::AcqRel);
         ArcWake::wake_by_ref(self);
     }
 
@@ -115,7 +134,7 @@ impl SessionHandle {
     }
 
     /// The worker looks now: whatever comes from here on asks for another look.
-    pub(super) fn looked_at(&self) {
+    pub fn looked_at(&self) {
         self.is_ready.store(false, Ordering::SeqCst);
     }
 
@@ -138,6 +157,8 @@ impl ArcWake for SessionHandle {
 pub struct Sessions {
     by_id: DashMap<SessionId, Arc<SessionHandle>>,
     by_user: DashMap<UserId, Vec<Arc<SessionHandle>>>,
+    /// Those of other regions whose users' owners, or guilds, are here.
+    remote_by_user: DashMap<UserId, Vec<Arc<SessionHandle>>>,
     workers: Arc<Workers>,
     count: AtomicUsize,
     per_user: usize,
@@ -146,7 +167,14 @@ pub struct Sessions {
 impl Sessions {
     /// None yet; they will be divided among these workers, and each user has so many at most.
     pub fn new(workers: Arc<Workers>, per_user: usize) -> Self {
-        Self { by_id: DashMap::new(), by_user: DashMap::new(), workers, count: AtomicUsize::new(0), per_user }
+        Self {
+            by_id: DashMap::new(),
+            by_user: DashMap::new(),
+            remote_by_user: DashMap::new(),
+            workers,
+            count: AtomicUsize::new(0),
+            per_user,
+        }
     }
 
     /// Those who drive the sessions.
@@ -203,9 +231,44 @@ impl Sessions {
         self.by_id.get(&id).map(|entry| Arc::clone(&entry))
     }
 
-    /// The sessions of a user now.
+    /// Registers a session of another region with the task that sends on what it gets; none if that has no place left.
+    pub fn register_remote(
+        &self,
+        worker: &Arc<Worker>,
+        id: SessionId,
+        user_id: UserId,
+        device: DeviceId,
+    ) -> Option<Arc<SessionHandle>> {
+        let handle = Arc::new(SessionHandle {
+            subscriber: worker.take_slot()?,
+            id,
+            user_id,
+            device,
+            worker: Arc::clone(worker),
+            signals: AtomicU8::new(0),
+            is_ready: AtomicBool::new(false),
+        });
+        self.remote_by_user.entry(user_id).or_default().push(Arc::clone(&handle));
+        Some(handle)
+    }
+
+    /// Takes such a session out.
+    pub fn remove_remote(&self, handle: &SessionHandle) {
+        handle.worker.release(handle.subscriber);
+        if let Some(mut of_user) = self.remote_by_user.get_mut(&handle.user_id) {
+            of_user.retain(|other| other.subscriber != handle.subscriber);
+        }
+        self.remote_by_user.remove_if(&handle.user_id, |_, of_user| of_user.is_empty());
+    }
+
+    /// The sessions of a user now, those of other regions as far as they have owners here.
     pub fn of_user(&self, user_id: UserId) -> Vec<Arc<SessionHandle>> {
-        self.by_user.get(&user_id).map(|entry| entry.clone()).unwrap_or_default()
+        let here = self.by_user.get(&user_id).map(|entry| entry.clone());
+        let mut all = here.unwrap_or_default();
+        if let Some(remote) = self.remote_by_user.get(&user_id) {
+            all.extend(remote.iter().cloned());
+        }
+        all
     }
 
     /// All sessions now.

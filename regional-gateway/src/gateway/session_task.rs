@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use futures_util::task::waker_ref;
 use rookery_guild::Subscriber;
 use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
+use rookery_model::guild::UnavailableGuild;
 use rookery_model::{ApiError, ErrorCode, GuildId};
 use rookery_session::{Action, EndReason, Frame, Freezer, Payload, Session};
 use rookery_user::UserSession;
@@ -295,13 +296,14 @@ impl SessionTask {
                     tracing::warn!(guild_id = %id, %error, "a guild is out of reach; the session tries again");
                     self.subscriptions.failed(id, now_ms);
                 } else {
-                    self.subscriptions.left(id);
+                    self.guild_refused(id);
                 }
             }
             Input::Control(Control::Subscribed(id)) => {
                 self.subscriptions.confirmed(id);
                 self.looks.subscribed(&self.region, self.handle.subscriber, id);
             }
+            Input::Control(Control::GuildCut(id)) => self.guild_cut(id),
             Input::Control(Control::NoMembers(id, error)) => self.no_members(now_ms, id, &error),
             Input::Control(Control::NotReady(error)) => {
                 let unauthorized = error.is(ErrorCode::Unauthorized);
@@ -336,6 +338,43 @@ impl SessionTask {
             Event::GuildCreate(_) if taken => self.subscriptions.measured(self.session.last_event_bytes()),
             Event::GuildMembersChunk(chunk) => self.member_requests.answered(chunk),
             _ => {}
+        }
+    }
+
+    /// Every owner of another region is out of reach: what they said last may be missing.
+    pub fn cut_off(&mut self, now_ms: u64, lives_there: impl Fn(u64) -> bool) {
+        if lives_there(self.handle.user_id.get()) {
+            // What is the user's own would be missing for good.
+            return self.handle.signal(Signal::Lost);
+        }
+        if let Some(asked) = self.member_requests.asked().filter(|id| lives_there(id.get())) {
+            self.member_requests.failed(asked, now_ms);
+        }
+        let cut: Vec<GuildId> = self.guild_ids().iter().copied().filter(|id| lives_there(id.get())).collect();
+        cut.into_iter().for_each(|id| self.guild_cut(id));
+    }
+
+    /// The guild is away, as libraries know it: GUILD_DELETE with `unavailable`, and GUILD_CREATE when it is back.
+    fn guild_cut(&mut self, id: GuildId) {
+        if self.subscriptions.has(id) {
+            self.tell_deleted(UnavailableGuild { id, unavailable: Some(true) });
+            self.subscriptions.cut(id);
+        }
+    }
+
+    /// The user is no member: who was told that the guild is away learns that it is gone.
+    fn guild_refused(&mut self, id: GuildId) {
+        if self.subscriptions.is_away(id) {
+            self.tell_deleted(UnavailableGuild { id, unavailable: None });
+        }
+        self.subscriptions.left(id);
+    }
+
+    fn tell_deleted(&mut self, guild: UnavailableGuild) {
+        let event = Event::GuildDelete(guild);
+        let required = event.required_intents();
+        if self.subscriber.intents.is_none_or(|intents| intents.intersects(required)) {
+            self.session.handle_dispatch(Payload::new(event));
         }
     }
 
@@ -445,7 +484,9 @@ impl SessionTask {
     fn ask_guilds(&mut self, now_ms: u64) {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = self.region.config.gateway.subscribe_concurrency;
-            let Some(guild_id) = self.subscriptions.next(now_ms, at_once, self.session.room_bytes()) else { return };
+            let (peers, room_bytes) = (&self.region.peers, self.session.room_bytes());
+            let is_in_reach = |id: GuildId| peers.elsewhere(id.get()).is_none_or(|peer| peer.is_open());
+            let Some(guild_id) = self.subscriptions.next(now_ms, at_once, room_bytes, is_in_reach) else { return };
             let subscriber = self.subscriber.clone();
             if self.region.owners.subscribe_guild(guild_id, Arc::clone(&self.handle), subscriber).is_err() {
                 self.subscriptions.failed(guild_id, now_ms);

@@ -26,6 +26,8 @@ struct Starting {
     failures_in_row: u32,
     /// Bytes of the largest snapshot so far; none before the first.
     largest_bytes: Option<usize>,
+    /// Of those that wait, those that the client was told to be away.
+    away: Vec<GuildId>,
 }
 
 impl Subscriptions {
@@ -67,9 +69,15 @@ impl Subscriptions {
         }
     }
 
-    /// The next guild to ask for: at most so many at once, and no more than fit into the room that is left for their
+    /// The next guild to ask for, of those in reach: at most so many at once, and no more than fit into the room that is left for their
     /// snapshots, as far as the ones before let expect.
-    pub fn next(&mut self, now_ms: u64, at_once: usize, room_bytes: usize) -> Option<GuildId> {
+    pub fn next(
+        &mut self,
+        now_ms: u64,
+        at_once: usize,
+        room_bytes: usize,
+        is_in_reach: impl Fn(GuildId) -> bool,
+    ) -> Option<GuildId> {
         let starting = self.starting.as_mut()?;
         let fitting = starting.largest_bytes.map_or(1, |largest| (room_bytes / largest.max(1)).max(1));
         let at_once = at_once.min(fitting);
@@ -77,7 +85,12 @@ impl Subscriptions {
             return None;
         }
         starting.retry_at_ms = None;
-        let guild_id = starting.waiting.pop_front()?;
+        let Some(place) = starting.waiting.iter().position(|id| is_in_reach(*id)) else {
+            // Nobody tells when the others are.
+            starting.retry_at_ms = (!starting.waiting.is_empty()).then_some(now_ms + RETRY_MS);
+            return None;
+        };
+        let guild_id = starting.waiting.remove(place)?;
         starting.asked.push(guild_id);
         if let Err(place) = self.subscribed.binary_search(&guild_id) {
             self.subscribed.insert(place, guild_id);
@@ -96,6 +109,7 @@ impl Subscriptions {
     pub fn confirmed(&mut self, guild_id: GuildId) {
         let Some(starting) = self.starting.as_mut() else { return };
         starting.asked.retain(|asked| *asked != guild_id);
+        starting.away.retain(|away| *away != guild_id);
         starting.failures_in_row = 0;
         // A session that wants no snapshots subscribes without a look at their size.
         starting.largest_bytes.get_or_insert(0);
@@ -114,12 +128,30 @@ impl Subscriptions {
         starting.retry_at_ms = Some(now_ms + pause);
     }
 
+    /// The guild's owner is out of reach, and the client is told that it is away; it is asked for again when it can be.
+    pub fn cut(&mut self, guild_id: GuildId) {
+        if !self.take_out(guild_id) {
+            return;
+        }
+        let starting = self.starting.get_or_insert_default();
+        starting.waiting.push_back(guild_id);
+        if !starting.away.contains(&guild_id) {
+            starting.away.push(guild_id);
+        }
+    }
+
+    /// Whether the client was told that the guild is away.
+    pub fn is_away(&self, guild_id: GuildId) -> bool {
+        self.starting.as_ref().is_some_and(|starting| starting.away.contains(&guild_id))
+    }
+
     /// The user is not, or no longer, in the guild; whether it was known.
     pub fn left(&mut self, guild_id: GuildId) -> bool {
         let known = self.take_out(guild_id);
         let waited = self.starting.as_mut().is_some_and(|starting| {
             let before = starting.waiting.len();
             starting.waiting.retain(|waiting| *waiting != guild_id);
+            starting.away.retain(|away| *away != guild_id);
             starting.waiting.len() != before
         });
         self.settle();
@@ -172,18 +204,26 @@ mod tests {
     const C: GuildId = GuildId::new(3);
     const ROOM: usize = 1_000;
 
+    fn all(_: GuildId) -> bool {
+        true
+    }
+
     #[test]
     fn so_many_at_once_and_each_once() {
         let mut subscriptions = Subscriptions::default();
         [A, B, C, A].into_iter().for_each(|guild| subscriptions.want(guild));
         subscriptions.measured(10);
         assert_eq!(
-            (subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)),
+            (
+                subscriptions.next(0, 2, ROOM, all),
+                subscriptions.next(0, 2, ROOM, all),
+                subscriptions.next(0, 2, ROOM, all)
+            ),
             (Some(A), Some(B), None)
         );
         subscriptions.want(A);
         subscriptions.confirmed(A);
-        assert_eq!((subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)), (Some(C), None));
+        assert_eq!((subscriptions.next(0, 2, ROOM, all), subscriptions.next(0, 2, ROOM, all)), (Some(C), None));
         subscriptions.confirmed(B);
         subscriptions.confirmed(C);
         assert!(subscriptions.starting.is_none());
@@ -195,13 +235,13 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         [A, B, C].into_iter().for_each(|guild| subscriptions.want(guild));
         subscriptions.measured(10);
-        assert_eq!((subscriptions.next(0, 2, ROOM), subscriptions.next(0, 2, ROOM)), (Some(A), Some(B)));
+        assert_eq!((subscriptions.next(0, 2, ROOM, all), subscriptions.next(0, 2, ROOM, all)), (Some(A), Some(B)));
         subscriptions.confirmed(A);
         let (subscribed, waiting) = subscriptions.parts();
         assert_eq!((&*subscribed, &*waiting), (&[A][..], &[B, C][..]));
         let mut next = Subscriptions::taken_up(subscribed, waiting);
         assert!(next.has(A) && next.is_starting());
-        assert_eq!(next.next(0, 2, ROOM), Some(B));
+        assert_eq!(next.next(0, 2, ROOM, all), Some(B));
         let settled = Subscriptions::taken_up(vec![B, A, B], vec![]);
         assert_eq!((settled.subscribed(), settled.parts().1.len()), (&[A, B][..], 0));
     }
@@ -210,25 +250,45 @@ mod tests {
     fn a_guild_out_of_reach_is_tried_again_later() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM, all), Some(A));
         subscriptions.failed(A, 100);
-        assert_eq!((subscriptions.poll_timeout(), subscriptions.next(599, 1, ROOM)), (Some(600), None));
-        assert_eq!(subscriptions.next(600, 1, ROOM), Some(A));
+        assert_eq!((subscriptions.poll_timeout(), subscriptions.next(599, 1, ROOM, all)), (Some(600), None));
+        assert_eq!(subscriptions.next(600, 1, ROOM, all), Some(A));
         subscriptions.failed(A, 600);
         assert_eq!(subscriptions.poll_timeout(), Some(1_600));
+    }
+
+    #[test]
+    fn guilds_out_of_reach_hold_up_nobody() {
+        let mut subscriptions = Subscriptions::default();
+        [A, B].into_iter().for_each(|guild| subscriptions.want(guild));
+        subscriptions.measured(10);
+        let without_a = |id| id != A;
+        assert_eq!(subscriptions.next(0, 2, ROOM, without_a), Some(B));
+        assert_eq!((subscriptions.next(0, 2, ROOM, without_a), subscriptions.poll_timeout()), (None, Some(RETRY_MS)));
+        subscriptions.confirmed(B);
+        assert_eq!(subscriptions.next(RETRY_MS, 2, ROOM, all), Some(A));
+        subscriptions.confirmed(A);
+        subscriptions.cut(A);
+        subscriptions.cut(A);
+        assert!(subscriptions.is_away(A) && !subscriptions.has(A) && !subscriptions.is_away(B));
+        // It is asked for at once when it can be.
+        assert_eq!(subscriptions.next(RETRY_MS, 2, ROOM, all), Some(A));
+        subscriptions.confirmed(A);
+        assert!(subscriptions.starting.is_none() && subscriptions.has(A));
     }
 
     #[test]
     fn a_guild_that_was_left_is_forgotten_and_can_be_joined_again() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM, all), Some(A));
         assert!(subscriptions.left(A));
         assert!(!subscriptions.left(A));
         subscriptions.failed(A, 0);
         assert!(subscriptions.take().is_empty());
         subscriptions.want(A);
-        assert_eq!(subscriptions.next(0, 1, ROOM), Some(A));
+        assert_eq!(subscriptions.next(0, 1, ROOM, all), Some(A));
     }
 
     #[test]
@@ -236,7 +296,7 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         (1..=40).for_each(|id| subscriptions.want(GuildId::new(id)));
         let ask = |subscriptions: &mut Subscriptions| {
-            std::iter::from_fn(|| subscriptions.next(0, 16, ROOM)).collect::<Vec<_>>()
+            std::iter::from_fn(|| subscriptions.next(0, 16, ROOM, all)).collect::<Vec<_>>()
         };
         let first = ask(&mut subscriptions);
         assert_eq!(first.len(), 1, "nobody knows yet how large they are");
@@ -254,7 +314,7 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         (1..=40).for_each(|id| subscriptions.want(GuildId::new(id)));
         let mut asked = 0;
-        while let Some(guild) = subscriptions.next(0, 16, ROOM) {
+        while let Some(guild) = subscriptions.next(0, 16, ROOM, all) {
             asked += 1;
             subscriptions.confirmed(guild);
         }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Weak};
 use futures_util::{StreamExt as _, stream};
 use rookery_guild::Effect;
 use rookery_model::gateway::Event;
-use rookery_model::{ChannelId, MessageId, UserId};
+use rookery_model::{ChannelId, GuildId, MessageId, UserId};
 use rookery_session::Payload;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::user::command::UserCommand;
+use crate::peers::frame::Between;
 
 /// Messages with mentions that may wait to be counted in their users' read states.
 const MENTIONS_WAITING: usize = 4_096;
@@ -85,29 +86,58 @@ impl Shared {
     /// Tells somebody outside of a guild what happened to them.
     pub(crate) fn carry(&self, effect: Effect) {
         match effect {
-            Effect::MemberJoined { guild_id, user_id } => {
-                self.send_user_if_loaded(user_id, UserCommand::GuildJoined(guild_id));
-            }
-            Effect::MemberLeft { guild_id, user_id } => {
-                self.send_user_if_loaded(user_id, UserCommand::GuildLeft(guild_id));
-            }
-            Effect::GuildDeleted { guild_id, user_ids } => {
-                for user_id in user_ids {
-                    self.send_user_if_loaded(user_id, UserCommand::GuildLeft(guild_id));
+            Effect::MemberJoined { guild_id, user_id } => self.tell_membership(guild_id, vec![user_id], true),
+            Effect::MemberLeft { guild_id, user_id } => self.tell_membership(guild_id, vec![user_id], false),
+            Effect::GuildDeleted { guild_id, user_ids } => self.tell_membership(guild_id, user_ids, false),
+            Effect::Mentioned { channel_id, message_id, mut user_ids } => {
+                for (peer, user_ids) in self.peers.take_out_elsewhere(&mut user_ids, UserId::get) {
+                    let count = user_ids.len() as u64;
+                    if !peer.tell(Between::Mentioned { channel_id, message_id, user_ids }) {
+                        metrics::counter!("rookery_mentions_dropped_total").increment(count);
+                    }
                 }
+                self.mention_here(channel_id, message_id, user_ids);
             }
-            Effect::Mentioned { channel_id, message_id, user_ids } => {
-                let count = user_ids.len() as u64;
-                let job = Job::Mentions(Mentions { channel_id, message_id, user_ids });
-                if self.carrier.jobs.try_send(job).is_err() {
-                    metrics::counter!("rookery_mentions_dropped_total").increment(count);
-                }
-            }
+        }
+    }
+
+    /// Lets the owners here count a mention.
+    pub(crate) fn mention_here(&self, channel_id: ChannelId, message_id: MessageId, user_ids: Vec<UserId>) {
+        let count = user_ids.len() as u64;
+        let job = Job::Mentions(Mentions { channel_id, message_id, user_ids });
+        if count > 0 && self.carrier.jobs.try_send(job).is_err() {
+            metrics::counter!("rookery_mentions_dropped_total").increment(count);
+        }
+    }
+
+    /// Tells users that they joined or left a guild.
+    fn tell_membership(&self, guild_id: GuildId, mut user_ids: Vec<UserId>, has_joined: bool) {
+        for (peer, user_ids) in self.peers.take_out_elsewhere(&mut user_ids, UserId::get) {
+            peer.tell_membership(guild_id, &user_ids, has_joined);
+        }
+        self.tell_membership_here(guild_id, &user_ids, has_joined);
+    }
+
+    /// Tells the owners here of it.
+    pub(crate) fn tell_membership_here(&self, guild_id: GuildId, user_ids: &[UserId], has_joined: bool) {
+        for user_id in user_ids {
+            let command =
+                if has_joined { UserCommand::GuildJoined(guild_id) } else { UserCommand::GuildLeft(guild_id) };
+            self.send_user_if_loaded(*user_id, command);
         }
     }
 
     /// Sends an event to the sessions of users; those without sessions see it in their next READY.
     pub(crate) fn deliver_to_users(&self, user_ids: &[UserId], event: Arc<Event>) {
+        let mut here = user_ids.to_vec();
+        for (peer, user_ids) in self.peers.take_out_elsewhere(&mut here, UserId::get) {
+            peer.deliver(&event, &user_ids);
+        }
+        self.deliver_here(&here, event);
+    }
+
+    /// Sends an event to the sessions of users whose owners are here.
+    pub(crate) fn deliver_here(&self, user_ids: &[UserId], event: Arc<Event>) {
         let payload = Payload::new(Event::clone(&event));
         for user_id in user_ids {
             let command = UserCommand::Deliver { event: Arc::clone(&event), payload: Arc::clone(&payload) };

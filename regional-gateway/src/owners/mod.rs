@@ -19,6 +19,7 @@ use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
 use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
+use rookery_model::user::User;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,14 +34,18 @@ use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, Sessions};
 use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
+use crate::peers::Peers;
+use crate::peers::frame::{RequestForm, SessionRef, SubscriberForm, ToOwner};
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
 use guild::command::{GuildCommand, MembersCommand};
-use register::Registers;
-pub use register::{SessionLink, VoiceRequest};
+pub use register::{Register, Registers, SessionLink, SessionNews, VoiceRequest};
 pub use user::UserHandle;
 use user::command::UserCommand;
+
+/// Users whose owners read their lists again at the same time.
+const USERS_CATCHING_UP: usize = 64;
 
 /// What has an owner of its own: a guild, or a DM, which is a guild without roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +89,8 @@ pub struct OwnersInit {
     pub accounts: Arc<Accounts>,
     pub sessions: Arc<Sessions>,
     pub degradation: Arc<Degradation>,
+    /// Where owners live that are not here.
+    pub peers: Arc<Peers>,
 }
 
 /// All owners; cloning it is cheap.
@@ -103,6 +110,9 @@ pub(crate) struct Shared {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) degradation: Arc<Degradation>,
+    pub(crate) peers: Arc<Peers>,
+    /// Places for users whose owners read their lists again because another region was out of reach.
+    pub(crate) catching_up: Arc<Semaphore>,
     /// Places for outcomes of all owners that wait to become durable.
     pub(crate) in_flight: Arc<Semaphore>,
     guilds: Directory<OwnerKey, GuildCommand>,
@@ -122,6 +132,7 @@ impl Owners {
     pub fn new(init: OwnersInit) -> Self {
         let capacity = init.config.mailbox_capacity;
         let shared = Arc::new_cyclic(|weak| Shared {
+            catching_up: Arc::new(Semaphore::new(USERS_CATCHING_UP)),
             in_flight: Arc::new(Semaphore::new(init.config.in_flight_total)),
             guilds: Directory::new("guild", capacity),
             users: Directory::new("user", capacity),
@@ -143,6 +154,7 @@ impl Owners {
             accounts: init.accounts,
             sessions: init.sessions,
             degradation: init.degradation,
+            peers: init.peers,
         });
         Self { shared }
     }
@@ -200,6 +212,10 @@ impl Owners {
         session: Arc<SessionHandle>,
         subscriber: rookery_guild::Subscriber,
     ) -> Result<(), ApiError> {
+        if let Some(peer) = self.shared.peers.elsewhere(guild_id.get()) {
+            let subscriber = SubscriberForm::new(&subscriber);
+            return peer.ask(ToOwner::SubscribeGuild { guild_id, session: SessionRef::of(&session), subscriber });
+        }
         let command = guild::command::SubscribeCommand { guild_id, session, subscriber };
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::Subscribe(Box::new(command)))
     }
@@ -212,6 +228,13 @@ impl Owners {
         guild_id: GuildId,
         sessions: Vec<(Arc<SessionHandle>, rookery_guild::Subscriber)>,
     ) {
+        if self.shared.peers.elsewhere(guild_id.get()).is_some() {
+            // What it said meanwhile nobody kept: it is asked for a snapshot.
+            for (session, _) in sessions {
+                session.send(Input::Control(Control::GuildCut(guild_id))).await;
+            }
+            return;
+        }
         let command = |(session, subscriber)| guild::command::SubscribeCommand { guild_id, session, subscriber };
         let commands: Vec<_> = sessions.iter().cloned().map(command).collect();
         if let Err(error) = self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::TakeUp(commands)) {
@@ -223,25 +246,31 @@ impl Owners {
 
     /// Tells a user's owner what a session says of the user's presence.
     pub(crate) fn session_says(&self, session: &SessionHandle, update: PresenceUpdate) {
-        self.shared.registers.tell_user(session.user_id, |news| {
-            news.sessions.entry(session.subscriber).or_default().presence = Some(update);
-        });
+        self.shared.session_news(session, |news| news.presence = Some(update));
     }
 
     /// Tells a user's owner what became of a session's connection.
     pub(crate) fn session_is(&self, session: &SessionHandle, link: SessionLink) {
-        self.shared.registers.tell_user(session.user_id, |news| {
-            news.sessions.entry(session.subscriber).or_default().link = Some(link);
-        });
+        self.shared.session_news(session, |news| news.link = Some(link));
     }
 
     /// Asks a guild for a change of where a session is in voice. Only the newest wish counts.
     pub(crate) fn update_voice(&self, guild_id: GuildId, id: SubscriberId, request: VoiceRequest) {
-        self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request));
+        match self.shared.peers.elsewhere(guild_id.get()) {
+            Some(peer) => {
+                peer.news.tell(|news| news.voice.insert((guild_id, id), request));
+            }
+            None => self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request)),
+        }
     }
 
     /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.
     pub(crate) fn unsubscribe_guild(&self, id: GuildId, sessions: Vec<SubscriberId>) -> Result<(), Vec<SubscriberId>> {
+        if let Some(peer) = self.shared.peers.elsewhere(id.get()) {
+            let numbers = sessions.iter().map(|session| session.0).collect();
+            let leave = ToOwner::UnsubscribeGuild { guild_id: id, sessions: numbers };
+            return peer.take_leave(leave).map_err(|_| sessions);
+        }
         match self.shared.guilds.offer(OwnerKey::Guild(id), GuildCommand::Unsubscribe(sessions)) {
             Err(GuildCommand::Unsubscribe(sessions)) => Err(sessions),
             _ => Ok(()),
@@ -250,12 +279,25 @@ impl Owners {
 
     /// Takes the leave of a session of a user; false if its owner has no room for that now.
     pub(crate) fn unsubscribe_user(&self, id: UserId, session: SubscriberId) -> bool {
+        if let Some(peer) = self.shared.peers.elsewhere(id.get()) {
+            return peer.take_leave(ToOwner::UnsubscribeUser { user_id: id, session: session.0 }).is_ok();
+        }
         self.shared.users.offer(id, UserCommand::Unsubscribe(session)).is_ok()
+    }
+
+    /// Tells other regions that a session of this one is over; false if one had no room for that now.
+    pub(crate) fn session_over(&self, session: SubscriberId) -> bool {
+        self.shared.peers.session_over(session)
     }
 
     /// Asks a guild for the next chunk of members, on behalf of a session that is subscribed to it. Its answer is the
     /// chunk, or a [`NoMembers`](crate::gateway::input::Control::NoMembers).
     pub(crate) fn request_members(&self, command: MembersCommand) -> Result<(), ApiError> {
+        if let Some(peer) = self.shared.peers.elsewhere(command.guild_id.get()) {
+            let MembersCommand { guild_id, session, request, cursor } = command;
+            let request = Box::new(RequestForm::new(&request));
+            return peer.ask(ToOwner::Members { guild_id, session: SessionRef::of(&session), request, cursor });
+        }
         let key = OwnerKey::Guild(command.guild_id);
         let command = GuildCommand::RequestMembers(Box::new(command));
         let unanswered = self.shared.guilds.send_if_loaded(key, command).map_err(full)?;
@@ -266,10 +308,24 @@ impl Owners {
     /// Tells a guild what of it a session looks at; nothing to do where the session is not subscribed: it tells again when
     /// it is. An owner without room for it leaves the session with what it looked at before.
     pub(crate) fn set_subscriptions(&self, guild_id: GuildId, id: SubscriberId, subscription: Subscription) {
-        let command = GuildCommand::Subscriptions(id, Box::new(subscription));
-        if self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_err() {
+        let is_told = match self.shared.peers.elsewhere(guild_id.get()) {
+            Some(peer) => {
+                let subscription = Box::new(subscription);
+                peer.ask(ToOwner::Looks { guild_id, session: id.0, subscription }).is_ok()
+            }
+            None => {
+                let command = GuildCommand::Subscriptions(id, Box::new(subscription));
+                self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_ok()
+            }
+        };
+        if !is_told {
             metrics::counter!("rookery_guild_subscriptions_dropped_total").increment(1);
         }
+    }
+
+    /// What every owner's task uses.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The sizes that guilds keep to.
@@ -304,6 +360,15 @@ impl Owners {
 }
 
 impl Shared {
+    /// Notes something that a session has for its user's owner, wherever that is.
+    fn session_news(&self, session: &SessionHandle, note: impl FnOnce(&mut SessionNews)) {
+        let (user_id, id) = (session.user_id, session.subscriber);
+        match self.peers.elsewhere(user_id.get()) {
+            Some(peer) => peer.news.tell(|news| note(news.sessions.entry((user_id, id)).or_default())),
+            None => self.registers.tell_user(user_id, |news| note(news.sessions.entry(id).or_default())),
+        }
+    }
+
     /// An owner's way to sessions.
     pub(crate) fn outbox(&self) -> Outbox {
         Outbox::new(Arc::clone(self.sessions.workers()))
@@ -316,7 +381,7 @@ impl Shared {
 
     /// Hands a command to the owner of a guild or DM, loading it if need be.
     pub(crate) fn send_guild(self: &Arc<Self>, key: OwnerKey, command: GuildCommand) -> Result<(), ApiError> {
-        if self.stopped.load(Ordering::Acquire) {
+        if self.stopped.load(Ordering::Acquire) || self.peers.elsewhere(key.raw()).is_some() {
             return Err(ErrorCode::Unavailable.into());
         }
         let spawn = |mailbox| {
@@ -331,9 +396,16 @@ impl Shared {
         self.guilds.send_if_loaded(key, command).map(drop)
     }
 
+    /// Tells a guild or DM that is loaded of the changed account of somebody who may be a member.
+    pub(crate) fn user_updated(&self, key: OwnerKey, user: Arc<User>) {
+        if self.send_guild_if_loaded(key, GuildCommand::UserUpdated(user)).is_err() {
+            metrics::counter!("rookery_user_updates_dropped_total").increment(1);
+        }
+    }
+
     /// Hands a command to the owner of a user, loading it if need be.
     pub(crate) fn send_user(self: &Arc<Self>, id: UserId, command: UserCommand) -> Result<(), ApiError> {
-        if self.stopped.load(Ordering::Acquire) {
+        if self.stopped.load(Ordering::Acquire) || self.peers.elsewhere(id.get()).is_some() {
             return Err(ErrorCode::Unavailable.into());
         }
         let spawn = |mailbox| {

@@ -4,7 +4,7 @@
 //! registers: however much is said while the owner is busy, it reads what holds when it looks, and the last word is
 //! never lost. A register is bounded by what it is about: a guild's members, a user's friends and sessions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -12,7 +12,10 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rookery_model::gateway::{Presence, PresenceUpdate, SubscriberId, VoiceStateUpdate};
 use rookery_model::{GuildId, UserId};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+use crate::peers::PeerIndex;
 
 /// Presences that a guild takes in before it looks at anything else.
 const PRESENCES_AT_ONCE: usize = 256;
@@ -25,7 +28,13 @@ pub struct Register<N> {
 }
 
 impl<N: Default> Register<N> {
-    fn tell<R>(&self, tell: impl FnOnce(&mut N) -> R) {
+    /// Takes everything out.
+    pub fn take_all(&self) -> N {
+        std::mem::take(&mut *self.news.lock())
+    }
+
+    /// Changes the news and says that they changed.
+    pub fn tell<R>(&self, tell: impl FnOnce(&mut N) -> R) {
         tell(&mut self.news.lock());
         self.changed.notify_one();
     }
@@ -72,6 +81,8 @@ pub struct UserNews {
     /// Whose presence changed.
     pub friends: HashSet<UserId>,
     pub sessions: BTreeMap<SubscriberId, SessionNews>,
+    /// Regions that do not know any more what the user is seen as, and of which something may be missing.
+    pub reopened: BTreeSet<PeerIndex>,
 }
 
 /// News of one of the user's sessions.
@@ -82,7 +93,7 @@ pub struct SessionNews {
 }
 
 /// What became of a session's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionLink {
     Attached,
     Detached,
@@ -91,7 +102,7 @@ pub enum SessionLink {
 impl Register<UserNews> {
     /// The news.
     pub fn take(&self) -> UserNews {
-        std::mem::take(&mut *self.news.lock())
+        self.take_all()
     }
 }
 
@@ -160,6 +171,19 @@ impl Registers {
             self.hide(id, publisher);
         } else {
             self.shown.insert(id, Shown { publisher, presence: Arc::clone(presence) });
+        }
+    }
+
+    /// Takes back all that this publisher said.
+    pub fn hide_all(&self, publisher: u64) {
+        self.shown.retain(|_, shown| shown.publisher != publisher);
+    }
+
+    /// Tells the owners of all users that another region is reached again: it does not know what they are seen as, and what
+    /// it had for them meanwhile is lost.
+    pub fn reopened(&self, index: PeerIndex) {
+        for register in &self.users {
+            register.tell(|news| news.reopened.insert(index));
         }
     }
 

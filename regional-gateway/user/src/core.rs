@@ -306,6 +306,11 @@ impl UserCore {
         self.sessions.ids(|session| device.is_none_or(|device| session.device == device))
     }
 
+    /// The DMs in the user's list, ascending.
+    pub fn dm_ids(&self) -> impl Iterator<Item = ChannelId> + '_ {
+        self.dms.iter().copied()
+    }
+
     /// The guilds that the user is in, ascending.
     pub fn guild_ids(&self) -> impl Iterator<Item = GuildId> + '_ {
         self.guilds.iter().copied()

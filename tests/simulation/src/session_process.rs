@@ -225,7 +225,8 @@ impl SessionProcess {
     fn ask_guilds(&mut self, env: &mut Env, now_ms: u64) {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = env.sizes.subscribe_concurrency;
-            let Some(guild_id) = self.subscriptions.next(now_ms, at_once, self.session.room_bytes()) else { return };
+            let room_bytes = self.session.room_bytes();
+            let Some(guild_id) = self.subscriptions.next(now_ms, at_once, room_bytes, |_| true) else { return };
             let subscriber = Subscriber {
                 id: self.id,
                 user_id: self.user_id,

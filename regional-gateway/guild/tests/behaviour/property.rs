@@ -9,6 +9,7 @@ use rookery_model::call::{
     ModifyRole, Reply, RolePosition,
 };
 use rookery_model::channel::{ChannelType, Overwrite};
+use rookery_model::gateway::event::EventData;
 use rookery_model::gateway::{
     Capabilities, Event, GuildMemberListUpdate, Intents, MemberGroupId, MemberListItem, MemberListOp, Status,
     Subscription, VoiceStateUpdate,
@@ -664,6 +665,7 @@ impl Run {
     }
 
     fn deliver(&mut self, outcome: &Outcome) {
+        outcome.dispatches.iter().for_each(|dispatch| survives_transit(&dispatch.event));
         for mirror in &mut self.mirrors {
             for event in events_for(outcome, mirror.id) {
                 mirror.take(&event);
@@ -766,4 +768,13 @@ fn no_text_upsets_the_reader_of_mentions() {
             );
         }
     }
+}
+
+/// Clients are told the same after an event was sent to another process.
+fn survives_transit(event: &Event) {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(event, &mut bytes).expect("plain data");
+    let there: Event = ciborium::from_reader(bytes.as_slice()).unwrap_or_else(|error| panic!("{error}: {event:?}"));
+    let told = |event: &Event| serde_json::to_string(&EventData(event)).expect("plain data");
+    assert_eq!(told(&there), told(event));
 }

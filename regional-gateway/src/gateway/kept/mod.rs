@@ -69,7 +69,7 @@ impl KeptClient {
     }
 
     /// Reads it; what cannot be read is as if the client had not said it.
-    fn read(self) -> SessionClient {
+    pub fn read(self) -> SessionClient {
         let presence = self.presence.and_then(|text| serde_json::from_str::<PresenceUpdate>(&text).ok());
         SessionClient {
             kind: KINDS.get(usize::from(self.kind)).copied().unwrap_or(ClientKind::Web),

@@ -15,6 +15,8 @@ const RETRY_MS: u64 = 20;
 pub struct Leaving {
     guilds: HashMap<GuildId, Vec<SubscriberId>>,
     users: Vec<(UserId, SubscriberId)>,
+    /// Sessions of this region that ended, for other regions.
+    sessions: Vec<SubscriberId>,
     /// Owners had no room.
     retry_at_ms: Option<u64>,
 }
@@ -30,10 +32,14 @@ impl Leaving {
         self.users.push((user_id, id));
     }
 
+    /// A session of this region is over.
+    pub fn add_session(&mut self, id: SubscriberId) {
+        self.sessions.push(id);
+    }
+
     /// Tells owners, unless some had no room a moment ago.
     pub fn tell(&mut self, now_ms: u64, owners: &Owners) {
-        let is_idle = self.guilds.is_empty() && self.users.is_empty();
-        if is_idle || self.retry_at_ms.is_some_and(|at_ms| now_ms < at_ms) {
+        if self.is_empty() || self.retry_at_ms.is_some_and(|at_ms| now_ms < at_ms) {
             return;
         }
         for (guild_id, ids) in std::mem::take(&mut self.guilds) {
@@ -43,6 +49,9 @@ impl Leaving {
         }
         let users = std::mem::take(&mut self.users);
         self.users = users.into_iter().filter(|(user_id, id)| !owners.unsubscribe_user(*user_id, *id)).collect();
+        // Behind the rest: it is for all who were not named.
+        let sessions = std::mem::take(&mut self.sessions);
+        self.sessions = sessions.into_iter().filter(|id| !owners.session_over(*id)).collect();
         self.retry_at_ms = (!self.is_empty()).then_some(now_ms + RETRY_MS);
     }
 
@@ -53,6 +62,6 @@ impl Leaving {
 
     /// Whether everybody knows.
     pub fn is_empty(&self) -> bool {
-        self.guilds.is_empty() && self.users.is_empty()
+        self.guilds.is_empty() && self.users.is_empty() && self.sessions.is_empty()
     }
 }

@@ -14,6 +14,7 @@ mod timers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -25,9 +26,11 @@ use super::input::Input;
 use super::kept::KeptSession;
 use super::registry::SessionHandle;
 use super::session_task::SessionTask;
+use crate::peers::PeerIndex;
+pub use leaving::Leaving;
 pub use outbox::Outbox;
-pub use place::WORKERS_MAX;
-use place::{Place, worker_of};
+use place::{FIRST_REMOTE, Place, WORKER_IDS};
+pub use place::{WORKERS_MAX, worker_of};
 use slots::Slots;
 pub use task::WorkerTask;
 
@@ -39,6 +42,8 @@ pub enum Entry {
     FanOut { payload: Arc<Payload>, audience: Arc<[SubscriberId]> },
     /// Something for one session.
     To(SubscriberId, Input),
+    /// The owners of another region are out of reach.
+    CutOff(PeerIndex),
     /// The process ends: every session is to be written down, and is over here.
     Keep { freezer: Arc<Mutex<Freezer>>, kept: oneshot::Sender<Vec<KeptSession>> },
 }
@@ -56,6 +61,29 @@ pub struct Worker {
 }
 
 impl Worker {
+    fn new(index: u8, inbox_capacity: usize) -> (Arc<Self>, WorkerInbox) {
+        let (inbox, receiver) = mpsc::channel(inbox_capacity);
+        let worker = Self {
+            index,
+            inbox,
+            ready: Mutex::default(),
+            waker: AtomicWaker::new(),
+            slots: Mutex::default(),
+            sessions: AtomicUsize::new(0),
+        };
+        (Arc::new(worker), receiver)
+    }
+
+    /// Its number, as the ids of its sessions have it.
+    pub const fn index(&self) -> u8 {
+        self.index
+    }
+
+    /// Whoever is to be woken when a session wants a look.
+    pub fn register_waker(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
     /// Asks the worker to look at a session; there is always room for that.
     pub(super) fn wake(&self, session: Arc<SessionHandle>) {
         self.ready.lock().push(session);
@@ -63,11 +91,11 @@ impl Worker {
     }
 
     /// The sessions to look at.
-    pub(super) fn take_ready(&self) -> Vec<Arc<SessionHandle>> {
+    pub fn take_ready(&self) -> Vec<Arc<SessionHandle>> {
         std::mem::take(&mut *self.ready.lock())
     }
 
-    fn take_slot(&self) -> Option<SubscriberId> {
+    pub(super) fn take_slot(&self) -> Option<SubscriberId> {
         let place = self.slots.lock().take(self.index)?;
         self.sessions.fetch_add(1, Ordering::Relaxed);
         Some(place.into())
@@ -85,6 +113,13 @@ impl Worker {
 /// All workers of a region.
 pub struct Workers {
     workers: Box<[Arc<Worker>]>,
+    /// Those in whose slots sessions of other regions are: tasks that send on what they get.
+    remote: Vec<Arc<Worker>>,
+}
+
+/// Where the session of an id lives.
+pub fn place_of(id: SubscriberId) -> Place {
+    Place::from(id)
 }
 
 /// The receiving end of a worker's queue.
@@ -93,20 +128,17 @@ pub type WorkerInbox = mpsc::Receiver<Entry>;
 impl Workers {
     /// So many workers, each with a queue of this size; [`WorkerTask`] makes them run.
     pub fn new(count: usize, inbox_capacity: usize) -> (Self, Vec<WorkerInbox>) {
-        let made = (0..=u8::MAX).take(count.max(1)).map(|index| {
-            let (inbox, receiver) = mpsc::channel(inbox_capacity);
-            let worker = Worker {
-                index,
-                inbox,
-                ready: Mutex::default(),
-                waker: AtomicWaker::new(),
-                slots: Mutex::default(),
-                sessions: AtomicUsize::new(0),
-            };
-            (Arc::new(worker), receiver)
-        });
+        let made = (0..FIRST_REMOTE).take(count.max(1)).map(|index| Worker::new(index, inbox_capacity));
         let (workers, inboxes): (Vec<_>, Vec<_>) = made.unzip();
-        (Self { workers: workers.into() }, inboxes)
+        (Self { workers: workers.into(), remote: Vec::new() }, inboxes)
+    }
+
+    /// Adds a worker for the sessions of another region, which no session here is assigned to.
+    pub fn add_remote(&mut self, inbox_capacity: usize) -> (Arc<Worker>, WorkerInbox) {
+        let index = FIRST_REMOTE.saturating_add(u8::try_from(self.remote.len()).unwrap_or(u8::MAX));
+        let (worker, inbox) = Worker::new(index, inbox_capacity);
+        self.remote.push(Arc::clone(&worker));
+        (worker, inbox)
     }
 
     /// Takes all sessions out, written down behind everything that was handed over before.
@@ -127,7 +159,15 @@ impl Workers {
         (payloads, sessions)
     }
 
-    /// All of them.
+    /// Tells all sessions of this region that the owners of another are out of reach, behind everything that those said.
+    pub async fn cut_off(&self, index: PeerIndex) {
+        for worker in &self.workers {
+            // A worker that ended has no sessions.
+            let _ = worker.inbox.send(Entry::CutOff(index)).await;
+        }
+    }
+
+    /// All that drive sessions of this region.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Worker>> {
         self.workers.iter()
     }
@@ -140,12 +180,16 @@ impl Workers {
 
     /// The worker of this number; ids that the guild's core gives back name no others.
     fn get(&self, index: u8) -> &Worker {
-        self.workers.get(usize::from(index)).unwrap_or(&self.workers[0])
+        let worker = match index.checked_sub(FIRST_REMOTE) {
+            Some(remote) => self.remote.get(usize::from(remote)),
+            None => self.workers.get(usize::from(index)),
+        };
+        worker.unwrap_or(&self.workers[0])
     }
 
     /// The workers that have some of an audience.
     fn of(&self, audience: &[SubscriberId]) -> impl Iterator<Item = u8> + use<> {
-        let (mut of, mut missing) = ([0_u64; WORKERS_MAX / 64], self.workers.len());
+        let (mut of, mut missing) = ([0_u64; WORKER_IDS / 64], self.workers.len() + self.remote.len());
         for id in audience {
             let worker = worker_of(*id);
             let (word, bit) = (&mut of[usize::from(worker / 64)], 1 << (worker % 64));
@@ -168,9 +212,9 @@ mod tests {
 
     #[test]
     fn an_audience_goes_to_the_workers_that_have_some_of_it() {
-        let (workers, _inboxes) = Workers::new(200, 1);
+        let (workers, _inboxes) = Workers::new(100, 1);
         let id = |worker| SubscriberId::from(Place { worker, slot: 7, generation: 1 });
-        assert_eq!(workers.of(&[id(3), id(3), id(64), id(199)]).collect::<Vec<_>>(), [3, 64, 199]);
+        assert_eq!(workers.of(&[id(3), id(3), id(64), id(99)]).collect::<Vec<_>>(), [3, 64, 99]);
         assert_eq!(workers.of(&[]).count(), 0);
         let (two, _inboxes) = Workers::new(2, 1);
         assert_eq!(two.of(&[id(1), id(0), id(1)]).collect::<Vec<_>>(), [0, 1]);

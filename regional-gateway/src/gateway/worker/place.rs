@@ -3,7 +3,11 @@
 use rookery_model::gateway::SubscriberId;
 
 /// Workers that an id can name.
-pub const WORKERS_MAX: usize = 1 << 8;
+pub const WORKER_IDS: usize = 1 << 8;
+/// Workers that drive sessions, at most; ids name them from 0.
+pub const WORKERS_MAX: usize = FIRST_REMOTE as usize;
+/// From here on ids name tasks that send on what they get to the region where the session lives.
+pub const FIRST_REMOTE: u8 = 1 << 7;
 /// Sessions of one worker that an id can name.
 pub const SLOTS_MAX: u32 = 1 << 24;
 

@@ -109,6 +109,11 @@ impl Slab {
         self.get_with_pending(id)
     }
 
+    /// All sessions.
+    pub fn ids(&self) -> Vec<SubscriberId> {
+        self.slots.iter().filter(|slot| slot.session.is_some()).map(|slot| slot.id).collect()
+    }
+
     /// Takes a session out.
     pub fn remove(&mut self, id: SubscriberId) -> Option<Box<SessionTask>> {
         let session = std::mem::replace(self.slot_mut(id)?, Slot::VACANT).session?;

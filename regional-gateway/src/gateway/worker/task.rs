@@ -26,6 +26,7 @@ use crate::gateway::input::{Control, Input};
 use crate::gateway::kept::KeptSession;
 use crate::gateway::session_task::{self, SessionTask, Turn};
 use crate::gateway::websocket::Batch;
+use crate::peers::PeerIndex;
 
 /// Sessions served in a row before other tasks of this thread have their turn: a few tenths of a millisecond of writing.
 /// The runtime looks for what came to sockets only once in some dozens of turns.
@@ -146,6 +147,7 @@ impl WorkerTask {
                     self.fan_out(now_ms, payload, &audience);
                 }
                 Entry::To(id, input) => self.hand_over(now_ms, id, input),
+                Entry::CutOff(index) => self.cut_off(now_ms, index),
                 Entry::Keep { freezer, kept } => {
                     // Who asked may have given up: then nobody keeps them.
                     let _ = kept.send(self.keep(now_ms, &freezer));
@@ -188,6 +190,25 @@ impl WorkerTask {
             return self.panicked(id);
         }
         self.mark(id, |_| {});
+    }
+
+    /// The owners of another region are out of reach: every session that counts on one of them learns it.
+    fn cut_off(&mut self, now_ms: u64, index: PeerIndex) {
+        let region = Arc::clone(&self.region);
+        let lives_there = |raw: u64| region.peers.elsewhere(raw).is_some_and(|peer| peer.index == index);
+        for id in self.sessions.ids() {
+            let Some((session, pending)) = self.sessions.get_with_pending(id) else { continue };
+            let (events, newest) = (&self.events, self.taken);
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                session.dispatch(now_ms, events.of(pending, newest));
+                session.cut_off(now_ms, lives_there);
+            }));
+            if told.is_err() {
+                self.panicked(id);
+                continue;
+            }
+            self.mark(id, |_| {});
+        }
     }
 
     /// Something came for a session that is over. An owner that takes it for a subscriber heard of its end before it heard
@@ -318,6 +339,9 @@ impl WorkerTask {
         self.leaving.add_user(session.handle().user_id, id);
         for guild_id in session.take_leave() {
             self.leaving.add_guild(guild_id, id);
+        }
+        if !self.region.peers.is_alone() {
+            self.leaving.add_session(id);
         }
     }
 

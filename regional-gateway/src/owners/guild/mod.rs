@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::{OwnerKey, Shared};
 use crate::operations::OperationContext;
+use crate::peers::frame::Between;
 use command::{CallCommand, GuildCommand};
 
 /// The way to the owner of a guild or DM.
@@ -66,9 +67,14 @@ impl GuildHandle {
 
     /// Takes over the changed account of somebody who may be a member; nothing to do if the owner is not loaded.
     pub fn user_updated(&self, user: Arc<User>) {
-        if self.shared.send_guild_if_loaded(self.key, GuildCommand::UserUpdated(user)).is_err() {
-            metrics::counter!("rookery_user_updates_dropped_total").increment(1);
+        if let Some(peer) = self.shared.peers.elsewhere(self.key.raw()) {
+            let user = Box::new(User::clone(&user));
+            if !peer.tell(Between::UserUpdated { user, places: vec![self.key.into()] }) {
+                metrics::counter!("rookery_user_updates_dropped_total").increment(1);
+            }
+            return;
         }
+        self.shared.user_updated(self.key, user);
     }
 
     async fn answer<R>(&self, answer: oneshot::Receiver<Result<R, ApiError>>) -> Result<R, ApiError> {

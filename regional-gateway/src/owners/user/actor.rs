@@ -1,6 +1,6 @@
 //! The task of a loaded user: sessions, memberships, DMs, read states.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
 use crate::owners::pipeline::Pipeline;
 use crate::owners::register::{Register, Registers, UserNews};
+use crate::peers::PeerIndex;
 
 /// Pauses between attempts to load a user anew after a failed write.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -60,6 +61,8 @@ pub(super) struct LoadedUser {
     has_failed: bool,
     /// Something is stored, or may be, of which the sessions did not hear.
     is_missed: bool,
+    /// Regions of which something may be missing.
+    catching_up: BTreeSet<PeerIndex>,
     last_active: Instant,
 }
 
@@ -130,6 +133,7 @@ impl UserOwner {
             is_ahead: false,
             has_failed: false,
             is_missed: false,
+            catching_up: BTreeSet::new(),
             last_active: Instant::now(),
         };
         loaded.run().await;
@@ -176,6 +180,12 @@ impl LoadedUser {
         }
     }
 
+    /// What these regions had for the user may be missing: the lists are read again, as soon as nothing is under way.
+    pub(super) fn catch_up_with(&mut self, regions: BTreeSet<PeerIndex>) {
+        self.is_ahead |= !regions.is_empty();
+        self.catching_up.extend(regions);
+    }
+
     fn is_settled(&self) -> bool {
         self.pipeline.is_empty() && self.outbox.is_empty() && self.mailbox.is_empty()
     }
@@ -202,7 +212,11 @@ impl LoadedUser {
                 let sessions = self.core.guild_joined(id);
                 self.send(sessions, Outgoing::GuildJoined(id));
                 let user_id = self.id;
-                self.shared.registers.tell_guild(id, |news| news.presences.insert(user_id));
+                if self.shared.peers.elsewhere(id.get()).is_some() {
+                    self.tell_of_presence();
+                } else {
+                    self.shared.registers.tell_guild(id, |news| news.presences.insert(user_id));
+                }
             }
             UserCommand::GuildLeft(id) => {
                 let sessions = self.core.guild_left(id);
@@ -374,10 +388,21 @@ impl LoadedUser {
         metrics::counter!("rookery_owner_reloads_total", "kind" => "user").increment(1);
         let mut pause = RELOAD_PAUSE_MIN;
         let mut is_refused = false;
+        let regions = std::mem::take(&mut self.catching_up);
+        let mut joined = Vec::new();
+        // All users of a region catch up together.
+        let place =
+            if regions.is_empty() { None } else { Arc::clone(&self.shared.catching_up).acquire_owned().await.ok() };
         loop {
             match load(&self.shared, self.id).await {
                 Ok(Some(mut core)) => {
-                    if !is_refused {
+                    let lives_there =
+                        |raw| self.shared.peers.elsewhere(raw).is_some_and(|it| regions.contains(&it.index));
+                    // Messages of their DMs may be missing.
+                    self.is_missed |= core.dm_ids().chain(self.core.dm_ids()).any(|id| lives_there(id.get()));
+                    if !is_refused && !self.is_missed {
+                        let known: BTreeSet<GuildId> = self.core.guild_ids().collect();
+                        joined = core.guild_ids().filter(|id| !known.contains(id) && lives_there(id.get())).collect();
                         core.keep_lists_of(&self.core);
                     }
                     core.keep_presences(self.core.take_presences());
@@ -420,6 +445,11 @@ impl LoadedUser {
         }
         outcomes.push(self.core.forget_lost());
         outcomes.into_iter().for_each(|outcome| self.publish(outcome));
+        drop(place);
+        // Those that were left meanwhile refuse the sessions, which tell their clients.
+        for id in joined {
+            self.command(UserCommand::GuildJoined(id));
+        }
         true
     }
 

@@ -12,7 +12,7 @@ use rookery_model::call::Reply;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::event::Ready;
 use rookery_model::user::User;
-use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, UserId};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, MessageId, UserId};
 use rookery_user::{UserCore, UserSession};
 use tokio::sync::oneshot;
 
@@ -20,6 +20,7 @@ use super::Shared;
 use crate::errors::from_store;
 use crate::gateway::registry::SessionHandle;
 use crate::operations::OperationContext;
+use crate::peers::frame::{SessionRef, ToOwner, UserSessionForm};
 use command::{AcknowledgeCommand, Known, Missing, Started, SubscribeCommand, TakeUpCommand, UserCommand};
 
 /// DMs that are read at the same time for a READY.
@@ -55,6 +56,18 @@ impl UserHandle {
         received(answer.await)
     }
 
+    /// Whether the user has room for one more guild; 30001 if not.
+    pub async fn may_join_guild(&self, id: GuildId) -> Result<(), ApiError> {
+        if self.shared.peers.elsewhere(self.id.get()).is_none() {
+            return self.query(move |core| core.may_join_guild(id)).await?;
+        }
+        // Their owner reads the same rows.
+        let is_bot = self.shared.accounts.get(self.id).await?.is_some_and(|account| account.user.bot);
+        let guilds = self.shared.store.guilds_of_user(self.id).await.map_err(from_store)?;
+        let has_room = is_bot || guilds.len() < self.shared.user_limits.guilds_max;
+        if has_room || guilds.contains(&id) { Ok(()) } else { Err(ErrorCode::MaxGuilds.into()) }
+    }
+
     /// Looks into the core, in order with its commands. What it shows may not be durable yet.
     pub async fn query<R: Send + 'static>(
         &self,
@@ -74,6 +87,11 @@ impl UserHandle {
         ready: Box<Ready>,
         is_bot: bool,
     ) -> Result<(), ApiError> {
+        if let Some(peer) = self.shared.peers.elsewhere(self.id.get()) {
+            let user_session = UserSessionForm::new(subscriber);
+            let session = SessionRef::of(session);
+            return peer.ask(ToOwner::StartUser { session, user_session: Box::new(user_session), ready, is_bot });
+        }
         let mut known = Known::default();
         // The first attempt finds out what there is to read, and that an owner is loaded while they are read.
         for _ in 0..START_ATTEMPTS {

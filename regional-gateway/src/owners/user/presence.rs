@@ -1,13 +1,16 @@
 //! What the owner of a user does with presences: it hears its sessions and friends, and tells guilds and friends.
 
-use rookery_model::UserId;
+use std::collections::BTreeSet;
+
 use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::{GuildId, UserId};
 use rookery_session::Payload;
 use rookery_user::{Dispatch, Moment, PresenceOutcome};
 
 use super::actor::{LoadedUser, Outgoing};
 use crate::id_generator::now_ms;
 use crate::owners::register::{SessionLink, SessionNews};
+use crate::peers::PeerIndex;
 
 impl LoadedUser {
     pub(super) fn moment(&self) -> Moment {
@@ -17,6 +20,7 @@ impl LoadedUser {
     /// Looks at what changed since the last look.
     pub(super) fn take_news(&mut self) {
         let news = self.register.take();
+        self.reopened(news.reopened);
         for (id, session) in news.sessions {
             self.session_news(id, session);
         }
@@ -67,12 +71,26 @@ impl LoadedUser {
         self.shared.registers.close_user(self.id, &self.register);
     }
 
-    fn tell_of_presence(&self) {
+    /// Other regions are reached again.
+    fn reopened(&mut self, reopened: BTreeSet<PeerIndex>) {
+        for index in &reopened {
+            let mut guild_ids: Vec<GuildId> = self.core.guild_ids().collect();
+            let mut friends: Vec<UserId> = self.core.friends().collect();
+            let presence = self.shared.registers.presence(self.id);
+            self.shared.peers.tell_presence(self.id, presence, &mut guild_ids, &mut friends, Some(*index));
+        }
+        self.catch_up_with(reopened);
+    }
+
+    pub(super) fn tell_of_presence(&self) {
         let (registers, id) = (&self.shared.registers, self.id);
-        for guild_id in self.core.guild_ids() {
+        let mut guild_ids: Vec<GuildId> = self.core.guild_ids().collect();
+        let mut friends: Vec<UserId> = self.core.friends().collect();
+        self.shared.peers.tell_presence(id, registers.presence(id), &mut guild_ids, &mut friends, None);
+        for guild_id in guild_ids {
             registers.tell_guild(guild_id, |news| news.presences.insert(id));
         }
-        for friend in self.core.friends() {
+        for friend in friends {
             registers.tell_user(friend, |news| news.friends.insert(id));
         }
     }

@@ -1,0 +1,340 @@
+//! The other regions of the deployment: which owners live there, and the way to them.
+//!
+//! An owner lives in the region where its id was made: an id's worker says in which, so that everybody knows it without
+//! asking. Calls to it are forwarded over the link. What sessions, owners and accounts have to
+//! tell across regions goes over one ordered stream to each region ([`frame`]), driven by one task ([`task`]).
+
+mod audiences;
+pub mod forward;
+pub mod frame;
+mod incoming;
+mod proxies;
+mod seen;
+pub mod stream;
+pub mod task;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rookery_link::Client;
+use rookery_model::gateway::{Event, Presence, SubscriberId};
+use rookery_model::user::Account;
+use rookery_model::{ApiError, ErrorCode, GuildId, Snowflake, UserId};
+use tokio::sync::mpsc;
+
+use crate::gateway::worker::Worker;
+use crate::owners::{Register, SessionNews, VoiceRequest};
+use frame::{Between, Frame, ToOwner};
+use stream::PeerStream;
+
+/// Other regions of a deployment at most.
+pub const PEERS_MAX: usize = 127;
+/// Worker ids of a deployment.
+pub const WORKER_IDS: usize = 1 << 10;
+/// Frames that may wait for one region's task.
+const OUTGOING_MAX: usize = 8_192;
+/// Users of one frame, so that no frame becomes very large.
+const USERS_PER_FRAME: usize = 1_000;
+
+/// Which of the other regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerIndex(u8);
+
+impl PeerIndex {
+    /// The number, below [`PEERS_MAX`].
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// Another region as this one is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerPlace {
+    pub name: String,
+    /// Worker ids with which ids are, or were, made there.
+    pub worker_ids: Vec<u16>,
+}
+
+/// The other regions, for a region that starts.
+pub struct PeersInit {
+    /// Worker ids with which ids are, or were, made here.
+    pub own_worker_ids: Vec<u16>,
+    /// The name of the region where owners live whose birthplace nobody knows.
+    pub default_home: String,
+    /// [`PEERS_MAX`] at most.
+    pub peers: Vec<PeerInit>,
+}
+
+/// One of them.
+pub struct PeerInit {
+    pub place: PeerPlace,
+    /// Calls to it.
+    pub calls: Client,
+    pub stream: PeerStream,
+}
+
+/// All other regions; none in a deployment of one.
+pub struct Peers {
+    all: Vec<Arc<Peer>>,
+    /// Where those live who were born with each worker id; none is here.
+    homes: Vec<Option<PeerIndex>>,
+}
+
+impl Peers {
+    /// A deployment of one region.
+    pub const fn alone() -> Self {
+        Self { all: Vec::new(), homes: Vec::new() }
+    }
+
+    /// This region, with the worker ids of its own, among others.
+    pub fn new(own_worker_ids: &[u16], default_home: &str, all: Vec<(Arc<Peer>, Vec<u16>)>) -> Self {
+        let default = all.iter().find(|(peer, _)| &*peer.name == default_home).map(|(peer, _)| peer.index);
+        let mut homes = vec![default; WORKER_IDS];
+        let born = all.iter().flat_map(|(peer, worker_ids)| worker_ids.iter().map(|id| (*id, Some(peer.index))));
+        for (worker_id, home) in born.chain(own_worker_ids.iter().map(|id| (*id, None))) {
+            if let Some(place) = homes.get_mut(usize::from(worker_id)) {
+                *place = home;
+            }
+        }
+        Self { all: all.into_iter().map(|(peer, _)| peer).collect(), homes }
+    }
+
+    /// The region in which the owner of this id lives, unless that is this one.
+    pub fn elsewhere(&self, raw: u64) -> Option<&Arc<Peer>> {
+        let home = self.homes.get(usize::from(Snowflake(raw).worker()))?.as_ref()?;
+        self.all.get(usize::from(home.0))
+    }
+
+    /// Whether this is the only region.
+    pub const fn is_alone(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.all.iter()
+    }
+
+    /// Whether what is remembered of somebody is told when it changes.
+    pub fn keeps_up_with(&self, raw: u64) -> bool {
+        self.elsewhere(raw).is_none_or(|peer| peer.is_open())
+    }
+
+    /// Tells all regions of an account as it is now; passwords are looked at only where the store is read.
+    pub fn account_changed(&self, account: &Account) {
+        for peer in self.iter() {
+            let account = Account { password_hash: None, ..account.clone() };
+            peer.news.tell(|news| news.accounts.insert(account.user.id, account));
+        }
+    }
+
+    /// Tells all regions that a session of this one is over; false if some had no room for that now.
+    pub fn session_over(&self, session: SubscriberId) -> bool {
+        self.iter().fold(true, |all, peer| all & peer.take_leave(ToOwner::SessionOver { session: session.0 }).is_ok())
+    }
+
+    /// Tells other regions, or only one, what a user is seen as whose guilds and friends are there, and leaves those of this
+    /// region.
+    pub fn tell_presence(
+        &self,
+        user_id: UserId,
+        presence: Option<Arc<Presence>>,
+        guild_ids: &mut Vec<GuildId>,
+        friends: &mut Vec<UserId>,
+        only: Option<PeerIndex>,
+    ) {
+        let mut told: BTreeMap<PeerIndex, (Arc<Peer>, PresenceNews)> = BTreeMap::new();
+        let news = || PresenceNews { presence: presence.clone(), guild_ids: Vec::new(), friends: Vec::new() };
+        for (peer, guild_ids) in self.take_out_elsewhere(guild_ids, GuildId::get) {
+            told.entry(peer.index).or_insert_with(|| (peer, news())).1.guild_ids = guild_ids;
+        }
+        for (peer, friends) in self.take_out_elsewhere(friends, UserId::get) {
+            told.entry(peer.index).or_insert_with(|| (peer, news())).1.friends = friends;
+        }
+        for (peer, presence) in told.into_values().filter(|(peer, _)| only.is_none_or(|only| peer.index == only)) {
+            peer.news.tell(|news| news.presences.insert(user_id, presence));
+        }
+    }
+
+    /// Divides ids by where their owners live: those of this region stay.
+    pub fn take_out_elsewhere<I: Copy>(&self, ids: &mut Vec<I>, raw: impl Fn(I) -> u64) -> Vec<(Arc<Peer>, Vec<I>)> {
+        if self.is_alone() {
+            return Vec::new();
+        }
+        let mut of_peers: BTreeMap<PeerIndex, (Arc<Peer>, Vec<I>)> = BTreeMap::new();
+        ids.retain(|id| {
+            let Some(peer) = self.elsewhere(raw(*id)) else { return true };
+            of_peers.entry(peer.index).or_insert_with(|| (Arc::clone(peer), Vec::new())).1.push(*id);
+            false
+        });
+        of_peers.into_values().collect()
+    }
+}
+
+/// What only counts in its newest state, on its way to another region.
+#[derive(Default)]
+pub struct PeerNews {
+    pub sessions: BTreeMap<(UserId, SubscriberId), SessionNews>,
+    pub voice: BTreeMap<(GuildId, SubscriberId), VoiceRequest>,
+    pub presences: HashMap<UserId, PresenceNews>,
+    pub accounts: HashMap<UserId, Account>,
+    /// Users who missed something: their sessions there cannot go on.
+    pub lost: HashSet<UserId>,
+}
+
+/// What a user is seen as, and who of the other region it concerns.
+pub struct PresenceNews {
+    /// None is offline.
+    pub presence: Option<Arc<Presence>>,
+    pub guild_ids: Vec<GuildId>,
+    pub friends: Vec<UserId>,
+}
+
+impl Register<PeerNews> {
+    /// The news.
+    pub fn take(&self) -> PeerNews {
+        self.take_all()
+    }
+}
+
+/// One other region.
+pub struct Peer {
+    pub index: PeerIndex,
+    pub name: Box<str>,
+    outgoing: mpsc::Sender<Queued>,
+    /// What its task does not need to hear of every time it changes.
+    pub news: Register<PeerNews>,
+    /// Sessions of this region may subscribe there.
+    is_open: AtomicBool,
+    /// Of these sessions; what was said in an earlier one does not count.
+    epoch: AtomicU64,
+    /// In whose slots its sessions are that subscribe here.
+    worker: Arc<Worker>,
+    /// Calls to it.
+    calls: Client,
+}
+
+/// The end of a peer that its task holds.
+pub struct Outgoing {
+    pub peer: Arc<Peer>,
+    pub frames: mpsc::Receiver<Queued>,
+}
+
+/// A frame on its way to the task, with the epoch in which it was handed over.
+pub struct Queued {
+    pub epoch: u64,
+    pub frame: Frame,
+}
+
+impl Peer {
+    /// A region that is not reached yet.
+    pub fn open(index: u8, name: &str, worker: Arc<Worker>, calls: Client) -> Outgoing {
+        let (outgoing, frames) = mpsc::channel(OUTGOING_MAX);
+        let peer = Self {
+            index: PeerIndex(index),
+            name: name.into(),
+            outgoing,
+            news: Register::default(),
+            is_open: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            worker,
+            calls,
+        };
+        Outgoing { peer: Arc::new(peer), frames }
+    }
+
+    /// Whether sessions of this region may subscribe there.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
+    }
+
+    fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Release);
+        metrics::gauge!("rookery_peer_open", "peer" => self.name.to_string()).set(f64::from(u8::from(is_open)));
+    }
+
+    /// Tells an owner there something; 503 if it cannot be told now.
+    pub fn ask(&self, to_owner: ToOwner) -> Result<(), ApiError> {
+        // Read before: what is open then is of this epoch or of a later one, in which it does not count.
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if !self.is_open() || epoch != self.epoch.load(Ordering::Acquire) {
+            return Err(ErrorCode::Unavailable.into());
+        }
+        self.push(Frame::ToOwner(to_owner)).map_err(|_| ErrorCode::Unavailable.into())
+    }
+
+    /// Takes the leave of something there; gives it back if there is no room for that now.
+    pub fn take_leave(&self, leave: ToOwner) -> Result<(), Box<ToOwner>> {
+        // Also while it is out of reach for a moment: it may know the session when it is back.
+        match self.push(Frame::ToOwner(leave)) {
+            Err(Frame::ToOwner(leave)) => Err(Box::new(leave)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells owners there what happened here; false if it is lost.
+    pub fn tell(&self, between: Between) -> bool {
+        self.push(Frame::Between(between)).is_ok()
+    }
+
+    /// Sends an event to the sessions of users there.
+    pub fn deliver(&self, event: &Event, user_ids: &[UserId]) {
+        for user_ids in user_ids.chunks(USERS_PER_FRAME) {
+            let between = Between::Event { event: frame::write_event(event), user_ids: user_ids.to_vec() };
+            // What tells of a moment only may be missing.
+            if !self.tell(between) && !event.is_ephemeral() {
+                self.lose(user_ids);
+            }
+        }
+    }
+
+    /// Tells that users joined or left a guild.
+    pub fn tell_membership(&self, guild_id: GuildId, user_ids: &[UserId], has_joined: bool) {
+        for user_ids in user_ids.chunks(USERS_PER_FRAME) {
+            let user_ids = user_ids.to_vec();
+            let between = if has_joined {
+                Between::GuildJoined { guild_id, user_ids: user_ids.clone() }
+            } else {
+                Between::GuildLeft { guild_id, user_ids: user_ids.clone() }
+            };
+            if !self.tell(between) {
+                self.lose(&user_ids);
+            }
+        }
+    }
+
+    /// These users missed something: their sessions start anew.
+    fn lose(&self, user_ids: &[UserId]) {
+        metrics::counter!("rookery_peer_users_lost_total").increment(user_ids.len() as u64);
+        self.news.tell(|news| news.lost.extend(user_ids));
+    }
+
+    fn push(&self, frame: Frame) -> Result<(), Frame> {
+        let queued = Queued { epoch: self.epoch.load(Ordering::Acquire), frame };
+        self.outgoing.try_send(queued).map_err(|error| {
+            metrics::counter!("rookery_peer_queue_full_total").increment(1);
+            error.into_inner().frame
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alone_everything_lives_here() {
+        let peers = Peers::alone();
+        for worker in [0, 40, 1_000] {
+            assert!(peers.elsewhere(Snowflake::from_parts(1_800_000_000_000, worker, 0).0).is_none());
+        }
+        let mut ids = vec![UserId::new(1), UserId::new(2)];
+        assert!(peers.take_out_elsewhere(&mut ids, UserId::get).is_empty());
+        assert_eq!(ids.len(), 2);
+    }
+}

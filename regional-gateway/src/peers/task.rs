@@ -1,0 +1,529 @@
+//! The task of another region: it sends on what owners have for its sessions, and takes what it sends.
+//!
+//! What is open is counted in epochs. A side that may have missed something, or that begins, opens a new epoch: the other
+//! forgets all of its sessions, and nothing that was said before counts. So a stream that broke never leaves a session
+//! with a gap that nobody knows of.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use rookery_model::gateway::{Event, SubscriberId};
+use rookery_session::Payload;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::audiences::{Audiences, NUMBERED_FROM, Named, Told};
+use super::frame::{Between, ControlForm, Frame, PresenceForm, ToOwner, ToSessions, write_event};
+use super::proxies::{Closed, Proxies};
+use super::seen::Seen;
+use super::stream::{PeerStream, StreamEvent};
+use super::{Outgoing, Peer, PeerNews, Queued};
+use crate::Region;
+use crate::gateway::input::{Control, Input};
+use crate::gateway::registry::SessionHandle;
+use crate::gateway::worker::{Entry, Leaving, Outbox, Worker, WorkerInbox};
+
+/// Frames and entries taken in a row before the stream has its turn.
+const TAKEN_AT_ONCE: usize = 256;
+/// The same while they are sent: snapshots of large guilds are megabytes each.
+const TAKEN_WITH_ROOM: usize = 16;
+
+/// How long a region may be out of reach before its owners count as gone: what was said meanwhile comes late until then,
+/// and is lost for its sessions afterwards.
+const CUT_AFTER_MS: u64 = 7_000;
+
+/// How long owners wait for a region that takes too little, before its sessions are left.
+const FULL_AFTER_MS: u64 = 5_000;
+/// Sessions of one region that start at the same time; others are told to come again.
+const STARTS_AT_ONCE: usize = 256;
+
+/// A region's task.
+pub struct PeerTask {
+    pub(super) region: Arc<Region>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) worker: Arc<Worker>,
+    inbox: WorkerInbox,
+    outgoing: mpsc::Receiver<Queued>,
+    stream: PeerStream,
+    /// What says where both sides begin anew, as long as the stream does not take it.
+    owed: VecDeque<Frame>,
+    /// The stream did not take something: until it has room again nothing is sent, and then both sides begin anew.
+    is_choked: bool,
+    /// Since when the stream has no room.
+    full_since_ms: Option<u64>,
+    /// Something that its owners had for users of this region may be missing.
+    is_missing: bool,
+    /// Its sessions that may start at the same time.
+    pub(super) starts: Arc<Semaphore>,
+    /// Its sessions that have owners here.
+    pub(super) proxies: Proxies,
+    audiences: Audiences,
+    /// Audiences of sessions here, as it named them.
+    pub(super) told: Told,
+    /// Its users, as owners here see them.
+    pub(super) seen: Seen,
+    /// Its sessions that are over and of which owners here have not heard.
+    pub(super) leaving: Leaving,
+    /// To the sessions here.
+    pub(super) outbox: Outbox,
+    /// Of the sessions here with its owners.
+    own_epoch: u64,
+    /// Of its sessions with the owners here; none if it opened none.
+    their_epoch: Option<u64>,
+    /// The other side opened that epoch.
+    is_opened: bool,
+    /// The stream reaches the other side.
+    is_up: bool,
+    /// When those who cannot be reached count as gone.
+    cut_at_ms: Option<u64>,
+    /// Why somebody has to begin anew.
+    broken: Option<Broken>,
+    stop: CancellationToken,
+}
+
+/// Why sessions begin anew: those of this region, or of both.
+struct Broken {
+    why: &'static str,
+    both: bool,
+}
+
+/// What a turn found.
+enum Turn {
+    Stream(StreamEvent),
+    Entries,
+    Frames,
+    News,
+    Signals(Vec<Arc<SessionHandle>>),
+    Flushed,
+    Due,
+    Stop,
+}
+
+impl PeerTask {
+    /// A region that is not reached yet.
+    pub fn new(
+        region: Arc<Region>,
+        outgoing: Outgoing,
+        inbox: WorkerInbox,
+        stream: PeerStream,
+        stop: CancellationToken,
+    ) -> Self {
+        let Outgoing { peer, frames } = outgoing;
+        Self {
+            worker: Arc::clone(&peer.worker),
+            seen: Seen::new(peer.index),
+            outbox: Outbox::new(Arc::clone(region.sessions.workers())),
+            region,
+            peer,
+            inbox,
+            outgoing: frames,
+            stream,
+            owed: VecDeque::new(),
+            is_choked: false,
+            full_since_ms: None,
+            // Of a process before.
+            is_missing: true,
+            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+            proxies: Proxies::default(),
+            audiences: Audiences::default(),
+            told: Told::default(),
+            leaving: Leaving::default(),
+            own_epoch: 0,
+            their_epoch: None,
+            is_opened: false,
+            is_up: false,
+            cut_at_ms: None,
+            broken: None,
+            stop,
+        }
+    }
+
+    /// Runs until it is stopped, and then until what owners said before is on its way.
+    pub async fn run(mut self) {
+        let (mut entries, mut frames) = (Vec::new(), Vec::new());
+        loop {
+            match self.turn(&mut entries, &mut frames).await {
+                Turn::Stream(event) => self.stream_event(event).await,
+                Turn::Entries => entries.drain(..).for_each(|entry| self.entry(entry)),
+                Turn::Frames => frames.drain(..).for_each(|queued| self.queued(queued)),
+                Turn::News => {
+                    let news = self.peer.news.take();
+                    self.news(news);
+                }
+                Turn::Signals(sessions) => self.signals(&sessions),
+                Turn::Flushed | Turn::Due => {}
+                Turn::Stop => break,
+            }
+            let now_ms = self.region.clock.now_ms();
+            self.leaving.tell(now_ms, &self.region.owners);
+            self.note_room(now_ms);
+            if self.cut_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+                tracing::warn!(peer = &*self.peer.name, "the region is out of reach for too long");
+                self.begin_anew().await;
+            }
+            if let Some(broken) = self.broken.take() {
+                tracing::warn!(peer = &*self.peer.name, why = broken.why, "sessions begin anew");
+                if broken.both {
+                    self.forget_theirs();
+                }
+                self.reopen().await;
+            }
+        }
+        self.finish(entries).await;
+    }
+
+    /// Looks whether the stream has room; a region that has none for long holds up nobody.
+    fn note_room(&mut self, now_ms: u64) {
+        if self.stream.has_room() {
+            self.full_since_ms = None;
+            self.is_choked = false;
+            while let Some(frame) = self.owed.pop_front() {
+                if !self.stream.send(frame.encode()) {
+                    self.owed.push_front(frame);
+                    break;
+                }
+            }
+            return;
+        }
+        let since_ms = *self.full_since_ms.get_or_insert(now_ms);
+        if !self.is_choked && (!self.is_up || since_ms + FULL_AFTER_MS <= now_ms) {
+            self.choke("it takes less than there is for it");
+        }
+    }
+
+    /// What there is for the other side is lost from here on.
+    fn choke(&mut self, why: &'static str) {
+        if !std::mem::replace(&mut self.is_choked, true) {
+            metrics::counter!("rookery_peer_choked_total", "peer" => self.peer.name.to_string()).increment(1);
+            self.broken = Some(Broken { why, both: true });
+        }
+    }
+
+    async fn turn(&mut self, entries: &mut Vec<Entry>, frames: &mut Vec<Queued>) -> Turn {
+        let is_flushed = self.outbox.is_empty();
+        // Without room what there is waits, unless it is given up.
+        let has_room = self.is_choked || self.stream.has_room();
+        let full = self.full_since_ms.filter(|_| !self.is_choked).map(|since_ms| since_ms + FULL_AFTER_MS);
+        let due_ms = self.leaving.poll_timeout().into_iter().chain(self.cut_at_ms).chain(full).min();
+        let at_once = if self.is_choked { TAKEN_AT_ONCE } else { TAKEN_AT_ONCE.min(TAKEN_WITH_ROOM) };
+        let clock = &self.region.clock;
+        let worker = &self.worker;
+        let ready = poll_fn(|cx| {
+            worker.register_waker(cx.waker());
+            let ready = worker.take_ready();
+            if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
+        });
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Turn::Stop,
+            () = self.outbox.flush(), if !is_flushed => Turn::Flushed,
+            // What it sends waits while sessions here have no room for it, and then its owners wait.
+            event = self.stream.next(is_flushed) => Turn::Stream(event),
+            sessions = ready, if has_room => Turn::Signals(sessions),
+            () = self.peer.news.changed(), if has_room => Turn::News,
+            count = self.inbox.recv_many(entries, at_once), if has_room => {
+                debug_assert!(count > 0, "the registry holds the other end");
+                Turn::Entries
+            }
+            count = self.outgoing.recv_many(frames, at_once), if has_room => {
+                debug_assert!(count > 0, "the peer holds the other end");
+                Turn::Frames
+            }
+            () = clock.reached(due_ms) => Turn::Due,
+        }
+    }
+
+    async fn stream_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Frame(bytes) => match Frame::decode(&bytes) {
+                Ok(frame) => self.take_frame(frame),
+                Err(error) => {
+                    // A kind of a later version: what it is about, that version says in another way too.
+                    tracing::warn!(%error, peer = &*self.peer.name, "a frame is passed over");
+                    metrics::counter!("rookery_peer_frames_unreadable_total").increment(1);
+                }
+            },
+            StreamEvent::Up => {
+                tracing::info!(peer = &*self.peer.name, "the region is reached");
+                self.is_up = true;
+                if self.cut_at_ms.take().is_some() && self.is_opened {
+                    // It was away for a moment, and nothing is missing.
+                    self.peer.set_open(true);
+                } else {
+                    self.reopen().await;
+                }
+            }
+            StreamEvent::Restarted => {
+                tracing::warn!(peer = &*self.peer.name, "the region's process is another");
+                self.is_up = true;
+                // It knows of no epoch.
+                self.their_epoch = None;
+                self.owed.clear();
+                self.begin_anew().await;
+            }
+            StreamEvent::Broken(why) => {
+                tracing::warn!(peer = &*self.peer.name, why, "something may be missing; both sides begin anew");
+                self.begin_anew().await;
+            }
+            StreamEvent::Down => {
+                tracing::warn!(peer = &*self.peer.name, "the region is out of reach");
+                self.is_up = false;
+                self.peer.set_open(false);
+                self.cut_at_ms = Some(self.region.clock.now_ms() + CUT_AFTER_MS);
+            }
+        }
+    }
+
+    /// Whether its sessions may have owners here.
+    pub(super) const fn serves(&self) -> bool {
+        self.their_epoch.is_some()
+    }
+
+    /// Whether sessions here may have owners there.
+    pub(super) const fn is_followed(&self) -> bool {
+        self.is_opened
+    }
+
+    /// The other side is not to be followed any further; it is seen to after the frame at hand.
+    pub(super) fn break_off(&mut self, why: &'static str) {
+        self.broken.get_or_insert(Broken { why, both: false });
+    }
+
+    /// Its sessions begin anew: whatever owners here have of them is void.
+    pub(super) fn begin_anew_for(&mut self, epoch: u64) {
+        // That it may have missed something says that it left them itself.
+        self.their_epoch = None;
+        self.forget_theirs();
+        self.their_epoch = Some(epoch);
+        self.control(Frame::Opened { epoch });
+    }
+
+    pub(super) fn opened(&mut self, epoch: u64) {
+        if epoch != self.own_epoch || self.is_opened {
+            return;
+        }
+        self.is_opened = true;
+        self.peer.set_open(self.is_up);
+        // It does not know what users of this region are seen as, and something that it had for them may be missing.
+        if std::mem::take(&mut self.is_missing) {
+            self.region.owners.shared().registers.reopened(self.peer.index);
+        }
+        tracing::info!(peer = &*self.peer.name, epoch, "the region's owners can be subscribed to");
+    }
+
+    pub(super) fn closed(&mut self, epoch: u64) {
+        if epoch == self.own_epoch {
+            self.break_off("it left the sessions of this region");
+        }
+    }
+
+    /// Leaves all owners there, and opens a new epoch if they can be reached.
+    async fn reopen(&mut self) {
+        let was_open = std::mem::take(&mut self.is_opened);
+        self.cut_at_ms = None;
+        self.peer.set_open(false);
+        self.told.clear();
+        self.own_epoch += 1;
+        self.peer.set_epoch(self.own_epoch);
+        self.is_missing = true;
+        // While nobody tells of changes, and for what nobody told.
+        let (peers, index) = (&self.region.peers, self.peer.index);
+        self.region.accounts.forget(|id| peers.elsewhere(id.get()).is_some_and(|peer| peer.index == index));
+        if was_open {
+            metrics::counter!("rookery_peer_cuts_total", "peer" => self.peer.name.to_string()).increment(1);
+            self.outbox.flush().await;
+            self.region.sessions.workers().cut_off(self.peer.index).await;
+        }
+        if self.is_up {
+            self.control(Frame::Open { epoch: self.own_epoch });
+        }
+    }
+
+    /// Both sides may have missed something.
+    async fn begin_anew(&mut self) {
+        self.forget_theirs();
+        self.reopen().await;
+    }
+
+    /// Its sessions are over for the owners here, and nobody speaks for its users.
+    fn forget_theirs(&mut self) {
+        if let Some(epoch) = self.their_epoch.take() {
+            // It may not know that something is missing.
+            self.control(Frame::Closed { epoch });
+        }
+        self.audiences.clear();
+        for closed in self.proxies.close_all(&self.region.sessions) {
+            self.leave(closed);
+        }
+        self.seen.clear(&self.region.owners.shared().registers);
+    }
+
+    /// A session of the other side is over: the owners that count on it hear of it.
+    pub(super) fn leave(&mut self, closed: Closed) {
+        closed.guild_ids.into_iter().for_each(|guild_id| self.leaving.add_guild(guild_id, closed.id));
+        if let Some(user_id) = closed.user_id {
+            self.leaving.add_user(user_id, closed.id);
+        }
+    }
+
+    /// Sends a frame. If it is not taken, both sides begin anew once there is room.
+    pub(super) fn send(&mut self, frame: &Frame) {
+        if self.is_choked {
+            metrics::counter!("rookery_peer_frames_dropped_total").increment(1);
+        } else if !self.stream.send(frame.encode()) {
+            self.choke("more waits for it than may");
+        }
+    }
+
+    /// Sends what says where somebody begins anew: it is never lost while the stream is not.
+    fn control(&mut self, frame: Frame) {
+        // Of several openings only the newest counts.
+        if matches!(frame, Frame::Open { .. }) {
+            self.owed.retain(|owed| !matches!(owed, Frame::Open { .. }));
+        }
+        if self.is_choked || !self.owed.is_empty() || !self.stream.send(frame.encode()) {
+            self.owed.push_back(frame);
+        }
+    }
+
+    fn tell_sessions(&mut self, to_sessions: ToSessions) {
+        self.send(&Frame::ToSessions(to_sessions));
+    }
+
+    /// Something that an owner here has for its sessions.
+    fn entry(&mut self, entry: Entry) {
+        match entry {
+            Entry::FanOut { payload, audience } => self.fan_out(&payload, &audience),
+            Entry::To(id, input) => match self.proxies.at_home(id) {
+                Some(session) => self.hand_over(session, input),
+                None => self.came_too_late(id, input),
+            },
+            // These are for sessions that live here.
+            Entry::Start(_) | Entry::CutOff(_) | Entry::Keep { .. } => {}
+        }
+    }
+
+    fn fan_out(&mut self, payload: &Payload, audience: &Arc<[SubscriberId]>) {
+        let event = payload.transit(write_event).clone();
+        // Mostly it was named before: then nobody looks at all of it.
+        if audience.len() < NUMBERED_FROM {
+            let sessions = self.proxies.of_audience(self.worker.index(), audience);
+            if !sessions.is_empty() {
+                self.tell_sessions(ToSessions::Dispatch { event, sessions });
+            }
+            return;
+        }
+        let number = match self.audiences.name(audience) {
+            Named::Known(number) => number,
+            Named::New { number, forget } => {
+                if let Some(number) = forget {
+                    self.tell_sessions(ToSessions::ForgetAudience { number });
+                }
+                let sessions = self.proxies.of_audience(self.worker.index(), audience);
+                self.tell_sessions(ToSessions::Audience { number, sessions });
+                number
+            }
+        };
+        self.tell_sessions(ToSessions::FanOut { event, audience: number });
+    }
+
+    fn hand_over(&mut self, session: u64, input: Input) {
+        match input {
+            Input::Dispatch(payload) => {
+                let event = payload.transit(write_event).clone();
+                self.tell_sessions(ToSessions::Dispatch { event, sessions: vec![session] });
+            }
+            Input::Own(event) => self.tell_sessions(ToSessions::Own { event: write_event(&event), session }),
+            Input::Control(control) => {
+                if let Control::NotSubscribed(guild_id, _) = &control {
+                    self.proxies.leave_guild(&self.region.sessions, session, *guild_id);
+                }
+                if let Some(control) = ControlForm::new(control) {
+                    self.tell_sessions(ToSessions::Control { session, control });
+                }
+            }
+        }
+    }
+
+    /// Something came for a session that is over. An owner that takes it for a subscriber heard of its end before it heard
+    /// of its beginning.
+    fn came_too_late(&mut self, id: SubscriberId, input: Input) {
+        match input {
+            Input::Control(Control::Subscribed(guild_id)) => self.leaving.add_guild(guild_id, id),
+            Input::Own(event) => {
+                if let Event::Ready(ready) = &*event {
+                    self.leaving.add_user(ready.user.user.id, id);
+                }
+            }
+            Input::Dispatch(_) | Input::Control(_) => {}
+        }
+    }
+
+    /// Something that somebody here has for the other side.
+    fn queued(&mut self, queued: Queued) {
+        // Said before the owners there were left.
+        let is_past = matches!(queued.frame, Frame::ToOwner(_)) && (queued.epoch != self.own_epoch || !self.is_opened);
+        if is_past {
+            metrics::counter!("rookery_peer_frames_dropped_total").increment(1);
+        } else {
+            self.send(&queued.frame);
+        }
+    }
+
+    fn news(&mut self, news: PeerNews) {
+        let PeerNews { sessions, voice, presences, accounts, lost } = news;
+        let mut frames = Vec::new();
+        for ((user_id, id), news) in sessions {
+            let presence = news.presence.map(Box::new);
+            frames.push(Frame::ToOwner(ToOwner::News { user_id, session: id.0, presence, link: news.link }));
+        }
+        for ((guild_id, id), request) in voice {
+            let (session_id, update) = (request.session_id, request.update);
+            frames.push(Frame::ToOwner(ToOwner::Voice { guild_id, session: id.0, session_id, update }));
+        }
+        for (user_id, news) in presences {
+            let presence = news.presence.map(|presence| PresenceForm::new(&presence));
+            let (guild_ids, friends) = (news.guild_ids, news.friends);
+            frames.push(Frame::Between(Between::Presence { user_id, presence, guild_ids, friends }));
+        }
+        for account in accounts.into_values() {
+            frames.push(Frame::Between(Between::Account(Box::new(account))));
+        }
+        if !lost.is_empty() {
+            frames.push(Frame::Between(Between::Lost { user_ids: lost.into_iter().collect() }));
+        }
+        let epoch = self.own_epoch;
+        frames.into_iter().for_each(|frame| self.queued(Queued { epoch, frame }));
+    }
+
+    fn signals(&mut self, sessions: &[Arc<SessionHandle>]) {
+        for session in sessions {
+            session.looked_at();
+            let bits = session.take_signals().bits();
+            if bits != 0 {
+                self.tell_sessions(ToSessions::Signals { session_id: session.id.raw(), bits });
+            }
+        }
+    }
+
+    /// Sends what owners said before they ended.
+    async fn finish(mut self, mut entries: Vec<Entry>) {
+        loop {
+            entries.drain(..).for_each(|entry| self.entry(entry));
+            match self.inbox.try_recv() {
+                Ok(entry) => entries.push(entry),
+                Err(_) => break,
+            }
+        }
+        let news = self.peer.news.take();
+        self.news(news);
+        while let Ok(queued) = self.outgoing.try_recv() {
+            self.queued(queued);
+        }
+        self.peer.set_open(false);
+        self.send(&Frame::Leaving);
+        self.stream.finish().await;
+    }
+}

@@ -1,0 +1,393 @@
+//! Two regions of one deployment, each with a point of presence of its own, on one store and one bus.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
+use rookery_tests::{
+    Cluster, Gateway, Guild, NatsServer, PATIENCE, Person, Process, bot_in, cluster, free_address, run, run_for, text,
+};
+use serde_json::{Value, json};
+
+/// A deployment of two regions in one folder.
+struct Deployment {
+    folder: tempfile::TempDir,
+    cluster: Cluster,
+    nats: NatsServer,
+    links: [String; 2],
+}
+
+/// A region with its point of presence.
+struct Region {
+    region: Process,
+    pop: Process,
+}
+
+const NAMES: [&str; 2] = ["eu", "us"];
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(240);
+
+impl Deployment {
+    async fn prepare(cluster: Cluster) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let nats = NatsServer::start(folder.path()).await?;
+        let deployment = Self { folder, cluster, nats, links: [free_address()?, free_address()?] };
+        for name in NAMES {
+            deployment.issue("region", name).await?;
+            deployment.issue("pop", &format!("{name}-pop")).await?;
+        }
+        let regions: Vec<_> = NAMES
+            .iter()
+            .zip(&deployment.links)
+            .zip(1..)
+            .map(|((name, link), number)| {
+                json!({
+                    "name": name, "data_center": name, "nats_urls": [deployment.nats.url],
+                    "nodes": [{ "name": format!("{name}-1"), "number": number, "link": link,
+                                "gateway": format!("wss://{name}.example.org"), "addresses": ["192.0.2.1"] }],
+                })
+            })
+            .collect();
+        let file = json!({ "name": "test", "domain": "example.org", "bus": "nats", "regions": regions });
+        std::fs::write(deployment.path("deployment.json"), file.to_string())?;
+        let contact = format!("store.cql.keyspace={}", deployment.cluster.keyspace);
+        let args = ["admin", "schema", "--cql", &deployment.cluster.contact_points, "--set", &contact];
+        // Forty tables, one after the other.
+        let ended = run_for(SCHEMA_PATIENCE, deployment.folder.path(), args).await?;
+        ensure!(ended.code == Some(0), "{ended:?}");
+        Ok(deployment)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn issue(&self, role: &str, name: &str) -> anyhow::Result<()> {
+        let (ca, out) = (self.path("ca"), self.path(name));
+        let args = ["ca".into(), "--dir".into(), ca, "issue".into(), "--role".into(), role.into(), "--out".into(), out];
+        let ended = run(self.folder.path(), args).await?;
+        ensure!(ended.code == Some(0), "{ended:?}");
+        Ok(())
+    }
+
+    fn identity(&self, shows: &str) -> String {
+        let file = |name: &str| self.path(shows).join(name).display().to_string();
+        let (ca, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+        format!("ca_file = {ca:?}\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n")
+    }
+
+    fn config(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path(name).with_extension("toml");
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    fn data_dir(&self, index: usize) -> PathBuf {
+        self.path(&format!("{}-data", NAMES[index]))
+    }
+
+    /// Each region has a data centre of its own where the cluster has as many.
+    fn data_centre(&self, index: usize) -> String {
+        let has_more = self.cluster.contact_points.split(',').count() >= NAMES.len();
+        if has_more { format!("dc{}", index + 1) } else { self.cluster.data_centre.clone() }
+    }
+
+    async fn start_region(&self, index: usize) -> anyhow::Result<Process> {
+        let (name, data_dir) = (NAMES[index], self.data_dir(index));
+        std::fs::create_dir_all(&data_dir)?;
+        if index > 0 {
+            // The whole deployment signs and checks with the same keys.
+            for secret in ["token.key", "admin.token"] {
+                std::fs::copy(self.data_dir(0).join(secret), data_dir.join(secret))?;
+            }
+        }
+        let points: Vec<&str> = self.cluster.contact_points.split(',').collect();
+        let text = format!(
+            "name = {name:?}\nnode = \"{name}-1\"\ndeployment_file = {:?}\nlimits = \"off\"\ndata_dir = {data_dir:?}\n\
+             operator = \"127.0.0.1:0\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[store]\nengine = \"cql\"\n\
+             [store.cql]\ncontact_points = {points:?}\nkeyspace = {:?}\nlocal_data_centre = {:?}\n\
+             [link]\nlisten = {:?}\n{}",
+            self.path("deployment.json"),
+            self.cluster.keyspace,
+            self.data_centre(index),
+            self.links[index],
+            self.identity(name),
+        );
+        let config = self.config(name, &text)?;
+        Process::start(&self.path(name), [Path::new("region"), Path::new("--config"), &config]).await
+    }
+
+    async fn start(&self, index: usize) -> anyhow::Result<Region> {
+        let region = self.start_region(index).await?;
+        let name = NAMES[index];
+        let keys = self.data_dir(index).join("token.pub");
+        let text = format!(
+            "limits = \"off\"\noperator = \"127.0.0.1:0\"\ntoken_keys_file = {keys:?}\n[pop]\nhttp = \"127.0.0.1:0\"\n\
+             [uplink]\nregions = [{:?}]\n{}",
+            self.links[index],
+            self.identity(&format!("{name}-pop"))
+        );
+        let config = self.config(&format!("{name}-pop-config"), &text)?;
+        let pop = self.path(&format!("{name}-pop-process"));
+        let pop = Process::start(&pop, [Path::new("pop"), Path::new("--config"), &config]).await?;
+        Ok(Region { region, pop })
+    }
+}
+
+impl Region {
+    fn api(&self) -> anyhow::Result<&str> {
+        self.pop.address("api")
+    }
+
+    async fn session(&self, person: &Person) -> anyhow::Result<Gateway> {
+        Gateway::start(self.region.address("gateway")?, &person.token, None).await
+    }
+}
+
+/// The answer to a GET once the other region is reached again: its link is tried every second.
+async fn answered(person: &Person, path: &str) -> anyhow::Result<Value> {
+    let began = Instant::now();
+    let mut poll = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        poll.tick().await;
+        let answer = person.ask(Method::GET, path, None).await?;
+        if answer.status != 503 {
+            ensure!(answer.status == 200, "{answer:?}");
+            return Ok(answer.body);
+        }
+        ensure!(began.elapsed() < PATIENCE, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn people_of_two_regions_talk_in_one_guild() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("regions_talk") else { return Ok(()) };
+    let deployment = Deployment::prepare(cluster).await?;
+    let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
+    // Alice and her guild live in eu, Bob lives in us; each is on the gateway at home.
+    let alice = Person::register(eu.api()?, "alice").await?;
+    let bob = Person::register(us.api()?, "bob").await?;
+    let guild = Guild::create(&alice, "Far apart").await?;
+    let mut at_eu = eu.session(&alice).await?;
+    at_eu.event("GUILD_CREATE").await?;
+    let mut at_us = us.session(&bob).await?;
+    let invite = alice.post(&format!("/channels/{}/invites", guild.channel_id), &json!({})).await?;
+    bob.post(&format!("/invites/{}", text(&invite, "code")?), &json!({})).await?;
+    // Bob's owner hears of it from the guild's, and his session gets the guild from there.
+    let joined = at_us.event("GUILD_CREATE").await?;
+    ensure!(joined["id"] == guild.id.as_str() && joined["member_count"] == 2, "{joined}");
+    at_eu.event("GUILD_MEMBER_ADD").await?;
+
+    // Each says something through their own point of presence, and both hear all of it in the same order.
+    let mut said = Vec::new();
+    for round in 0..20 {
+        said.push(alice.say(&guild.channel_id, &format!("from eu {round}")).await?);
+        said.push(bob.say(&guild.channel_id, &format!("from us {round}")).await?);
+    }
+    for session in [&mut at_eu, &mut at_us] {
+        for id in &said {
+            let message = session.event("MESSAGE_CREATE").await?;
+            ensure!(message["id"] == id.as_str(), "{message} is not {id}");
+        }
+    }
+    let path = format!("/channels/{}/messages", guild.channel_id);
+    ensure!(bob.get(&path).await? == alice.get(&path).await?);
+    ensure!(bob.get("/users/@me/guilds").await?[0]["id"] == guild.id.as_str());
+
+    // What Bob may not see does not come to him, from the moment on at which it was decided.
+    let hidden = guild.hidden_channel(&alice, "hidden").await?;
+    guild.show(&alice, &hidden, &bob.id).await?;
+    ensure!(at_us.event("CHANNEL_CREATE").await?["id"] == hidden.as_str());
+    alice.say(&hidden, "for both").await?;
+    guild.hide(&alice, &hidden, &bob.id).await?;
+    alice.say(&hidden, "for Alice alone").await?;
+    alice.say(&guild.channel_id, "for both again").await?;
+    ensure!(at_us.event("MESSAGE_CREATE").await?["content"] == "for both");
+    ensure!(at_us.event("CHANNEL_DELETE").await?["id"] == hidden.as_str());
+    ensure!(at_us.event("MESSAGE_CREATE").await?["content"] == "for both again");
+    bob.ask(Method::GET, &format!("/channels/{hidden}/messages"), None).await?.is_error(403, 50_001)?;
+
+    // A DM lives where it was opened; unread messages and their acknowledgement belong to the user.
+    at_eu.until_message("for both again").await?;
+    let dm = bob.post("/users/@me/channels", &json!({ "recipient_id": alice.id })).await?;
+    let dm = text(&dm, "id")?.to_owned();
+    let greeting = bob.say(&dm, "just us").await?;
+    ensure!(at_eu.event("CHANNEL_CREATE").await?["id"] == dm.as_str());
+    ensure!(at_eu.event("MESSAGE_CREATE").await?["id"] == greeting.as_str());
+    alice.say(&dm, "hello").await?;
+    ensure!(at_eu.event("MESSAGE_CREATE").await?["content"] == "hello");
+    alice.post(&format!("/channels/{dm}/messages/{greeting}/ack"), &json!({})).await?;
+    ensure!(at_eu.event("MESSAGE_ACK").await?["message_id"] == greeting.as_str());
+    bob.post(&format!("{path}/{}/ack", said[0]), &json!({})).await?;
+    ensure!(at_us.event("MESSAGE_ACK").await?["message_id"] == said[0].as_str());
+
+    // Changes of an account are seen everywhere, and a token that is void at home is void everywhere.
+    bob.patch("/users/@me", &json!({ "global_name": "Robert" })).await?;
+    ensure!(at_eu.event("GUILD_MEMBER_UPDATE").await?["user"]["global_name"] == "Robert");
+    let abroad = alice.at(us.api()?);
+    abroad.get("/users/@me").await?;
+    let mut travelling = us.session(&alice).await?;
+    travelling.event("GUILD_CREATE").await?;
+    alice.post("/auth/logout", &json!({})).await?;
+    ensure!(travelling.closed().await? == Some(4_004));
+    abroad.ask(Method::GET, "/users/@me", None).await?.is_error(401, 0)?;
+
+    // Leaving is told too.
+    bob.delete(&format!("/users/@me/guilds/{}", guild.id)).await?;
+    ensure!(at_us.event("GUILD_DELETE").await?["id"] == guild.id.as_str());
+    for Region { region, pop } in [us, eu] {
+        ensure!(pop.terminate().await? == Some(0));
+        ensure!(region.terminate().await? == Some(0));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_region_that_is_gone_takes_nothing_with_it_but_its_own() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("regions_gone") else { return Ok(()) };
+    let deployment = Deployment::prepare(cluster).await?;
+    let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
+    let alice = Person::register(eu.api()?, "alice").await?;
+    let bob = Person::register(us.api()?, "bob").await?;
+    let far = Guild::create(&alice, "in eu").await?;
+    let near = Guild::create(&bob, "in us").await?;
+    far.welcome(&alice, &bob).await?;
+    let mut session = us.session(&bob).await?;
+    for _ in 0..2 {
+        session.event("GUILD_CREATE").await?;
+    }
+    let kept = alice.say(&far.channel_id, "before").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["id"] == kept.as_str());
+
+    // Carol has a DM that lives in eu.
+    let carol = Person::register(us.api()?, "carol").await?;
+    let mut session_of_carol = us.session(&carol).await?;
+    let dm = alice.post("/users/@me/channels", &json!({ "recipient_id": carol.id })).await?;
+    let dm = text(&dm, "id")?.to_owned();
+    alice.say(&dm, "psst").await?;
+    ensure!(session_of_carol.event("MESSAGE_CREATE").await?["content"] == "psst");
+
+    // Killed, as by a power cut: Bob's session goes on with his own guild, and is told that the other is away.
+    eu.region.kill().await?;
+    bob.say(&near.channel_id, "at home").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["content"] == "at home");
+    let away = session.event("GUILD_DELETE").await?;
+    ensure!(away["id"] == far.id.as_str() && away["unavailable"] == true, "{away}");
+    bob.ask(Method::GET, &format!("/channels/{}/messages", far.channel_id), None).await?.is_error(503, 0)?;
+    bob.say(&near.channel_id, "still").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["content"] == "still");
+
+    // It comes back, with everything that it acknowledged, and the session gets the guild again.
+    let region = deployment.start_region(0).await?;
+    let back = session.event("GUILD_CREATE").await?;
+    ensure!(back["id"] == far.id.as_str(), "{back}");
+    let path = format!("/channels/{}/messages", far.channel_id);
+    ensure!(answered(&bob, &path).await?[0]["id"] == kept.as_str());
+    bob.say(&far.channel_id, "after").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["content"] == "after");
+    // Messages of a DM there may have been missed: Carol's client is told to look anew.
+    ensure!(session_of_carol.closed().await? == Some(4_000));
+    let session_of_carol = us.session(&carol).await?;
+    ensure!(session_of_carol.ready["private_channels"][0]["id"] == dm.as_str(), "{}", session_of_carol.ready);
+    ensure!(us.pop.terminate().await? == Some(0));
+    ensure!(us.region.terminate().await? == Some(0));
+    ensure!(region.terminate().await? == Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_is_no_node_of_its_deployment_says_so() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = json!({
+        "name": "test", "domain": "example.org", "bus": "nats",
+        "regions": [{ "name": "eu", "data_center": "eu", "nats_urls": ["nats://127.0.0.1:4222"],
+            "nodes": [{ "name": "eu-1", "number": 1, "link": "127.0.0.1:8082", "gateway": "wss://eu.example.org" }] }],
+    });
+    std::fs::write(folder.path().join("deployment.json"), file.to_string())?;
+    let config = folder.path().join("region.toml");
+    // The name is wrong, or the node.
+    for (name, node, expected) in [("asia", "eu-1", ["asia", "one of eu"]), ("eu", "eu-2", ["eu-2", "one of eu-1"])] {
+        let text = format!(
+            "name = {name:?}\nnode = {node:?}\ndeployment_file = {:?}\ndata_dir = \"data\"\n",
+            folder.path().join("deployment.json")
+        );
+        std::fs::write(&config, text)?;
+        let ended =
+            run(folder.path(), [Path::new("region"), Path::new("--check"), Path::new("--config"), &config]).await?;
+        let said = ended.said();
+        ensure!(ended.code == Some(2) && expected.iter().all(|words| said.contains(words)), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_region_makes_no_secrets_of_its_own() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let region = |name: &str, number: u8, link: &str| {
+        json!({ "name": name, "data_center": name, "nats_urls": ["nats://127.0.0.1:4222"], "nodes": [
+            { "name": "one", "number": number, "link": link, "gateway": format!("wss://{name}.example.org") }] })
+    };
+    let file = json!({ "name": "test", "domain": "example.org", "bus": "nats", "default_home": "eu",
+        "regions": [region("eu", 1, "192.0.2.1:8082"), region("us", 2, "192.0.2.2:8082")] });
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("deployment.json"), file.to_string())?;
+    let (ca, out) = (path("ca"), path("us"));
+    ensure!(
+        run(folder.path(), ["ca", "--dir", &ca, "issue", "--role", "region", "--out", &out]).await?.code == Some(0)
+    );
+    let text = format!(
+        "name = \"us\"\nnode = \"one\"\ndeployment_file = {:?}\ndata_dir = {:?}\noperator = \"127.0.0.1:0\"\n\
+         [gateway]\nlisten = \"127.0.0.1:0\"\n[link]\nlisten = \"127.0.0.1:0\"\n\
+         ca_file = {:?}\ncertificate_file = {:?}\nkey_file = {:?}\n",
+        path("deployment.json"),
+        path("data"),
+        path("us/ca.pem"),
+        path("us/cert.pem"),
+        path("us/key.pem"),
+    );
+    std::fs::write(path("region.toml"), text)?;
+    let ended = run(folder.path(), ["region", "--config", &path("region.toml")]).await?;
+    let said = ended.said();
+    ensure!(ended.code == Some(1) && said.contains("token.key") && said.contains("region eu"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bot_hears_its_guilds_of_every_region() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("regions_bot") else { return Ok(()) };
+    let deployment = Deployment::prepare(cluster).await?;
+    let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
+    let alice = Person::register(eu.api()?, "alice").await?;
+    let bob = Person::register(us.api()?, "bob").await?;
+    let first = Guild::create(&alice, "in eu").await?;
+    let bot = bot_in(&first, &alice, "helper", 8).await?;
+    let second = Guild::create(&bob, "in us").await?;
+    let authorize = format!("/oauth2/authorize?client_id={}&scope=bot&permissions=8", bot.id);
+    bob.post(&authorize, &json!({ "guild_id": second.id, "authorize": true })).await?;
+    // Its user lives in eu, and its session is in us.
+    let intents = rookery_tests::intents::GUILDS
+        | rookery_tests::intents::GUILD_MESSAGES
+        | rookery_tests::intents::MESSAGE_CONTENT;
+    let mut session = Gateway::start(us.region.address("gateway")?, &bot.token, Some(intents)).await?;
+    let mut guilds = Vec::new();
+    for _ in 0..2 {
+        let guild = session.event("GUILD_CREATE").await?;
+        guilds.push(guild["id"].as_str().context("an id")?.to_owned());
+    }
+    guilds.sort();
+    let mut expected = vec![first.id.clone(), second.id.clone()];
+    expected.sort();
+    ensure!(guilds == expected, "{guilds:?}");
+    alice.say(&first.channel_id, "ping from eu").await?;
+    bob.say(&second.channel_id, "ping from us").await?;
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        heard.push(session.event("MESSAGE_CREATE").await?["content"].to_string());
+    }
+    heard.sort();
+    ensure!(heard == ["\"ping from eu\"", "\"ping from us\""], "{heard:?}");
+    // It answers through the far point of presence.
+    let answer = bot.at(us.api()?).say(&first.channel_id, "pong").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["id"] == answer.as_str());
+    Ok(())
+}
