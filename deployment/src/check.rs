@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use rookery_service::Mistakes;
 
 use crate::geodns::GeoDns;
-use crate::{Bus, Deployment, Durability, GLOBAL_MIN_REGIONS, Node, Region};
+use crate::{Bus, Deployment, Durability, GLOBAL_MIN_REGIONS, Machines, Node, Region};
 
 /// Longest name of a region, node or point of presence.
 const NAME_MAX_CHARS: usize = 32;
@@ -92,6 +92,9 @@ fn check_region(deployment: &Deployment, region: &Region, path: &str, mistakes: 
         let problem = format!("{network} has bits behind its prefix");
         mistakes.require(is_whole, &at(&format!("placement.networks.{index}")), problem, expected);
     }
+    if let Some(machines) = &region.machines {
+        check_machines(deployment, machines, &at("machines"), mistakes);
+    }
     for (index, node) in region.nodes.iter().enumerate() {
         check_node(deployment, node, &at(&format!("nodes.{index}")), mistakes);
     }
@@ -127,6 +130,35 @@ fn check_node(deployment: &Deployment, node: &Node, path: &str, mistakes: &mut M
         let problem = format!("is empty, and {host} is a name of the zone");
         mistakes.push(&at("addresses"), problem, "the public addresses of the node");
     }
+}
+
+fn check_machines(deployment: &Deployment, machines: &Machines, path: &str, mistakes: &mut Mistakes) {
+    let at = |key: &str| format!("{path}.{key}");
+    let network = machines.network;
+    let is_whole = network.addr() == network.network() && Machines::PREFIXES.contains(&network.prefix_len());
+    let is_private = network.addr().is_private();
+    mistakes.require(is_whole && is_private, &at("network"), "is no private network", "such as 10.1.0.0/16");
+    let words = [
+        ("location", &machines.location),
+        ("network_zone", &machines.network_zone),
+        ("node_type", &machines.node_type),
+        ("pop_type", &machines.pop_type),
+        ("database_type", &machines.database_type),
+        ("bus_type", &machines.bus_type),
+    ];
+    for (key, word) in words {
+        mistakes.require(is_name(word), &at(key), "is no name", NAME);
+    }
+    let count = machines.database_addresses.len();
+    mistakes.require(count > 0, &at("database_addresses"), "is empty", "three addresses, one a node of the database");
+    let needs_bus = deployment.bus == Bus::Nats;
+    let has_bus = !machines.bus_addresses.is_empty();
+    mistakes.require(
+        needs_bus == has_bus,
+        &at("bus_addresses"),
+        if needs_bus { "is empty, and the bus is \"nats\"" } else { "has servers, and the bus is \"local\"" },
+        "one address a NATS server, or none",
+    );
 }
 
 fn check_addresses(addresses: &[IpAddr], path: &str, mistakes: &mut Mistakes) {
@@ -170,7 +202,7 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
     let (mut numbers, mut links) = (Unique::new("number"), Unique::new("link"));
     let (mut pop_names, mut pop_addresses) = (Unique::new("name"), Unique::new("address"));
     let (mut networks, mut countries) = (Unique::new("network"), Unique::new("country"));
-    let mut continents = Unique::new("continent");
+    let (mut continents, mut machines) = (Unique::new("continent"), Unique::new("address"));
     for (index, region) in deployment.regions.iter().enumerate() {
         let (at, owner) = (|key: String| format!("regions.{index}.{key}"), region.name.as_str());
         names.add(&region.name, owner, at("name".into()));
@@ -189,6 +221,23 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
             pop_names.add(&pop.name, owner, at(format!("pops.{index}.name")));
             for (number, address) in pop.addresses.iter().enumerate() {
                 pop_addresses.add(*address, &pop.name, at(format!("pops.{index}.addresses.{number}")));
+            }
+        }
+        if let Some(own) = &region.machines {
+            let kinds = [("database_addresses", &own.database_addresses), ("bus_addresses", &own.bus_addresses)];
+            for (kind, addresses) in kinds {
+                for (index, address) in addresses.iter().enumerate() {
+                    machines.add(*address, owner, at(format!("machines.{kind}.{index}")));
+                }
+            }
+            let overlaps = |other: &&Region| {
+                other.machines.as_ref().is_some_and(|other| {
+                    other.network.contains(&own.network.network()) || own.network.contains(&other.network.network())
+                })
+            };
+            if let Some(other) = deployment.regions.iter().take(index).find(overlaps) {
+                let problem = format!("{} overlaps that of {}", own.network, other.name);
+                mistakes.push(&at("machines.network".into()), problem, "a network of its own");
             }
         }
         for (index, network) in region.placement.networks.iter().enumerate() {
@@ -210,6 +259,7 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
     networks.tell(mistakes);
     countries.tell(mistakes);
     continents.tell(mistakes);
+    machines.tell(mistakes);
 }
 
 fn check_geodns(deployment: &Deployment, geodns: &GeoDns, mistakes: &mut Mistakes) {
@@ -221,6 +271,9 @@ fn check_geodns(deployment: &Deployment, geodns: &GeoDns, mistakes: &mut Mistake
         mistakes.require(is_name(&server.name), &format!("{path}.name"), "is no name", NAME);
         check_addresses(&server.addresses, &format!("{path}.addresses"), mistakes);
         names.add(&server.name, &server.name, format!("{path}.name"));
+        let is_known = server.region.as_ref().is_none_or(|name| deployment.region(name).is_some());
+        let problem = format!("there is no region {:?}", server.region.as_deref().unwrap_or_default());
+        mistakes.require(is_known, &format!("{path}.region"), problem, "a region's name");
     }
     names.tell(mistakes);
     let health = &geodns.health;

@@ -34,6 +34,9 @@ pub struct NameServer {
     pub name: String,
     /// Its public addresses.
     pub addresses: Vec<IpAddr>,
+    /// The region that Terraform rents its machine in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// The request that a name server makes of every address of a point of presence; 200 is well, all else is not.

@@ -9,6 +9,7 @@ mod check;
 mod endpoint;
 pub mod gdnsd;
 mod geodns;
+mod machines;
 mod node;
 mod placement;
 mod pop;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use geodns::{GeoDns, HealthCheck, NameServer};
+pub use machines::Machines;
 pub use node::{Node, NodeNumber, NodeNumberError};
 pub use placement::{Continent, Country, CountryError, Placement};
 pub use pop::Pop;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::machines::Machines;
 use crate::node::{Node, NodeNumber};
 use crate::placement::Placement;
 use crate::pop::Pop;
@@ -31,6 +32,9 @@ pub struct Region {
     /// None where clients of this region use those of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pops: Vec<Pop>,
+    /// What Terraform rents; needed by nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machines: Option<Machines>,
 }
 
 /// A place on earth.

@@ -63,6 +63,7 @@ fn global_durability_needs_three_regions() {
     let mut third = file["regions"][1].clone();
     third["name"] = json!("ap");
     third["data_center"] = json!("ap");
+    third.as_object_mut().unwrap().remove("machines");
     third["placement"] = json!({});
     third["pops"] = json!([]);
     third["nodes"][0]["number"] = json!(3);
@@ -75,6 +76,7 @@ fn global_durability_needs_three_regions() {
 #[test]
 fn what_must_be_unique_is_told_at_the_second_place() {
     let found = mistakes(&[
+        ("/geodns/name_servers/1/region", json!("eu")),
         ("/regions/1/name", json!("eu")),
         ("/regions/1/data_center", json!("eu")),
         ("/regions/1/placement/networks", json!(["203.0.113.0/25"])),
@@ -117,7 +119,7 @@ fn values_that_cannot_work_are_refused() {
         ("/domain", json!("chat"), "domain: is no domain"),
         ("/domain", json!("chat.example.org."), "domain: is no domain"),
         ("/default_home", json!("mars"), "default_home: there is no region \"mars\""),
-        ("/regions/1/name", json!("-us"), "regions.1.name: is no name"),
+        ("/regions/1/pops/0/name", json!("-us"), "regions.1.pops.0.name: is no name"),
         ("/regions/0/nats_urls", json!([]), "regions.0.nats_urls: is empty, and the bus is \"nats\""),
         ("/regions/0/nats_urls/0", json!("nats://10.1.0.30"), "regions.0.nats_urls.0: is no NATS server"),
         ("/regions/0/nats_urls/0", json!("nats://u:p@10.1.0.30:1"), "regions.0.nats_urls.0: is no NATS server"),
@@ -147,6 +149,25 @@ fn values_that_cannot_work_are_refused() {
             json!("203.0.113.1/25"),
             "regions.0.placement.networks.0: 203.0.113.1/25 has bits behind its prefix",
         ),
+        ("/regions/1/machines/network", json!("10.2.0.0/25"), "regions.1.machines.network: is no private network"),
+        ("/regions/1/machines/network", json!("8.8.0.0/16"), "regions.1.machines.network: is no private network"),
+        (
+            "/regions/1/machines/network",
+            json!("10.1.128.0/17"),
+            "regions.1.machines.network: 10.1.128.0/17 overlaps that of eu",
+        ),
+        ("/regions/1/machines/location", json!("Ashburn"), "regions.1.machines.location: is no name"),
+        (
+            "/regions/1/machines/bus_addresses",
+            json!([]),
+            "regions.1.machines.bus_addresses: is empty, and the bus is \"nats\"",
+        ),
+        (
+            "/regions/1/machines/database_addresses",
+            json!(["192.0.2.20"]),
+            "regions.1.machines.database_addresses.0: address 192.0.2.20 is that of eu already",
+        ),
+        ("/geodns/name_servers/0/region", json!("mars"), "geodns.name_servers.0.region: there is no region \"mars\""),
         ("/geodns/name_servers", json!([]), "geodns.name_servers: is empty"),
         ("/geodns/health", json!({ "path": "readyz" }), "geodns.health.path: is no path"),
         ("/geodns/health", json!({ "interval_seconds": 1 }), "geodns.health.interval_seconds: is out of range"),
@@ -205,6 +226,7 @@ fn three_regions_with_name_servers_need_places() {
     let mut third = file["regions"][1].clone();
     third["name"] = json!("ap");
     third["data_center"] = json!("ap");
+    third.as_object_mut().unwrap().remove("machines");
     third["placement"] = json!({});
     third["pops"] = json!([]);
     third["nodes"][0]["number"] = json!(3);

@@ -20,9 +20,7 @@ pub(super) fn text(deployment: &Deployment, geodns: &GeoDns) -> String {
 
 /// Only what a name server on the internet needs said; the address to listen on is the machine's, and may be added.
 fn options(text: &mut String) {
-    text.push_str(
-        "options => {\n  edns_client_subnet => true\n  zones_strict_data => true\n  $include{\"options.d/*\"}\n}\n",
-    );
+    text.push_str("options => {\n  edns_client_subnet => true\n  $include{options.d}\n}\n");
 }
 
 fn service_types(text: &mut String, geodns: &GeoDns) {

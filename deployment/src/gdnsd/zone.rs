@@ -12,7 +12,7 @@ pub(super) fn text(deployment: &Deployment, geodns: &GeoDns) -> String {
     let mut text = head(deployment, ';');
     let first = geodns.name_servers.first().map_or("@", |server| server.name.as_str());
     // gdnsd hands its zones to no other server, so nothing reads the serial.
-    let _ = write!(text, "$TTL {STATIC_TTL_SECONDS}\n@ SOA {first} hostmaster 1 7200 1800 1209600 60\n");
+    let _ = write!(text, "$TTL {STATIC_TTL_SECONDS}\n@ 60 SOA {first} hostmaster 1 7200 1800 1209600 60\n");
     for server in &geodns.name_servers {
         let _ = writeln!(text, "@ NS {}", server.name);
     }

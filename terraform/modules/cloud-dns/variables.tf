@@ -1,0 +1,4 @@
+variable "deployment" {
+  description = "deployment.json, decoded."
+  type        = any
+}

@@ -1,0 +1,134 @@
+# Reads deployment.json and works out which machines there are. No provider, no resources.
+#
+# `rookery deployment check` checks the same file more thoroughly; what would make Terraform build something wrong is
+# refused here too.
+
+terraform {
+  required_version = ">= 1.9"
+}
+
+variable "file" {
+  description = "Path of deployment.json."
+  type        = string
+
+  validation {
+    condition     = can(jsondecode(file(var.file)).regions[0].name)
+    error_message = "The file must be there, be JSON, and name at least one region."
+  }
+}
+
+locals {
+  deployment = jsondecode(file(var.file))
+  regions    = { for region in local.deployment.regions : region.name => region }
+  names      = [for region in local.deployment.regions : region.name]
+  durability = try(local.deployment.durability, "regional")
+  bus        = try(local.deployment.bus, "local")
+  servers    = try(local.deployment.geodns.name_servers, [])
+  nodes = flatten([for region in local.deployment.regions : [
+    for index, node in region.nodes : { region = region.name, index = index, node = node }
+  ]])
+  pops = flatten([for region in local.deployment.regions : [
+    for index, pop in try(region.pops, []) : { region = region.name, index = index, pop = pop }
+  ]])
+  numbers = [for each in local.nodes : each.node.number]
+
+  # Where machines of each role stand in their region's network.
+  first_host = { region = 10, pop = 60, geodns = 80, bus = 30, database = 100, observability = 90 }
+
+  unplaced = concat(
+    [for each in local.nodes : {
+      name = "${each.region}-node-${each.node.name}", role = "region", region = each.region, index = each.index,
+      type = "node_type", addresses = try(each.node.addresses, []), number = each.node.number, node = each.node.name
+    }],
+    [for each in local.pops : {
+      name = "${each.region}-pop-${each.pop.name}", role = "pop", region = each.region, index = each.index,
+      type = "pop_type", addresses = each.pop.addresses, number = null, node = each.pop.name
+    }],
+    flatten([for region in local.deployment.regions : [
+      for index, address in try(region.machines.database_addresses, []) : {
+        name = "${region.name}-db-${index + 1}", role = "database", region = region.name, index = index,
+        type = "database_type", addresses = [address], number = null, node = tostring(index + 1)
+      }
+    ]]),
+    flatten([for region in local.deployment.regions : [
+      for index, address in try(region.machines.bus_addresses, []) : {
+        name = "${region.name}-bus-${index + 1}", role = "bus", region = region.name, index = index,
+        type = "bus_type", addresses = [address], number = null, node = tostring(index + 1)
+      }
+    ]]),
+    [for region in local.deployment.regions : {
+      name = "${region.name}-obs", role = "observability", region = region.name, index = 0,
+      type = "observability_type", addresses = [], number = null, node = "obs"
+    } if try(region.machines.observability_type, null) != null],
+    [for index, server in local.servers : {
+      name  = "${try(server.region, "nowhere")}-dns-${server.name}", role = "geodns", region = try(server.region, "nowhere"),
+      index = index, type = "pop_type", addresses = server.addresses, number = null, node = server.name
+    }],
+  )
+
+  machines = { for each in local.unplaced : each.name => merge(each, {
+    location     = local.regions[each.region].machines.location
+    network_zone = local.regions[each.region].machines.network_zone
+    server_type  = local.regions[each.region].machines[each.type]
+    private_ip   = cidrhost(local.regions[each.region].machines.network, local.first_host[each.role] + each.index)
+    ipv4         = try([for address in each.addresses : address if !strcontains(address, ":")][0], null)
+    ipv6         = try([for address in each.addresses : address if strcontains(address, ":")][0], null)
+  }) if can(local.regions[each.region].machines) }
+
+  mistakes = concat(
+    length(distinct(local.names)) == length(local.names) ? [] : ["two regions have the same name"],
+    length(distinct(local.numbers)) == length(local.numbers) ? [] : ["two nodes have the same number"],
+    alltrue([for number in local.numbers : number >= 1 && number <= 127 && floor(number) == number]) ? [] : ["a node's number is not from 1 to 127"],
+    contains(["regional", "global"], local.durability) ? [] : ["durability is neither \"regional\" nor \"global\""],
+    local.durability != "global" || length(local.names) >= 3 ? [] : ["\"global\" durability needs three regions"],
+    contains(local.names, try(local.deployment.default_home, local.names[0])) ? [] : ["default_home names no region"],
+    [for server in local.servers : "the name server ${server.name} is in no known region" if !contains(local.names, try(server.region, ""))],
+    [for region in local.deployment.regions : "${region.name} has no machines" if !can(region.machines.network)],
+    [for region in local.deployment.regions : "${region.name}: the network ${try(region.machines.network, "")} is no CIDR block of /16 to /24" if can(region.machines.network) && !can(regex("^(1[6-9]|2[0-4])$", split("/", cidrsubnet(region.machines.network, 0, 0))[1]))],
+    flatten([for region in local.deployment.regions : [
+      for network in try(region.placement.networks, []) : "${region.name}: ${network} is no CIDR block" if !can(cidrsubnet(network, 0, 0))
+    ]]),
+    [for region in local.deployment.regions : "${region.name}: nats_urls are not those of its bus machines, ${join(" ", local.nats_urls[region.name])}"
+      if local.bus == "nats" && can(cidrhost(region.machines.network, 0)) && sort(try(region.nats_urls, [])) != sort(local.nats_urls[region.name])
+    ],
+  )
+
+  nats_urls = { for region in local.deployment.regions : region.name => [
+    for index, address in try(region.machines.bus_addresses, []) :
+    try("nats://${cidrhost(region.machines.network, local.first_host.bus + index)}:4222", "")
+  ] }
+}
+
+output "deployment" {
+  description = "The file, decoded."
+  value       = local.deployment
+
+  precondition {
+    condition     = length(local.mistakes) == 0
+    error_message = "deployment.json has mistakes:\n- ${join("\n- ", local.mistakes)}"
+  }
+}
+
+output "text" {
+  description = "The file as it is, for machines that read it."
+  value       = file(var.file)
+}
+
+output "regions" {
+  description = "Regions by name."
+  value       = local.regions
+}
+
+output "durability" {
+  value = local.durability
+}
+
+output "machines" {
+  description = "Every machine by name: role, region, place, addresses."
+  value       = local.machines
+
+  precondition {
+    condition     = length(local.mistakes) == 0
+    error_message = "deployment.json has mistakes:\n- ${join("\n- ", local.mistakes)}"
+  }
+}
