@@ -6,7 +6,7 @@ provider "hcloud" {
 
 module "deployment" {
   source = "./modules/deployment"
-  file   = var.deployment_file
+  text   = file(var.deployment_file)
 }
 
 locals {

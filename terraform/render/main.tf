@@ -30,7 +30,7 @@ variable "release" {
 
 module "deployment" {
   source = "../modules/deployment"
-  file   = var.deployment_file
+  text   = file(var.deployment_file)
 }
 
 module "config" {

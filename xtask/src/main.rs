@@ -4,12 +4,14 @@ mod clients;
 mod component;
 mod cql;
 mod nats;
+mod observability;
 mod paths;
 mod policy;
 mod setup;
 mod shell;
 mod spdx;
 mod suite;
+mod terraform;
 mod wasm;
 mod web;
 
@@ -61,6 +63,10 @@ enum Command {
     Ci,
     /// A real Cassandra cluster on loopback addresses, for tests and for `rookery dev --cql`.
     Cql(cql::Cli),
+    /// The Terraform modules of a deployment, checked and tested without an account.
+    Terraform(terraform::Cli),
+    /// Has the alerts read and tried, and looks that each has its runbook.
+    Alerts,
     /// Prints the variables that the acceptance tests read, for running them by hand with `cargo test -p rookery-tests`.
     Env,
 }
@@ -101,6 +107,11 @@ fn run(command: Command) -> Result<()> {
         Command::Test(options) => suite::run(&options),
         Command::Ci => suite::run(&suite::Options::default()),
         Command::Cql(cli) => cql::run(&cli),
+        Command::Terraform(cli) => terraform::run(&cli),
+        Command::Alerts => {
+            setup::install(&[Purpose::Infra])?;
+            observability::test()
+        }
         Command::Env => suite::print_env(),
     }
 }

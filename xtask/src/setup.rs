@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cql::{jars, java};
 use crate::shell::say;
+use crate::terraform::{self, sbin};
 use crate::wasm::{self, Builder};
 use crate::{clients, nats, shell, web};
 
@@ -30,10 +31,13 @@ pub enum Purpose {
     Bus,
     /// To run the tests with client libraries.
     Clients,
+    /// To check what machines are told: name servers, Terraform, units, rules.
+    Infra,
 }
 
 /// Every purpose.
-pub const EVERYTHING: &[Purpose] = &[Purpose::Build, Purpose::Lint, Purpose::Cluster, Purpose::Bus, Purpose::Clients];
+pub const EVERYTHING: &[Purpose] =
+    &[Purpose::Build, Purpose::Lint, Purpose::Cluster, Purpose::Bus, Purpose::Clients, Purpose::Infra];
 
 /// One thing that has to be on the machine.
 struct Need {
@@ -172,6 +176,78 @@ const NEEDS: &[Need] = &[
         remedy: || "run `cargo xtask setup` where pip can reach its package index".into(),
         install: clients::install_python,
     },
+    Need {
+        name: "gdnsd (the name server)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(sbin("gdnsd").is_ok()),
+        remedy: || "run `apt-get install --no-install-recommends gdnsd`".into(),
+        install: || apt_without_service("gdnsd", "gdnsd.service"),
+    },
+    Need {
+        name: "dig",
+        purpose: Purpose::Infra,
+        is_met: || Ok(shell::which("dig").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends dnsutils`".into(),
+        install: || apt(&["dnsutils"]),
+    },
+    Need {
+        name: "Debian's NATS server (which machines run)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(sbin("nats-server").is_ok()),
+        remedy: || "run `apt-get install --no-install-recommends nats-server`".into(),
+        install: || apt_without_service("nats-server", "nats-server.service"),
+    },
+    Need {
+        name: "HAProxy",
+        purpose: Purpose::Infra,
+        is_met: || Ok(sbin("haproxy").is_ok()),
+        remedy: || "run `apt-get install --no-install-recommends haproxy`".into(),
+        install: || apt_without_service("haproxy", "haproxy.service"),
+    },
+    Need {
+        name: "promtool (for alerts)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(shell::which("promtool").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends prometheus`".into(),
+        install: || apt_without_service("prometheus", "prometheus.service"),
+    },
+    Need {
+        name: "nft (for firewalls)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(sbin("nft").is_ok()),
+        remedy: || "run `apt-get install --no-install-recommends nftables`".into(),
+        install: || apt(&["nftables"]),
+    },
+    Need {
+        name: "systemd-analyze (for units)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(shell::which("systemd-analyze").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends systemd`".into(),
+        install: || apt(&["systemd"]),
+    },
+    Need {
+        name: "Go 1.21 or newer (for Terraform's provider)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(terraform::has_go() || terraform::has_provider()? && terraform::has_terraform()?),
+        remedy: || {
+            "install Go 1.21 or newer; the packages are golang-go of Debian 13, golang-1.2x-go of backports".into()
+        },
+        install: || apt(&["golang-go"]),
+    },
+    Need {
+        name: "Terraform 1.10 or newer, or OpenTofu 1.11",
+        purpose: Purpose::Infra,
+        is_met: terraform::has_terraform,
+        remedy: || "install Terraform, or run `cargo xtask setup` where Go reaches its module proxy".into(),
+        install: terraform::install_terraform,
+    },
+    Need {
+        name: "Terraform's provider hcloud (terraform/tools/hcloud)",
+        purpose: Purpose::Infra,
+        is_met: terraform::has_provider,
+        remedy: || "run `cargo xtask setup` where Go reaches its module proxy".into(),
+        install: terraform::install_provider,
+    },
 ];
 
 /// Says what is missing and how to get it; fails when something is.
@@ -272,6 +348,20 @@ fn apt(packages: &[&str]) -> Result<()> {
     }
     shell::run_aside(&mut command(&["update"]))?;
     shell::run_aside(&mut command(&install))
+}
+
+/// Installs a package for its program; the service that Debian starts with it is stopped again, and does not come back.
+fn apt_without_service(package: &str, service: &str) -> Result<()> {
+    apt(&[package])?;
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Ok(());
+    }
+    let mut systemctl = shell::clean("systemctl");
+    if !is_root() {
+        systemctl = shell::clean("sudo");
+        systemctl.args(["-n", "systemctl"]);
+    }
+    shell::run_aside(systemctl.args(["disable", "--now", service]))
 }
 
 fn is_root() -> bool {

@@ -12,7 +12,7 @@ use crate::component::{self, LockFile, Profile};
 use crate::setup::{self, EVERYTHING, Purpose};
 use crate::shell::say;
 use crate::wasm::{self, Builder};
-use crate::{clients, cql, nats, paths, policy, shell, web};
+use crate::{clients, cql, nats, observability, paths, policy, shell, terraform, web};
 
 /// Tells the PoP host's tests where the component is that misbehaves on request.
 const TEST_GUEST: &str = "ROOKERY_TEST_GUEST";
@@ -45,6 +45,9 @@ pub struct Options {
     /// Leaves out the tests with NATS servers, and what they need installed.
     #[arg(long)]
     skip_nats: bool,
+    /// Leaves out the checks of Terraform, name servers, units and alerts, and what they need installed.
+    #[arg(long)]
+    skip_infra: bool,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
             Purpose::Clients => self.skip_clients,
             Purpose::Cluster => self.skip_cql,
             Purpose::Bus => self.skip_nats,
+            Purpose::Infra => self.skip_infra,
             Purpose::Build | Purpose::Lint => false,
         };
         EVERYTHING.iter().copied().filter(|purpose| !left_out(purpose)).collect()
@@ -67,6 +71,10 @@ pub fn run(options: &Options) -> Result<()> {
     step("component", || component::build(Profile::Dev, LockFile::MustBeCurrent))?;
     step("lints", lints)?;
     step("programs under test", || programs(options))?;
+    if !options.skip_infra {
+        step("alerts", observability::test)?;
+        step("Terraform", terraform::test)?;
+    }
     // Ended when this function returns, whatever the tests say.
     let cluster = match options.skip_cql {
         true => None,
@@ -164,6 +172,9 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
         variables.push((nats::SKIP_VARIABLE, "1".into()));
     } else {
         variables.push((nats::SERVER_VARIABLE, nats::server()?.into()));
+    }
+    if options.skip_infra {
+        variables.push(("ROOKERY_SKIP_INFRA", "1".into()));
     }
     variables.extend(contact_points.map(|points| (cql::CONTACT_POINTS, points.into())));
     Ok(variables)

@@ -7,18 +7,18 @@ terraform {
   required_version = ">= 1.9"
 }
 
-variable "file" {
-  description = "Path of deployment.json."
+variable "text" {
+  description = "What is in deployment.json."
   type        = string
 
   validation {
-    condition     = can(jsondecode(file(var.file)).regions[0].name)
-    error_message = "The file must be there, be JSON, and name at least one region."
+    condition     = can(jsondecode(var.text).regions[0].name)
+    error_message = "It must be JSON, and name at least one region."
   }
 }
 
 locals {
-  deployment = jsondecode(file(var.file))
+  deployment = jsondecode(var.text)
   regions    = { for region in local.deployment.regions : region.name => region }
   names      = [for region in local.deployment.regions : region.name]
   durability = try(local.deployment.durability, "regional")
@@ -70,7 +70,7 @@ locals {
     location     = local.regions[each.region].machines.location
     network_zone = local.regions[each.region].machines.network_zone
     server_type  = local.regions[each.region].machines[each.type]
-    private_ip   = cidrhost(local.regions[each.region].machines.network, local.first_host[each.role] + each.index)
+    private_ip   = try(cidrhost(local.regions[each.region].machines.network, local.first_host[each.role] + each.index), null)
     ipv4         = try([for address in each.addresses : address if !strcontains(address, ":")][0], null)
     ipv6         = try([for address in each.addresses : address if strcontains(address, ":")][0], null)
   }) if can(local.regions[each.region].machines) }
@@ -111,7 +111,7 @@ output "deployment" {
 
 output "text" {
   description = "The file as it is, for machines that read it."
-  value       = file(var.file)
+  value       = var.text
 }
 
 output "regions" {

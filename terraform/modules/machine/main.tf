@@ -1,16 +1,10 @@
 # One rented machine with the public addresses that were reserved for it.
 
-# Reserved apart (../../addresses), so that a machine can be replaced and keep them.
+# Reserved apart (../../addresses), so that a machine can be replaced and keep them. One that deployment.json names and
+# that is not reserved in this account ends the plan here.
 data "hcloud_primary_ip" "v4" {
-  count = var.machine.ipv4 == null ? 0 : 1
-  name  = "${var.deployment_name}-${var.machine.name}-v4"
-
-  lifecycle {
-    postcondition {
-      condition     = self.ip_address == var.machine.ipv4
-      error_message = "deployment.json gives ${var.machine.name} an address that is not reserved for it: `terraform output` in terraform/addresses tells which one is."
-    }
-  }
+  count      = var.machine.ipv4 == null ? 0 : 1
+  ip_address = var.machine.ipv4
 }
 
 data "hcloud_primary_ip" "v6" {

@@ -128,9 +128,13 @@ locals {
       package_update  = true
       package_upgrade = true
       packages        = local.packages
-      write_files     = [for file in local.files : { path = file.path, permissions = file.mode, owner = "root:root", content = file.content }]
-      runcmd          = concat([["install", "-d", "-m", "0700", "/etc/rookery/credentials"]], local.commands)
-      ssh_pwauth      = false
+      write_files = [for file in local.files : merge(
+        { path = file.path, permissions = file.mode, owner = "root:root" },
+        # Cloud-init has an end, and dashboards are long.
+        length(file.content) < 4096 ? { content = file.content } : { content = base64gzip(file.content), encoding = "gz+b64" },
+      )]
+      runcmd     = concat([["install", "-d", "-m", "0700", "/etc/rookery/credentials"]], local.commands)
+      ssh_pwauth = false
     },
     local.machine.role == "database" && var.database_apt_source != null ? {
       apt = { sources = { scylla = { source = var.database_apt_source } } }

@@ -1,0 +1,114 @@
+# What one machine is told.
+
+variables {
+  machine = {
+    name       = "eu-node-eu-1"
+    role       = "region"
+    region     = "eu"
+    node       = "eu-1"
+    number     = 1
+    private_ip = "10.1.0.10"
+    ipv4       = "192.0.2.10"
+  }
+  machines = {
+    "eu-node-eu-1" = { name = "eu-node-eu-1", role = "region", region = "eu", node = "eu-1", private_ip = "10.1.0.10", ipv4 = "192.0.2.10", ipv6 = null }
+    "eu-db-1"      = { name = "eu-db-1", role = "database", region = "eu", node = "1", private_ip = "10.1.0.100", ipv4 = "192.0.2.20", ipv6 = null }
+    "us-db-1"      = { name = "us-db-1", role = "database", region = "us", node = "1", private_ip = "10.2.0.100", ipv4 = "198.51.100.20", ipv6 = null }
+  }
+  deployment      = jsondecode(file("../deployment/example.json"))
+  deployment_text = file("../deployment/example.json")
+  admin_networks  = ["203.0.113.0/24"]
+}
+
+run "a_node_knows_its_region_and_asks_its_own_database" {
+  command = plan
+  module { source = "./modules/node-config" }
+
+  assert {
+    condition = alltrue([for line in [
+      "name = \"eu\"", "worker_id = 1", "contact_points = [\"10.1.0.100:9042\"]", "public_url = \"wss://eu-1.chat.example.org\"",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/rookery/region.toml"][0], line)])
+    error_message = "region.toml lacks something."
+  }
+  assert {
+    condition     = !strcontains([for file in output.files : file.content if file.path == "/etc/rookery/region.toml"][0], "deployment_file")
+    error_message = "Regions are told of the others only where that is asked for."
+  }
+  assert {
+    condition     = [for file in output.files : file.content if file.path == "/etc/rookery/deployment.json"][0] == var.deployment_text
+    error_message = "Machines read the file as it is."
+  }
+}
+
+run "several_nodes_are_told_of_each_other" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables { multi_node = true }
+
+  assert {
+    condition = alltrue([for line in [
+      "deployment_file = \"/etc/rookery/deployment.json\"", "region = \"eu\"", "node = \"eu-1\"",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/rookery/region.toml"][0], line)])
+    error_message = "region.toml lacks something."
+  }
+}
+
+run "a_release_is_installed_with_its_hash" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables { release = { url = "https://example.org/rookery", sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
+
+  assert {
+    condition     = contains(output.commands, ["/usr/local/sbin/rookery-install", "https://example.org/rookery", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"])
+    error_message = "Nothing installs the release."
+  }
+}
+
+run "seeds_are_one_of_each_data_centre" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables {
+    machine = { name = "us-db-1", role = "database", region = "us", node = "1", private_ip = "10.2.0.100", ipv4 = "198.51.100.20" }
+  }
+
+  assert {
+    condition = alltrue([for line in [
+      "seeds: \"192.0.2.20,198.51.100.20\"", "listen_address: 10.2.0.100", "broadcast_address: 198.51.100.20", "commitlog_sync: batch",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/scylla/scylla.yaml"][0], line)])
+    error_message = "scylla.yaml lacks something."
+  }
+  assert {
+    condition     = !can(regex("ADDRESS|SEED_|REGION|RACK", join("\n", [for file in output.files : replace(file.content, "/(?m)^#.*$/", "") if startswith(file.path, "/etc/scylla/")])))
+    error_message = "A placeholder is left."
+  }
+}
+
+run "a_role_that_there_is_not_is_refused" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables {
+    machine = { name = "x", role = "toaster", region = "eu", node = "1", private_ip = "10.1.0.10" }
+  }
+  expect_failures = [var.machine]
+}
+
+run "an_operators_network_that_is_none_is_refused" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables { admin_networks = ["203.0.113.0/33"] }
+  expect_failures = [var.admin_networks]
+}
+
+run "a_release_without_a_hash_is_refused" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables { release = { url = "https://example.org/rookery", sha256 = "latest" } }
+  expect_failures = [var.release]
+}
+
+run "a_release_over_plain_http_is_refused" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables { release = { url = "http://example.org/rookery", sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
+  expect_failures = [var.release]
+}

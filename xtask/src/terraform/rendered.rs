@@ -1,0 +1,184 @@
+//! What machines would be told, written out and read by the programs that it is for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::Copy;
+use crate::component::Profile;
+use crate::shell::say;
+use crate::{paths, shell};
+
+/// The most that `systemd-analyze security` may find of a unit, in tenths.
+const EXPOSURE_MAX: &str = "20";
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Machine {
+    role: String,
+    region: String,
+    private_ip: String,
+    ipv4: Option<String>,
+    #[serde(skip_serializing)]
+    files: Vec<File>,
+    packages: Vec<String>,
+    commands: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    path: String,
+    mode: String,
+    content: String,
+}
+
+/// Writes `out/<machine>/root` and `out/<machine>/machine.json`.
+pub fn write(copy: &Copy, deployment: &Path, out: &Path, multi_node: bool) -> Result<BTreeMap<String, Machine>> {
+    let machines = machines(copy, deployment, multi_node)?;
+    if out.exists() {
+        fs::remove_dir_all(out).with_context(|| format!("cannot remove {}", out.display()))?;
+    }
+    for (name, machine) in &machines {
+        let folder = out.join(name);
+        for file in &machine.files {
+            let path = folder.join("root").join(file.path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().context("it has a folder")?)?;
+            fs::write(&path, &file.content).with_context(|| format!("cannot write {}", path.display()))?;
+            let mode = u32::from_str_radix(&file.mode, 8).with_context(|| format!("the mode of {}", file.path))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        }
+        fs::write(folder.join("machine.json"), serde_json::to_string_pretty(machine)?)?;
+    }
+    Ok(machines)
+}
+
+fn machines(copy: &Copy, deployment: &Path, multi_node: bool) -> Result<BTreeMap<String, Machine>> {
+    let file = format!("-var=deployment_file={}", deployment.display());
+    let multi_node = format!("-var=multi_node={multi_node}");
+    copy.run("render", &["apply", "-auto-approve", "-input=false", "-no-color", &file, &multi_node])?;
+    let text = shell::output(copy.command("render")?.args(["output", "-json", "machines"]));
+    serde_json::from_str(&text.context("Terraform has no output")?).context("the machines are not as expected")
+}
+
+/// Has everything read that the example deployment's machines would be given.
+pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
+    let out = copy.folder.join("rendered");
+    let rookery = paths::binary(Profile::Dev);
+    ensure!(rookery.is_file(), "{} is not built", rookery.display());
+    shell::run_aside(shell::clean(&rookery).args(["deployment", "check"]).arg(deployment))?;
+    let identity = identity(&rookery, &copy.folder.join("identity"))?;
+    let machines = write(copy, deployment, &out, false)?;
+    let mut seen = Vec::new();
+    for (name, machine) in &machines {
+        let root = out.join(name).join("root");
+        say!("reading what {name} would be given");
+        shell::run_aside(
+            shell::clean("unshare")
+                .args(["--net", "--map-root-user", "nft", "--check", "--file"])
+                .arg(root.join("etc/nftables.conf")),
+        )?;
+        match machine.role.as_str() {
+            "region" => region(&rookery, &root, &identity)?,
+            "pop" => pop(&rookery, &root)?,
+            "bus" => bus(&root, &identity)?,
+            "observability" => observability(&root)?,
+            // Their programs are in no archive that tests install from, or read by `rookery-test-geodns`.
+            "database" | "geodns" => {}
+            other => bail!("nobody checks machines of the role {other}"),
+        }
+        seen.push(machine.role.as_str());
+    }
+    for role in ["region", "pop", "bus", "observability", "database", "geodns"] {
+        ensure!(seen.contains(&role), "the example has no machine of the role {role}");
+    }
+    Ok(())
+}
+
+/// A certificate of a deployment's CA, to stand for those that operators bring.
+fn identity(rookery: &Path, folder: &Path) -> Result<PathBuf> {
+    let mut command = shell::clean(rookery);
+    command.args(["ca", "--dir"]).arg(folder.join("ca")).args(["issue", "--role", "region", "--out"]).arg(folder);
+    shell::run_aside(&mut command)?;
+    let both = [fs::read(folder.join("cert.pem"))?, fs::read(folder.join("key.pem"))?].concat();
+    fs::write(folder.join("gateway.pem"), both)?;
+    Ok(folder.to_owned())
+}
+
+fn region(rookery: &Path, root: &Path, identity: &Path) -> Result<()> {
+    let config = root.join("etc/rookery/region.toml");
+    shell::run_aside(shell::clean(rookery).args(["region", "--check", "--config"]).arg(config))?;
+    unit(rookery, &root.join("etc/systemd/system/rookery-region.service"))?;
+    shell::run_aside(shell::clean("sh").arg("-n").arg(root.join("usr/local/sbin/rookery-install")))?;
+    let haproxy = root.join("etc/haproxy/haproxy.cfg");
+    let text = fs::read_to_string(&haproxy)?;
+    let here = text.replace("/etc/rookery/credentials/", &format!("{}/", identity.display()));
+    ensure!(here != text, "haproxy reads no certificate");
+    let copy = root.join("haproxy-here.cfg");
+    fs::write(&copy, here)?;
+    shell::run_aside(shell::clean(sbin("haproxy")?).args(["-c", "-f"]).arg(copy))
+}
+
+fn pop(rookery: &Path, root: &Path) -> Result<()> {
+    let config = root.join("etc/rookery/pop.toml");
+    shell::run_aside(shell::clean(rookery).args(["pop", "--check", "--config"]).arg(config))?;
+    unit(rookery, &root.join("etc/systemd/system/rookery-pop.service"))
+}
+
+/// Has systemd read a unit, with this build in the place of the installed binary.
+fn unit(rookery: &Path, path: &Path) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let here = text.replace("/usr/local/bin/rookery ", &format!("{} ", rookery.display()));
+    ensure!(here != text, "{} does not run the installed binary", path.display());
+    let folder = path.parent().context("it has a folder")?.join("here");
+    fs::create_dir_all(&folder)?;
+    let copy = folder.join(path.file_name().context("it has a name")?);
+    fs::write(&copy, here)?;
+    // It tells of mistakes and ends well all the same.
+    let output = shell::clean("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && said.trim().is_empty(), "systemd does not take {}:\n{said}", path.display());
+    let mut security = shell::clean("systemd-analyze");
+    security.args(["security", "--no-pager", "--offline=true", "--threshold", EXPOSURE_MAX]).arg(&copy);
+    let output = security.output()?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{} is too open:\n{told}", path.display());
+    Ok(())
+}
+
+fn bus(root: &Path, identity: &Path) -> Result<()> {
+    let config = root.join("etc/nats-server.conf");
+    let secrets = root.join("etc/nats");
+    fs::create_dir_all(&secrets)?;
+    for name in ["clients.conf", "cluster.conf"] {
+        fs::write(secrets.join(name), "authorization { user: rookery, password: test }\n")?;
+    }
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        fs::copy(identity.join(name), secrets.join(name))?;
+    }
+    let text = fs::read_to_string(&config)?;
+    let here = text.replace("\"/etc/nats/", &format!("\"{}/", secrets.display()));
+    ensure!(here != text, "NATS reads no certificate");
+    let copy = root.join("etc/nats-here.conf");
+    fs::write(&copy, here)?;
+    shell::run_aside(shell::clean(sbin("nats-server")?).args(["-t", "-c"]).arg(copy))
+}
+
+fn observability(root: &Path) -> Result<()> {
+    let config = root.join("etc/prometheus/prometheus.yml");
+    let text = fs::read_to_string(&config)?;
+    let here = text.replace("/etc/prometheus/", &format!("{}/", root.join("etc/prometheus").display()));
+    ensure!(here != text, "Prometheus reads no rules");
+    let copy = root.join("prometheus-here.yml");
+    fs::write(&copy, here)?;
+    shell::run_aside(shell::clean("promtool").args(["check", "config"]).arg(copy))
+}
+
+/// Servers are not on a user's search path.
+pub fn sbin(program: &str) -> Result<PathBuf> {
+    let known = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"].map(|folder| Path::new(folder).join(program));
+    let found = shell::which(program).or_else(|| known.into_iter().find(|path| path.is_file()));
+    found.with_context(|| format!("{program} is not installed; run `cargo xtask setup`"))
+}
