@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use rookery_deployment::{Deployment, gdnsd};
 
+use crate::{region_role, secrets};
+
 #[derive(Debug, Args)]
 pub struct DeploymentArgs {
     #[command(subcommand)]
@@ -29,6 +31,13 @@ enum DeploymentCommand {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Makes the key that signs tokens, which every node of a deployment has (`token.key`), and what points of presence
+    /// check them with (`token.pub`). A key that is there stays.
+    Keys {
+        /// Folder to write to.
+        #[arg(value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 /// Runs one command.
@@ -36,6 +45,7 @@ pub fn run(args: &DeploymentArgs) -> anyhow::Result<()> {
     match &args.command {
         DeploymentCommand::Check { file } => check(file),
         DeploymentCommand::Geodns { file, out } => geodns(file, out.as_deref()),
+        DeploymentCommand::Keys { out } => keys(out),
     }
 }
 
@@ -66,6 +76,15 @@ fn geodns(file: &Path, out: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn keys(out: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let key = secrets::token_key(out)?;
+    let public = out.join(region_role::TOKEN_KEYS);
+    region_role::write_public_keys(&public, &key.public_keys())?;
+    writeln!(std::io::stdout(), "{} holds the deployment's token key and {}", out.display(), region_role::TOKEN_KEYS)?;
+    Ok(())
+}
+
 /// By rename: gdnsd watches some of these files, and must not see half of one.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
@@ -76,4 +95,38 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_file_name(format!(".{name}.new"));
     fs::write(&beside, text)?;
     fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_match() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("keys");
+        keys(&out).unwrap();
+        let first = fs::read(out.join("token.key")).unwrap();
+        keys(&out).unwrap();
+        assert_eq!(fs::read(out.join("token.key")).unwrap(), first);
+        let public = region_role::read_public_keys(&out.join("token.pub")).unwrap();
+        assert_eq!(public, secrets::token_key(&out).unwrap().public_keys());
+    }
+
+    #[test]
+    fn name_servers_are_given_their_files_and_a_wrong_deployment_every_mistake() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deployment/example.json");
+        let folder = tempfile::tempdir().unwrap();
+        geodns(&example, Some(folder.path())).unwrap();
+        for path in ["config", "geoip/nets", "zones/chat.example.org", "options.d"] {
+            assert!(folder.path().join(path).exists(), "{path}");
+        }
+        let wrong = folder.path().join("deployment.json");
+        let text = fs::read_to_string(&example).unwrap().replace("\"number\": 2", "\"number\": 1");
+        fs::write(&wrong, text.replace("\"regional\"", "\"global\"")).unwrap();
+        let error = check(&wrong).unwrap_err();
+        assert!(error.is::<rookery_service::ConfigErrors>());
+        let text = error.to_string();
+        assert!(text.contains("durability") && text.contains("regions.1.nodes.0.number"), "{text}");
+    }
 }

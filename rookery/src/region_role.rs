@@ -21,7 +21,7 @@ use crate::{descriptors, dev, secrets, start, store};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 /// Public token keys, for points of presence.
-const TOKEN_KEYS: &str = "token.pub";
+pub const TOKEN_KEYS: &str = "token.pub";
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
@@ -153,7 +153,8 @@ pub fn link_tls(role: Role, ca: &Path, certificate: &Path, key: &Path) -> anyhow
     Ok(LinkTls::new(&ca, identity)?)
 }
 
-fn write_public_keys(path: &Path, keys: &PublicKeys) -> anyhow::Result<()> {
+/// Writes what points of presence check tokens with.
+pub fn write_public_keys(path: &Path, keys: &PublicKeys) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     ciborium::into_writer(keys, &mut bytes).context("the public token keys")?;
     let beside = path.with_extension("pub-new");

@@ -3,20 +3,6 @@
 # `rookery deployment check` checks the same file more thoroughly; what would make Terraform build something wrong is
 # refused here too.
 
-terraform {
-  required_version = ">= 1.9"
-}
-
-variable "text" {
-  description = "What is in deployment.json."
-  type        = string
-
-  validation {
-    condition     = can(jsondecode(var.text).regions[0].name)
-    error_message = "It must be JSON, and name at least one region."
-  }
-}
-
 locals {
   deployment = jsondecode(var.text)
   regions    = { for region in local.deployment.regions : region.name => region }
@@ -97,38 +83,4 @@ locals {
     for index, address in try(region.machines.bus_addresses, []) :
     try("nats://${cidrhost(region.machines.network, local.first_host.bus + index)}:4222", "")
   ] }
-}
-
-output "deployment" {
-  description = "The file, decoded."
-  value       = local.deployment
-
-  precondition {
-    condition     = length(local.mistakes) == 0
-    error_message = "deployment.json has mistakes:\n- ${join("\n- ", local.mistakes)}"
-  }
-}
-
-output "text" {
-  description = "The file as it is, for machines that read it."
-  value       = var.text
-}
-
-output "regions" {
-  description = "Regions by name."
-  value       = local.regions
-}
-
-output "durability" {
-  value = local.durability
-}
-
-output "machines" {
-  description = "Every machine by name: role, region, place, addresses."
-  value       = local.machines
-
-  precondition {
-    condition     = length(local.mistakes) == 0
-    error_message = "deployment.json has mistakes:\n- ${join("\n- ", local.mistakes)}"
-  }
 }

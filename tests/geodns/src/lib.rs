@@ -1,6 +1,7 @@
 //! A real gdnsd on a loopback address, points of presence that are as healthy as the test says, and questions as
 //! resolvers of several places ask them.
 
+pub mod country_database;
 mod gdnsd;
 mod pop;
 

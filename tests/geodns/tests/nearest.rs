@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use rookery_deployment::Deployment;
-use rookery_test_geodns::{Gdnsd, Pops, SKIP_VARIABLE, Says, until};
+use rookery_test_geodns::{Gdnsd, Pops, SKIP_VARIABLE, Says, country_database, until};
 use serde_json::{Value, json};
 
 const FSN: Ipv4Addr = Ipv4Addr::new(127, 0, 53, 1);
@@ -39,6 +39,10 @@ fn region(name: &str, number: u8, place: (f64, f64), networks: &[&str], pops: &[
 }
 
 fn deployment(health_port: u16, regions: &[Value]) -> Deployment {
+    with_database(health_port, regions, None)
+}
+
+fn with_database(health_port: u16, regions: &[Value], database: Option<&Path>) -> Deployment {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deployment.json");
     let file = json!({
@@ -47,6 +51,7 @@ fn deployment(health_port: u16, regions: &[Value]) -> Deployment {
         "geodns": {
             "name_servers": [{ "name": "ns1", "addresses": ["127.0.0.1"] }, { "name": "ns2", "addresses": ["127.0.0.2"] }],
             "health": { "port": health_port },
+            "database": database,
         },
         "regions": regions,
     });
@@ -131,4 +136,35 @@ fn gdnsd_takes_what_is_generated_of_the_example() {
     }
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deployment/example.json");
     rookery_test_geodns::check(&Deployment::load(&example).unwrap()).unwrap();
+}
+
+#[test]
+fn countries_and_continents_have_their_regions() {
+    if std::env::var_os(SKIP_VARIABLE).is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("countries.mmdb");
+    let networks = [
+        (Ipv4Addr::new(198, 51, 100, 0), 24, "NA", "US"),
+        (Ipv4Addr::new(203, 0, 113, 0), 25, "AS", "JP"),
+        (Ipv4Addr::new(203, 0, 113, 128), 25, "AS", "TR"),
+        (Ipv4Addr::new(192, 0, 2, 0), 24, "AF", "KE"),
+    ];
+    country_database::write(&database, &networks).unwrap();
+    let pops = Pops::start(&[FSN, HEL, ASH, SIN]).unwrap();
+    let mut regions = regions(&[]);
+    regions[0]["placement"] = json!({ "countries": ["AS/TR"], "networks": ["192.0.2.128/25"] });
+    regions[1]["placement"] = json!({ "continents": ["NA"], "networks": [] });
+    regions[2]["placement"] = json!({ "continents": ["AS", "AF"] });
+    let gdnsd = Gdnsd::start(&with_database(pops.port(), &regions, Some(&database))).unwrap();
+    let expect = |subnet: &str, addresses: &[Ipv4Addr]| until(&set(addresses), || gdnsd.ask("@", subnet)).unwrap();
+    expect("198.51.100.7/32", &[ASH]);
+    expect("203.0.113.7/32", &[SIN]);
+    // A country goes before its continent, and a network before its country.
+    expect("203.0.113.200/32", &[FSN, HEL]);
+    expect("192.0.2.7/32", &[SIN]);
+    expect("192.0.2.200/32", &[FSN, HEL]);
+    // Whom the database does not know goes to the default home.
+    expect("100.64.0.0/24", &[FSN, HEL]);
 }
