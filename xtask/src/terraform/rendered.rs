@@ -130,6 +130,7 @@ fn pop(rookery: &Path, root: &Path) -> Result<()> {
 /// Has systemd read a unit, with this build in the place of the installed binary.
 fn unit(rookery: &Path, path: &Path) -> Result<()> {
     let text = fs::read_to_string(path)?;
+    waits_for_the_drain(path, &text)?;
     let here = text.replace("/usr/local/bin/rookery ", &format!("{} ", rookery.display()));
     ensure!(here != text, "{} does not run the installed binary", path.display());
     let folder = path.parent().context("it has a folder")?.join("here");
@@ -146,6 +147,28 @@ fn unit(rookery: &Path, path: &Path) -> Result<()> {
     let told = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{} is too open:\n{told}", path.display());
     Ok(())
+}
+
+/// What systemd kills before it has drained loses its sessions.
+fn waits_for_the_drain(path: &Path, unit: &str) -> Result<()> {
+    let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("rookery-"));
+    let source = format!("rookery/src/{}_role.rs", name.context("the unit is called rookery-ROLE")?);
+    let code =
+        fs::read_to_string(paths::root().join(&source)).with_context(|| format!("{source} could not be read"))?;
+    let drain_seconds = number_behind(&code, "const DRAIN_DEADLINE: Duration = Duration::from_secs(");
+    let drain_seconds = drain_seconds.with_context(|| format!("{source} names no DRAIN_DEADLINE"))?;
+    let stop_seconds = number_behind(unit, "TimeoutStopSec=").context("the unit has no TimeoutStopSec")?;
+    ensure!(
+        (drain_seconds + 1..=drain_seconds + 30).contains(&stop_seconds),
+        "{} is given {stop_seconds} s to stop, and drains for {drain_seconds} s",
+        path.display()
+    );
+    Ok(())
+}
+
+fn number_behind(text: &str, words: &str) -> Option<u64> {
+    let rest = text.split_once(words)?.1;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn bus(root: &Path, identity: &Path) -> Result<()> {
@@ -181,4 +204,18 @@ pub fn sbin(program: &str) -> Result<PathBuf> {
     let known = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"].map(|folder| Path::new(folder).join(program));
     let found = shell::which(program).or_else(|| known.into_iter().find(|path| path.is_file()));
     found.with_context(|| format!("{program} is not installed; run `cargo xtask setup`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_killed_while_it_drains_is_told() {
+        let path = Path::new("rookery-region.service");
+        waits_for_the_drain(path, "TimeoutStopSec=35s\n").unwrap();
+        let told = waits_for_the_drain(path, "TimeoutStopSec=30s\n").unwrap_err().to_string();
+        assert!(told.contains("drains for 30 s"), "{told}");
+        assert!(waits_for_the_drain(path, "Restart=always\n").is_err());
+    }
 }
