@@ -121,3 +121,16 @@ run "bus_addresses_that_do_not_match_the_machines_are_refused" {
   variables { text = replace(file("../deployment/example.json"), "nats://10.2.0.31:4222", "nats://10.2.0.99:4222") }
   expect_failures = [output.deployment, output.machines]
 }
+
+run "more_machines_than_there_is_room_for_are_refused" {
+  command = plan
+  module { source = "./modules/deployment" }
+  variables {
+    text = jsonencode(merge(jsondecode(file("../deployment/example.json")), {
+      regions = [merge(jsondecode(file("../deployment/example.json")).regions[0], {
+        pops = [for number in range(25) : { name = "p${number}", addresses = ["192.0.2.${100 + number}"] }]
+      }), jsondecode(file("../deployment/example.json")).regions[1]]
+    }))
+  }
+  expect_failures = [output.deployment, output.machines]
+}

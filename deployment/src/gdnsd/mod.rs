@@ -8,7 +8,7 @@ mod config;
 mod nets;
 mod zone;
 
-use crate::{Deployment, GeoDns, Region};
+use crate::{Deployment, Region};
 
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,3 @@ fn list(deployment: &Deployment, region: &Region) -> String {
 
 /// The TTL of what does not change with health.
 const STATIC_TTL_SECONDS: u32 = 300;
-
-fn ttl_seconds(geodns: &GeoDns) -> u32 {
-    geodns.ttl_seconds
-}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::{STATIC_TTL_SECONDS, head, ttl_seconds};
+use super::{STATIC_TTL_SECONDS, head};
 use crate::check::url_authority;
 use crate::{Deployment, GeoDns};
 
@@ -19,7 +19,7 @@ pub(super) fn text(deployment: &Deployment, geodns: &GeoDns) -> String {
     for server in &geodns.name_servers {
         records(&mut text, &server.name, &server.addresses);
     }
-    let ttl = ttl_seconds(geodns);
+    let ttl = geodns.ttl_seconds;
     let _ = writeln!(text, "; The nearest healthy points of presence.\n@ {ttl} DYNA geoip!pops");
     for region in deployment.regions().iter().filter(|region| !region.pops.is_empty()) {
         let _ = writeln!(text, "{name}.pops {ttl} DYNA multifo!{name}", name = region.name);

@@ -61,6 +61,8 @@ locals {
     ipv6         = try([for address in each.addresses : address if strcontains(address, ":")][0], null)
   }) if can(local.regions[each.region].machines) }
 
+  private_ips = [for machine in values(local.machines) : machine.private_ip if machine.private_ip != null]
+
   mistakes = concat(
     length(distinct(local.names)) == length(local.names) ? [] : ["two regions have the same name"],
     length(distinct(local.numbers)) == length(local.numbers) ? [] : ["two nodes have the same number"],
@@ -68,6 +70,7 @@ locals {
     contains(["regional", "global"], local.durability) ? [] : ["durability is neither \"regional\" nor \"global\""],
     local.durability != "global" || length(local.names) >= 3 ? [] : ["\"global\" durability needs three regions"],
     contains(local.names, try(local.deployment.default_home, local.names[0])) ? [] : ["default_home names no region"],
+    length(distinct(local.private_ips)) == length(local.private_ips) ? [] : ["a region has more machines of a role than there is room for: two would have the same private address"],
     [for server in local.servers : "the name server ${server.name} is in no known region" if !contains(local.names, try(server.region, ""))],
     [for region in local.deployment.regions : "${region.name} has no machines" if !can(region.machines.network)],
     [for region in local.deployment.regions : "${region.name}: the network ${try(region.machines.network, "")} is no CIDR block of /16 to /24" if can(region.machines.network) && !can(regex("^(1[6-9]|2[0-4])$", split("/", cidrsubnet(region.machines.network, 0, 0))[1]))],

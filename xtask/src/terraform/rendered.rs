@@ -85,8 +85,9 @@ pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
             "pop" => pop(&rookery, &root)?,
             "bus" => bus(&root, &identity)?,
             "observability" => observability(&root)?,
-            // Their programs are in no archive that tests install from, or read by `rookery-test-geodns`.
-            "database" | "geodns" => {}
+            "geodns" => geodns(&rookery, &root)?,
+            // ScyllaDB is in no archive that tests install from.
+            "database" => {}
             other => bail!("nobody checks machines of the role {other}"),
         }
         seen.push(machine.role.as_str());
@@ -187,6 +188,14 @@ fn bus(root: &Path, identity: &Path) -> Result<()> {
     let copy = root.join("etc/nats-here.conf");
     fs::write(&copy, here)?;
     shell::run_aside(shell::clean(sbin("nats-server")?).args(["-t", "-c"]).arg(copy))
+}
+
+fn geodns(rookery: &Path, root: &Path) -> Result<()> {
+    let folder = root.join("etc/gdnsd");
+    let mut generate = shell::clean(rookery);
+    generate.args(["deployment", "geodns"]).arg(root.join("etc/rookery/deployment.json")).arg("--out").arg(&folder);
+    shell::run_aside(&mut generate)?;
+    shell::run_aside(shell::clean(sbin("gdnsd")?).args(["-S", "-c"]).arg(folder).arg("checkconf"))
 }
 
 fn observability(root: &Path) -> Result<()> {
