@@ -31,8 +31,8 @@ enum DeploymentCommand {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Makes the key that signs tokens, which every node of a deployment has (`token.key`), and what points of presence
-    /// check them with (`token.pub`). A key that is there stays.
+    /// Makes the secrets that all nodes of a deployment share: the key that signs tokens (`token.key`) and the operator's
+    /// secret (`admin.token`), and what points of presence check tokens with (`token.pub`). What is there stays.
     Keys {
         /// Folder to write to.
         #[arg(value_name = "DIR")]
@@ -79,9 +79,10 @@ fn geodns(file: &Path, out: Option<&Path>) -> anyhow::Result<()> {
 fn keys(out: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let key = secrets::token_key(out)?;
+    secrets::admin_token(out)?;
     let public = out.join(region_role::TOKEN_KEYS);
     region_role::write_public_keys(&public, &key.public_keys())?;
-    writeln!(std::io::stdout(), "{} holds the deployment's token key and {}", out.display(), region_role::TOKEN_KEYS)?;
+    writeln!(std::io::stdout(), "{} holds token.key, admin.token and token.pub", out.display())?;
     Ok(())
 }
 
@@ -109,6 +110,7 @@ mod tests {
         let first = fs::read(out.join("token.key")).unwrap();
         keys(&out).unwrap();
         assert_eq!(fs::read(out.join("token.key")).unwrap(), first);
+        assert!(out.join(secrets::ADMIN_TOKEN).exists());
         let public = region_role::read_public_keys(&out.join("token.pub")).unwrap();
         assert_eq!(public, secrets::token_key(&out).unwrap().public_keys());
     }

@@ -47,7 +47,7 @@ run "several_nodes_are_told_of_each_other" {
 
   assert {
     condition = alltrue([for line in [
-      "deployment_file = \"/etc/rookery/deployment.json\"", "region = \"eu\"", "node = \"eu-1\"",
+      "deployment_file = \"/etc/rookery/deployment.json\"", "name = \"eu\"", "node = \"eu-1\"", "[bus]",
     ] : strcontains([for file in output.files : file.content if file.path == "/etc/rookery/region.toml"][0], line)])
     error_message = "region.toml lacks something."
   }

@@ -52,6 +52,7 @@ locals {
       { path = "/etc/rookery/region.toml", mode = "0644", content = templatefile("${path.module}/templates/region.toml.tftpl", local.context) },
       { path = "/etc/systemd/system/rookery-region.service", mode = "0644", content = file("${local.repository}/infra/systemd/rookery-region.service") },
       { path = "/etc/haproxy/haproxy.cfg", mode = "0644", content = file("${path.module}/templates/haproxy.cfg") },
+      { path = "/etc/systemd/system/rookery-region.service.d/bus.conf", mode = "0644", content = local.bus != "nats" || !var.multi_node ? "# There is no bus to be let into.\n" : "[Service]\nLoadCredential=bus.key:/etc/rookery/credentials/bus.key\n" },
     ]
     pop = local.machine.role != "pop" ? [] : [
       local.deployment_file,

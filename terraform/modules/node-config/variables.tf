@@ -67,7 +67,7 @@ variable "database_apt_source" {
 }
 
 variable "multi_node" {
-  description = "Whether regions are told of the others (deployment_file, region and node in their configuration)."
+  description = "Whether regions are told of the others (deployment_file, node and bus in their configuration)."
   type        = bool
   default     = false
 }

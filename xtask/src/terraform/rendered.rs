@@ -176,9 +176,7 @@ fn bus(root: &Path, identity: &Path) -> Result<()> {
     let config = root.join("etc/nats-server.conf");
     let secrets = root.join("etc/nats");
     fs::create_dir_all(&secrets)?;
-    for name in ["clients.conf", "cluster.conf"] {
-        fs::write(secrets.join(name), "authorization { user: rookery, password: test }\n")?;
-    }
+    fs::write(secrets.join("cluster.conf"), "authorization { user: rookery, password: test }\n")?;
     for name in ["ca.pem", "cert.pem", "key.pem"] {
         fs::copy(identity.join(name), secrets.join(name))?;
     }
