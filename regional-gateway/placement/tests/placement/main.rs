@@ -1,0 +1,11 @@
+//! What a node decides, by concern, with a store and a bus that do what they are told.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod give;
+mod input;
+mod lab;
+mod lease;
+mod regions;
+mod routes;
+mod take;

@@ -1,0 +1,131 @@
+//! The invariants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rookery_placement::NodeId;
+
+use crate::process::Place;
+
+/// What must always hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invariant {
+    /// Never two nodes acknowledge for one shard at the same time, nor one after its successor did.
+    OneOwner,
+    /// Epochs rise by one with each change of hands, and none is had twice.
+    Epochs,
+    /// What an owner acknowledged is never hidden by the write of an owner before it.
+    NotHidden,
+    /// Ids that are issued for a shard rise, whoever issues them.
+    IdsRise,
+    /// On purpose a shard changes hands within a second, if nothing fails.
+    HandOver,
+    /// A shard whose owner died has another within 15 seconds, if nothing else fails.
+    TakeOver,
+    /// All shards have owners within 15 seconds once faults end.
+    OwnedAgain,
+    /// Then those own them who should, and everybody knows it.
+    Converged,
+    /// No core fails by a mistake of its own.
+    NoPanic,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub invariant: Invariant,
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.what)
+    }
+}
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Check {
+    violation: Option<Violation>,
+    /// The last activation of each shard.
+    activated: BTreeMap<Place, (u64, NodeId)>,
+}
+
+impl Check {
+    /// The first thing that was wrong.
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Something is wrong; only the first is kept.
+    pub fn violate(&mut self, invariant: Invariant, what: impl Into<String>) {
+        self.violation.get_or_insert_with(|| Violation { invariant, what: what.into() });
+    }
+
+    /// A node owns a shard from now on.
+    pub fn activate(&mut self, place: Place, epoch: u64, node: NodeId) {
+        if let Some((before, by)) = self.activated.insert(place, (epoch, node))
+            && epoch <= before
+        {
+            self.violate(Invariant::Epochs, format!("{node:?} has {place:?} at {epoch}, after {by:?} at {before}"));
+        }
+    }
+}
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// How often things happened, so that a run that reaches nothing is seen.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+
+            /// Adds those of another world.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+counts! {
+    actions,
+    acknowledged,
+    unacknowledged,
+    refused_calls,
+    activated,
+    drained,
+    released,
+    taken_over,
+    lapsed,
+    suspended,
+    resumed,
+    leases,
+    died,
+    paused,
+    replaced,
+    drains,
+    swaps,
+    refused_swaps,
+    unknown,
+    late,
+    lookups,
+    regions_lost,
+    take_overs,
+    /// Shards that a node of another region came to own.
+    activated_abroad,
+    /// Milliseconds of virtual time.
+    lasted_ms,
+}
+
+impl Counts {
+    /// What happened least.
+    pub fn least(&self) -> (&'static str, u64) {
+        self.all().into_iter().min_by_key(|(_, count)| *count).unwrap_or(("nothing", 0))
+    }
+}
