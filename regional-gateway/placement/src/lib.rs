@@ -82,6 +82,7 @@ mod lease;
 mod mark;
 mod members;
 mod message;
+pub mod mirror;
 mod mix;
 mod node_id;
 mod node_placement;

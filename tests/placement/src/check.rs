@@ -26,6 +26,14 @@ pub enum Invariant {
     OwnedAgain,
     /// Then those own them who should, and everybody knows it.
     Converged,
+    /// Nobody reads at a mirror what was taken away before, once that was acknowledged.
+    NoReadOfTheRevoked,
+    /// Whoever wrote reads what they wrote, or is sent to the owner.
+    OwnWrites,
+    /// A copy is what the owner's state was at the place that it says.
+    TrueCopies,
+    /// What is taken away is acknowledged in time, and mirrors answer again once faults end.
+    MirrorsInTime,
     /// No core fails by a mistake of its own.
     NoPanic,
 }

@@ -6,6 +6,8 @@
 //! timed out, late, and answers slowly or from the past. Owners write all the while, to a store where the last write wins
 //! by timestamp. Whatever happens, [`check::Invariant`] holds.
 //!
+//! [`mirrors`] does the same with mirrors of an owner that changes.
+//!
 //! The core is the real one; around it, [`process`] does what the region's shell does.
 //!
 //! Architecture invariant: no clock, task or socket, and no randomness but the seed's. A world is its seed.
@@ -15,6 +17,7 @@ pub mod cells;
 pub mod check;
 pub mod clock;
 pub mod lease_store;
+pub mod mirrors;
 pub mod plant;
 pub mod process;
 pub mod queue;

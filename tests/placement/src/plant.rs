@@ -7,7 +7,7 @@ pub enum Plant {
     Nothing,
     /// The shell acknowledges what is durable without asking whether it still may.
     AcknowledgedBlindly,
-    /// The monotonic clock stands still while a process pauses.
+    /// The monotonic clock stands still while a process, or mirror, pauses.
     ClockStandsStill,
     /// A compare-and-set without an answer is taken for one that was applied.
     UnknownTakenForApplied,
@@ -25,4 +25,14 @@ pub enum Plant {
     Impatience,
     /// Nodes do not hear what is asked of them.
     DeafToAsks,
+    /// A new owner does not wait for the leases of its predecessor's mirrors.
+    MirrorsOfBeforeForgotten,
+    /// An owner that is none any more goes on to grant leases.
+    GrantsOfThePast,
+    /// A mirror confirms changes before it applies them.
+    ConfirmedBeforeApplied,
+    /// A mirror counts its lease from when it was granted.
+    LeaseFromArrival,
+    /// Now and then a snapshot is of the past.
+    StaleSnapshots,
 }

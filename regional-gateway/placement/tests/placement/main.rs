@@ -6,6 +6,7 @@ mod give;
 mod input;
 mod lab;
 mod lease;
+mod mirror;
 mod regions;
 mod routes;
 mod take;
