@@ -32,6 +32,6 @@ pub enum Event {
     },
     /// The row that [`handle_lookup`](crate::NodePlacement::handle_lookup) asked for was read.
     LookedUp { region: RegionName, shard: VirtualShard, owner: Option<Owner> },
-    /// A node that drained owns nothing any more and gave its lease back: the process may end.
+    /// A node that drained owns nothing any more and gave its lease back: once what it says is sent, the process may end.
     Ended,
 }

@@ -105,6 +105,11 @@ impl OwnLease {
         self.node.filter(|_| matches!(self.phase, Phase::Held { .. }))
     }
 
+    /// The incarnation that holds the lease, or held it last.
+    pub const fn last_held(&self) -> Option<NodeId> {
+        self.node
+    }
+
     /// The incarnation that may take shards.
     pub fn takes(&self) -> Option<NodeId> {
         self.held().filter(|_| !self.is_suspended && !self.is_end_wanted)

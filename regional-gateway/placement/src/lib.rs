@@ -25,7 +25,8 @@
 //!
 //! # How long it takes
 //! A node that drains is asked for its shards by those who should own them, and changes each row itself: one drain, one
-//! compare-and-set, one message, one read ([`HAND_OVER_MAX_MS`]). A dead node's shards have owners within
+//! compare-and-set, one message, one read ([`HAND_OVER_MAX_MS`]). That it gave its lease back it says to all, so that nobody
+//! waits for the end of that where a shard was given to it meanwhile. A dead node's shards have owners within
 //! [`TAKE_OVER_MAX_MS`]; [`Timings`] has the sum.
 //!
 //! # How it is driven

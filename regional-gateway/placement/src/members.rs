@@ -59,6 +59,10 @@ struct Member {
     looked_ms: Option<u64>,
     is_looked_at: bool,
     watched_until_ms: u64,
+    /// The newest incarnation that was asked about, heard or not.
+    asked_epoch: u64,
+    /// It said that it left.
+    must_look: bool,
     /// Somebody asked about an incarnation before the one that speaks: that it is over, and how high it came, stands in the
     /// row.
     is_row_wanted: bool,
@@ -82,6 +86,7 @@ impl Member {
         let last_ms = heard_ms.max(self.looked_ms);
         let silent_ms = last_ms.map_or(0, |last_ms| last_ms + timings.silent_after_ms);
         match (&self.mark, &self.row) {
+            _ if self.must_look => 0,
             _ if self.is_row_wanted => self.looked_ms.map_or(0, |looked_ms| looked_ms + timings.retry_max_ms),
             // Whoever was looked for at its time is to be ended at its time.
             (Some(mark), Some(row)) if mark.is_of(row) && self.looked_ms > heard_ms => {
@@ -126,6 +131,20 @@ impl Members {
         if is_change { News::Change } else { News::NoChange }
     }
 
+    /// Hears that a node gave its lease back; whether that is news. It is given nothing from now on, and its lease is looked
+    /// at: what is so stands there and nowhere else.
+    pub fn left(&mut self, node: NodeId) -> bool {
+        let Some(member) = self.members.get_mut(&node.worker_id()) else { return false };
+        if member.fate(node) != Fate::Running {
+            return false;
+        }
+        member.must_look = true;
+        if let Some(heard) = member.heard.as_mut().filter(|heard| heard.node == node) {
+            heard.is_draining = true;
+        }
+        true
+    }
+
     /// The nodes that are there, by worker id.
     pub fn live(&self) -> impl Iterator<Item = &Heard> {
         let live =
@@ -143,6 +162,7 @@ impl Members {
     pub fn fate(&mut self, node: NodeId, now: Now) -> Fate {
         let member = self.members.entry(node.worker_id()).or_default();
         member.watched_until_ms = now.monotonic_ms + WATCHED_FOR_MS;
+        member.asked_epoch = member.asked_epoch.max(node.incarnation().into());
         let fate = member.fate(node);
         member.is_row_wanted =
             fate == Fate::Running && member.mark.is_some_and(|mark| mark.epoch() > node.incarnation().into());
@@ -167,6 +187,7 @@ impl Members {
             }
             if let Some(member) = self.members.get_mut(&worker_id) {
                 member.is_looked_at = true;
+                member.must_look = false;
                 let call = member.look(config, worker_id, now);
                 ops.begin(Purpose::Look(worker_id), call, now.monotonic_ms + config.timings.store_timeout_ms);
             }
@@ -220,7 +241,7 @@ impl Members {
 impl Member {
     /// Whether nobody holds the lease, as far as is known.
     fn is_known_over(&self) -> bool {
-        let epoch = self.mark.map_or(0, |mark| mark.epoch());
+        let epoch = self.mark.map_or(0, |mark| mark.epoch()).max(self.asked_epoch);
         self.row.as_ref().is_some_and(|row| is_ended(row) && row.epoch >= epoch)
     }
 

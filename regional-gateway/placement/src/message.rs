@@ -55,6 +55,10 @@ pub enum Message {
         region: RegionName,
         shards: Vec<(VirtualShard, u64)>,
     },
+    /// The node gave its lease back and owns nothing: nobody need wait until it is silent to find that out.
+    Left {
+        node: NodeId,
+    },
     /// Wants [`Message::Owned`].
     AskOwned {
         from: NodeId,

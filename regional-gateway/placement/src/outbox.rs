@@ -14,8 +14,8 @@ pub struct Outbox {
     asks: BTreeMap<(NodeId, usize), BTreeMap<VirtualShard, u64>>,
     /// Owners to tell of.
     moved: BTreeMap<(To, usize), BTreeMap<VirtualShard, Owner>>,
-    /// Shards that nobody owns any more, by region.
-    released: BTreeMap<usize, BTreeMap<VirtualShard, u64>>,
+    /// Shards that nobody owns any more.
+    released: BTreeMap<(To, usize), BTreeMap<VirtualShard, u64>>,
 }
 
 impl Outbox {
@@ -31,8 +31,8 @@ impl Outbox {
         self.moved.entry((to, region)).or_default().insert(shard, owner);
     }
 
-    pub fn tell_released(&mut self, region: usize, shard: VirtualShard, epoch: u64) {
-        self.released.entry(region).or_default().insert(shard, epoch);
+    pub fn tell_released(&mut self, to: To, region: usize, shard: VirtualShard, epoch: u64) {
+        self.released.entry((to, region)).or_default().insert(shard, epoch);
     }
 
     /// The next message; asks are sent only by a node that is somebody.
@@ -43,8 +43,8 @@ impl Outbox {
         if let Some(((to, region), owners)) = next_part(&mut self.moved, shards_max) {
             return Some(Outgoing { to, message: Message::Moved { region: name(routes, region), owners } });
         }
-        if let Some((region, shards)) = next_part(&mut self.released, shards_max) {
-            return Some(Outgoing { to: To::All, message: Message::Released { region: name(routes, region), shards } });
+        if let Some(((to, region), shards)) = next_part(&mut self.released, shards_max) {
+            return Some(Outgoing { to, message: Message::Released { region: name(routes, region), shards } });
         }
         while let Some(((node, region), shards)) = next_part(&mut self.asks, shards_max) {
             let Some(from) = from else { continue };

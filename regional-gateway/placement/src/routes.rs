@@ -11,10 +11,18 @@ use crate::{NodeId, Owner, RegionName, VirtualShard, digest};
 /// What is known of one shard.
 #[derive(Clone, Copy, Debug)]
 struct Route {
-    owner: Owner,
+    /// None where nobody owns it since the epoch: news of owners before that may come yet.
+    node: Option<NodeId>,
+    epoch: u64,
     learnt_ms: u64,
     /// Read in the store, not told by somebody.
     is_read: bool,
+}
+
+impl Route {
+    fn owner(self) -> Option<Owner> {
+        self.node.map(|node| Owner { node, epoch: self.epoch })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,34 +76,48 @@ impl RouteTable {
     }
 
     pub(crate) fn get(&self, index: usize, shard: VirtualShard) -> Option<Owner> {
-        self.regions[index].routes.get(shard.index()).copied().flatten().map(|route| route.owner)
+        self.known(index, shard).and_then(Route::owner)
+    }
+
+    /// The newest epoch of a shard that is known, also where nobody owns it since; 0 where none is.
+    pub(crate) fn epoch(&self, index: usize, shard: VirtualShard) -> u64 {
+        self.known(index, shard).map_or(0, |known| known.epoch)
+    }
+
+    fn known(&self, index: usize, shard: VirtualShard) -> Option<Route> {
+        self.regions[index].routes.get(shard.index()).copied().flatten()
     }
 
     pub(crate) fn learn(&mut self, index: usize, shard: VirtualShard, owner: Owner, now_ms: u64) -> bool {
-        let is_news = self.get(index, shard).is_none_or(|known| owner.epoch > known.epoch);
-        if is_news {
-            self.put(index, shard, Some(Route { owner, learnt_ms: now_ms, is_read: false }));
-        }
-        is_news
+        self.told(index, shard, Route { node: Some(owner.node), epoch: owner.epoch, learnt_ms: now_ms, is_read: false })
     }
 
     /// Hears that nobody owns a shard since an epoch.
-    pub(crate) fn released(&mut self, index: usize, shard: VirtualShard, epoch: u64) {
-        if self.get(index, shard).is_some_and(|known| epoch > known.epoch) {
-            self.put(index, shard, None);
+    pub(crate) fn released(&mut self, index: usize, shard: VirtualShard, epoch: u64, now_ms: u64) {
+        self.told(index, shard, Route { node: None, epoch, learnt_ms: now_ms, is_read: false });
+    }
+
+    fn told(&mut self, index: usize, shard: VirtualShard, route: Route) -> bool {
+        let is_news = self.known(index, shard).is_none_or(|known| route.epoch > known.epoch);
+        if is_news {
+            self.put(index, shard, Some(route));
         }
+        is_news
     }
 
     /// Takes in a row that was read at SERIAL, asked for at that moment. It is right about everything that was only said
     /// before, whatever the epoch.
     pub(crate) fn read(&mut self, index: usize, shard: VirtualShard, row: Option<&VirtualShardLease>, asked_ms: u64) {
-        let known = self.regions[index].routes.get(shard.index()).copied().flatten();
+        let known = self.known(index, shard);
         let row_epoch = row.map_or(0, |row| row.epoch);
         let is_right =
-            known.is_none_or(|known| row_epoch >= known.owner.epoch || (!known.is_read && known.learnt_ms < asked_ms));
+            known.is_none_or(|known| row_epoch >= known.epoch || (!known.is_read && known.learnt_ms < asked_ms));
         if is_right {
-            let owner = row.and_then(owner_of);
-            self.put(index, shard, owner.map(|owner| Route { owner, learnt_ms: asked_ms, is_read: true }));
+            let route = |row: &VirtualShardLease| {
+                let node = NodeId::from_row(row.node_id);
+                Route { node, epoch: row.epoch, learnt_ms: asked_ms, is_read: true }
+            };
+            self.put(index, shard, row.map(route));
         }
     }
 
@@ -126,7 +148,7 @@ impl RouteTable {
             region.routes.resize(VIRTUAL_SHARDS.into(), None);
         }
         let before = std::mem::replace(&mut region.routes[shard.index()], route);
-        if let Some(Route { owner, .. }) = before
+        if let Some(owner) = before.and_then(Route::owner)
             && let Some((digest, count)) = region.digests.get_mut(&owner.node)
         {
             *digest ^= digest::of(shard, owner.epoch);
@@ -135,7 +157,7 @@ impl RouteTable {
                 region.digests.remove(&owner.node);
             }
         }
-        if let Some(Route { owner, .. }) = route {
+        if let Some(owner) = route.and_then(Route::owner) {
             let (digest, count) = region.digests.entry(owner.node).or_default();
             *digest ^= digest::of(shard, owner.epoch);
             *count += 1;
@@ -196,6 +218,18 @@ mod tests {
         assert_eq!(table.route(&eu, shard), Some(owner(2, 6)), "a row that came late");
         table.read(0, shard, Some(&row(None, 7)), 200);
         assert_eq!(table.route(&eu, shard), None);
+    }
+
+    #[test]
+    fn who_owned_a_shard_before_it_was_released_is_no_news_however_late() {
+        let (mut table, eu, shard) = table();
+        table.released(0, shard, 6, 100);
+        assert!(!table.hear(&eu, shard, owner(1, 5), 101));
+        assert_eq!((table.route(&eu, shard), table.epoch(0, shard)), (None, 6));
+        assert!(table.hear(&eu, shard, owner(2, 7), 102));
+        table.released(0, shard, 6, 103);
+        assert_eq!(table.route(&eu, shard), Some(owner(2, 7)));
+        assert_eq!(table.digest(0, owner(2, 7).node), digest::of(shard, 7));
     }
 
     #[test]

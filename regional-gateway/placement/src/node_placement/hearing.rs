@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::NodePlacement;
 use crate::config::REGIONS_MAX;
 use crate::members::News;
+use crate::shards::Shards;
 use crate::{Heartbeat, Message, NodeId, Now, Owner, RegionName, To, VirtualShard};
 
 /// From so many heartbeats in a row on that do not fit what is known of a node's shards, it is asked for all of them.
@@ -117,10 +118,43 @@ impl NodePlacement {
         if !is_known {
             return;
         }
-        self.shared.routes.learn(index, shard, owner, now.monotonic_ms);
+        let is_news = self.shared.routes.learn(index, shard, owner, now.monotonic_ms);
+        let is_own = self.shared.lease.held() == Some(owner.node);
+        if is_news || !is_own || self.regions[index].is_some() {
+            self.changed(now, index, shard, owner.epoch, is_own);
+        }
+    }
+
+    /// A shard has another owner, or none, since an epoch.
+    pub(super) fn changed(&mut self, now: Now, index: usize, shard: VirtualShard, epoch: u64, is_own: bool) {
+        if is_own {
+            self.serve_leaving(now, index);
+        }
         if let Some(region) = &mut self.regions[index] {
-            let is_own = self.shared.lease.held() == Some(owner.node);
-            region.changed(&self.shared, now, shard, owner.epoch, is_own);
+            region.changed(&self.shared, now, shard, epoch, is_own);
+        }
+    }
+
+    /// Somebody thinks that this node owns shards, and wants them.
+    pub(super) fn asked(&mut self, now: Now, index: usize, from: NodeId, shards: &[(VirtualShard, u64)]) {
+        if self.shared.lease.held().is_none() {
+            return;
+        }
+        self.serve_leaving(now, index);
+        if let Some(region) = &mut self.regions[index] {
+            for (shard, epoch) in shards {
+                region.asked(&mut self.shared, now, from, *shard, *epoch);
+            }
+        }
+    }
+
+    /// A shard may have been given to the node after it had ended a take-over of that region, or by an attempt that was
+    /// applied so late: to give it away it must own it first, and nobody else can.
+    fn serve_leaving(&mut self, now: Now, index: usize) {
+        let count = self.shared.config.virtual_shards;
+        if let region @ None = &mut self.regions[index] {
+            region.insert(Shards::new(index, count, now)).set_leaving(true, now);
+            self.must_refresh = true;
         }
     }
 
@@ -129,9 +163,7 @@ impl NodePlacement {
         if !is_known {
             return;
         }
-        self.shared.routes.released(index, shard, epoch);
-        if let Some(region) = &mut self.regions[index] {
-            region.changed(&self.shared, now, shard, epoch, false);
-        }
+        self.shared.routes.released(index, shard, epoch, now.monotonic_ms);
+        self.changed(now, index, shard, epoch, false);
     }
 }

@@ -12,7 +12,7 @@ use crate::shards::Shards;
 use crate::shared::Shared;
 use crate::store::{OpId, Ops, Purpose, StoreAnswer, StoreCall, StoreRequest};
 use crate::{
-    Config, ConfigError, Event, Marks, Message, NodeId, Now, Outgoing, Owner, RegionName, RouteTable, VirtualShard,
+    Config, ConfigError, Event, Marks, Message, NodeId, Now, Outgoing, Owner, RegionName, RouteTable, To, VirtualShard,
 };
 
 /// The state machine of a node. See the [crate's](crate) documentation for how it is driven.
@@ -90,10 +90,8 @@ impl NodePlacement {
         match message {
             Message::Heartbeat(heartbeat) => self.heard(now, &heartbeat),
             Message::Ask { from, region, shards } => {
-                if let Some(Some(region)) = self.index(&region).map(|index| &mut self.regions[index]) {
-                    for (shard, epoch) in shards {
-                        region.asked(&mut self.shared, now, from, shard, epoch);
-                    }
+                if let Some(index) = self.index(&region) {
+                    self.asked(now, index, from, &shards);
                 }
             }
             Message::Moved { region, owners } => {
@@ -106,6 +104,7 @@ impl NodePlacement {
                     shards.into_iter().for_each(|(shard, epoch)| self.released(now, index, shard, epoch));
                 }
             }
+            Message::Left { node } => self.must_refresh |= self.shared.members.left(node),
             Message::AskOwned { from, region } => self.tell_owned(from, &region),
             Message::Owned { from, region, first, last, shards } => {
                 if let Some(index) = self.index(&region) {
@@ -261,7 +260,7 @@ impl NodePlacement {
 
     /// Who owns a shard, as far as is known; the node itself only if it does.
     pub fn route(&self, region: &RegionName, shard: VirtualShard) -> Option<Owner> {
-        self.shared.routes.route(region, shard)
+        self.index(region).and_then(|index| self.owner(index, shard))
     }
 
     /// The node, while it has its lease.
@@ -278,6 +277,13 @@ impl NodePlacement {
     pub fn owned(&self, region: &RegionName) -> impl Iterator<Item = (VirtualShard, u64)> {
         let shards = self.index(region).and_then(|index| self.regions[index].as_ref());
         shards.into_iter().flat_map(Shards::owned)
+    }
+
+    /// Of its own shards a node knows more than what it hears, or was forgotten after a call that it refused itself.
+    fn owner(&self, index: usize, shard: VirtualShard) -> Option<Owner> {
+        let epoch = self.regions[index].as_ref().and_then(|region| region.epoch(shard));
+        let own = self.node().zip(epoch).map(|(node, epoch)| Owner { node, epoch });
+        own.or_else(|| self.shared.routes.get(index, shard))
     }
 
     fn index(&self, region: &RegionName) -> Option<usize> {
@@ -328,7 +334,12 @@ impl NodePlacement {
     fn lease_changed(&mut self, now: Now, change: Change) {
         self.must_refresh |= change != Change::Nothing;
         match change {
-            Change::Nothing | Change::Ended => return,
+            Change::Nothing => return,
+            Change::Ended => {
+                let node = self.shared.lease.last_held();
+                let left = node.map(|node| Message::Left { node });
+                return left.into_iter().for_each(|left| self.shared.outbox.send(To::All, left));
+            }
             Change::Lost => {
                 self.shared.gives = 0;
                 self.regions.iter_mut().flatten().for_each(Shards::lose);
@@ -351,12 +362,14 @@ impl NodePlacement {
             self.answered(now, op, StoreAnswer::Unknown);
         }
         self.refresh(now);
-        let Shared { lease, members, config, ops, .. } = &mut self.shared;
+        let Shared { lease, config, ops, .. } = &mut self.shared;
         lease.run(config, now, ops);
-        members.run(config, now, ops, |heard| matters(&self.regions, heard));
         for region in self.regions.iter_mut().flatten() {
             region.run(&mut self.shared, now);
         }
+        // After the regions, which say whose fate they want to know.
+        let Shared { members, config, ops, .. } = &mut self.shared;
+        members.run(config, now, ops, |heard| matters(&self.regions, heard));
         self.run_lookups(now);
         self.end_what_is_left(now);
         self.run_heartbeat(now);
@@ -427,12 +440,12 @@ impl NodePlacement {
             && row.as_ref().is_none_or(|row| row.virtual_shard == shard.number() && row.region == region.as_str())
         {
             self.shared.routes.read(index, shard, row.as_ref(), asked_ms);
-            if let (Some(row), Some(region)) = (row, &mut self.regions[index]) {
+            if let Some(row) = row {
                 let is_own = self.shared.lease.held().is_some_and(|node| node.get() == row.node_id);
-                region.changed(&self.shared, now, shard, row.epoch, is_own);
+                self.changed(now, index, shard, row.epoch, is_own);
             }
         }
-        let owner = self.shared.routes.get(index, shard);
+        let owner = self.owner(index, shard);
         self.shared.outbox.events.push_back(Event::LookedUp { region, shard, owner });
     }
 }

@@ -9,7 +9,7 @@ use crate::store::{OpId, Purpose, StoreAnswer, StoreCall};
 use crate::{Event, Marks, NodeId, Now, To, VirtualShard};
 
 impl Shards {
-    /// A node asks for a shard that this one is thought to own at an epoch.
+    /// A node asks for a shard that this one, which has its lease, is thought to own at an epoch.
     pub fn asked(&mut self, shared: &mut Shared, now: Now, from: NodeId, shard: VirtualShard, epoch: u64) {
         let Some(slot) = self.slots.get_mut(shard.index()) else { return };
         match &mut slot.state {
@@ -22,18 +22,26 @@ impl Shards {
             }
             State::Reading { .. } | State::Taking { .. } | State::Raising(_) => slot.asked_by = Some(from),
             State::Idle => {
-                let known = shared.routes.get(self.index, shard);
-                match known.filter(|known| known.epoch > epoch && Some(known.node) != shared.lease.held()) {
-                    Some(owner) => shared.outbox.tell(To::Node(from), self.index, shard, owner),
-                    // A compare-and-set that nobody heard of may have made this node the owner.
-                    None => {
-                        slot.asked_by = Some(from);
-                        slot.is_called_on = true;
-                        slot.known = Known::Nothing;
-                        self.look_after_at(shard, now.monotonic_ms);
-                    }
+                let owner = shared.routes.get(self.index, shard);
+                let is_own = owner.is_some_and(|owner| shared.lease.held() == Some(owner.node));
+                if shared.routes.epoch(self.index, shard) > epoch && !is_own {
+                    return self.tell_owner(shared, from, shard);
                 }
+                // A compare-and-set that nobody heard of may have made this node the owner.
+                slot.asked_by = Some(from);
+                slot.is_called_on = true;
+                slot.known = Known::Nothing;
+                self.look_after_at(shard, now.monotonic_ms);
             }
+        }
+    }
+
+    /// Says who owns a shard, or that nobody does, if that is known.
+    pub(super) fn tell_owner(&self, shared: &mut Shared, to: NodeId, shard: VirtualShard) {
+        match (shared.routes.get(self.index, shard), shared.routes.epoch(self.index, shard)) {
+            (Some(owner), _) => shared.outbox.tell(To::Node(to), self.index, shard, owner),
+            (None, 0) => {}
+            (None, epoch) => shared.outbox.tell_released(To::Node(to), self.index, shard, epoch),
         }
     }
 
@@ -156,7 +164,7 @@ impl Shards {
         shared.outbox.events.push_back(Event::Released { region, shard, owner });
         match owner {
             Some(owner) => shared.outbox.tell(To::All, self.index, shard, owner),
-            None => shared.outbox.tell_released(self.index, shard, row.epoch),
+            None => shared.outbox.tell_released(To::All, self.index, shard, row.epoch),
         }
         self.look_after_at(shard, now.monotonic_ms);
     }

@@ -90,7 +90,7 @@ impl Shards {
 
     /// Whether the node neither owns a shard nor may be about to.
     pub fn is_empty(&self) -> bool {
-        self.slots.iter().all(Slot::is_idle)
+        self.slots.iter().all(Slot::is_untouched)
     }
 
     fn all(&self) -> impl Iterator<Item = VirtualShard> + use<> {
@@ -266,10 +266,11 @@ impl Shards {
         };
         self.scan = Scan::Done;
         for slot in &mut self.slots {
-            if slot.is_idle() && matches!(slot.known, Known::Nothing) {
+            if slot.is_untouched() && matches!(slot.known, Known::Nothing) {
                 slot.known = Known::Row { row: None, is_serial: false };
             }
         }
+        let mut owners = BTreeSet::new();
         for row in rows {
             let shard = VirtualShard::new(row.virtual_shard);
             let Some(shard) = shard.filter(|shard| shard.index() < self.slots.len()) else { continue };
@@ -278,11 +279,17 @@ impl Shards {
             }
             if let Some(owner) = crate::routes::owner_of(&row) {
                 shared.routes.learn(self.index, shard, owner, now.monotonic_ms);
+                owners.insert(owner.node);
             }
             let slot = &mut self.slots[shard.index()];
-            if slot.is_idle() && !matches!(slot.known, Known::Row { is_serial: true, .. }) {
+            if slot.is_untouched() && !matches!(slot.known, Known::Row { is_serial: true, .. }) {
                 slot.known = Known::Row { row: Some(row), is_serial: false };
             }
+        }
+        // One that was never heard may be over for long: the time that it takes to see that begins now, not when the node
+        // is to have its shards after another that dies meanwhile.
+        for owner in owners {
+            shared.fate(owner, now);
         }
         self.look_after_all(now);
     }

@@ -83,6 +83,11 @@ impl Slot {
     pub const fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }
+
+    /// Whether its row is not about to be read.
+    pub const fn is_untouched(&self) -> bool {
+        self.is_idle() && !self.is_called_on
+    }
 }
 
 /// How far the owners before may have come, by a shard's row.

@@ -29,7 +29,7 @@ impl Shards {
             }
             Known::Row { row, .. } => {
                 let epoch = row.as_ref().map_or(0, |row| row.epoch);
-                if shared.routes.get(self.index, shard).is_some_and(|owner| owner.epoch > epoch) {
+                if shared.routes.epoch(self.index, shard) > epoch {
                     return self.read(shared, now, shard);
                 }
                 row.clone()
@@ -111,8 +111,8 @@ impl Shards {
     fn disclaim(&mut self, shared: &mut Shared, shard: VirtualShard) {
         let slot = &mut self.slots[shard.index()];
         slot.is_called_on = false;
-        if let (Some(asker), Some(owner)) = (slot.asked_by.take(), shared.routes.get(self.index, shard)) {
-            shared.outbox.tell(To::Node(asker), self.index, shard, owner);
+        if let Some(asker) = slot.asked_by.take() {
+            self.tell_owner(shared, asker, shard);
         }
     }
 
@@ -133,12 +133,14 @@ impl Shards {
             (Ok(Some(row)), Some(after)) if row == after => self.named(shared, now, shard, after),
             (Ok(row), after) => {
                 shared.routes.read(self.index, shard, row.as_ref(), asked_ms);
+                let is_old = shared.routes.epoch(self.index, shard) > row.as_ref().map_or(0, |row| row.epoch);
                 let slot = &mut self.slots[shard.index()];
                 slot.known = Known::Row { row, is_serial: true };
-                match after {
-                    // Somebody was faster.
-                    Some(_) => self.retry(shared, now, shard),
-                    None => self.step_idle(shared, now, shard),
+                // Somebody was faster, or said meanwhile what is newer than the row, or wrong.
+                if after.is_some() || is_old {
+                    self.retry(shared, now, shard);
+                } else {
+                    self.step_idle(shared, now, shard);
                 }
             }
             (Err(_), _) => {

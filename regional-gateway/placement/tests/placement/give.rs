@@ -1,7 +1,9 @@
 //! How shards are given away.
 
 use rookery_model::lease::LeaseSwap;
-use rookery_placement::{Event, Marks, Message, Owner, StoreAnswer, StoreCall, rendezvous};
+use rookery_placement::{
+    Event, HAND_OVER_MAX_MS, Marks, Message, NodeId, Owner, StoreAnswer, StoreCall, VirtualShard, rendezvous,
+};
 
 use crate::lab::{Lab, Manner, SHARDS, region, shard};
 
@@ -145,5 +147,67 @@ fn an_epoch_that_was_tried_to_be_given_away_is_not_gone_on_with() {
     // The first attempts arrive now.
     for request in &gives {
         assert!(matches!(lab.carry_out(&request.call), StoreAnswer::VirtualShardLease(Some(_))));
+    }
+}
+
+/// It has nothing to give, and so nobody hears that it drains before it is gone.
+#[test]
+fn nothing_is_given_to_a_node_that_left() {
+    let (mut lab, drains) = given_to_a_third(Manner::Answers);
+    lab.with(2, |core, now| core.handle_drain(now));
+    lab.run_for(50);
+    assert_eq!(lab.nodes[2].events.last(), Some(&Event::Ended));
+    lab.nodes[2].is_dead = true;
+    let third = NodeId::from_row(lab.workers[&3].node_id).unwrap();
+    lab.nodes[0].holds_drains = false;
+    for (shard, epoch) in drains {
+        lab.with(0, |core, now| core.handle_drained(now, &region("eu"), shard, Marks::default()));
+        let row = lab.row("eu", shard.number());
+        assert!(row.epoch > epoch && row.node_id != third.get(), "{row:?}");
+    }
+}
+
+/// Who leaves while it is given something has no lease any more that its heirs would have to wait for.
+#[test]
+fn what_is_given_to_a_node_that_just_leaves_has_an_owner_in_time() {
+    let (mut lab, drains) = given_to_a_third(Manner::Keeps);
+    for (shard, _) in &drains {
+        lab.with(0, |core, now| core.handle_drained(now, &region("eu"), *shard, Marks::default()));
+    }
+    lab.with(2, |core, now| core.handle_drain(now));
+    lab.run_for(20);
+    assert_eq!(lab.nodes[2].events.last(), Some(&Event::Ended));
+    lab.nodes[2].is_dead = true;
+    (lab.nodes[0].manner, lab.nodes[0].holds_drains) = (Manner::Answers, false);
+    for request in std::mem::take(&mut lab.nodes[0].kept) {
+        let answer = lab.carry_out(&request.call);
+        lab.answer(0, request.op, answer);
+    }
+    assert!(drains.iter().all(|(shard, _)| lab.row("eu", shard.number()).node_id == lab.workers[&3].node_id));
+    lab.run_for(HAND_OVER_MAX_MS);
+    for (shard, _) in &drains {
+        assert!((0..2).any(|index| lab.owned(index, "eu").contains(&shard.number())), "{shard:?}");
+    }
+}
+
+/// Two nodes and a third one that just came and owns nothing: what the first, whose shell holds its drains, is to give it.
+fn given_to_a_third(manner: Manner) -> (Lab, Vec<(VirtualShard, u64)>) {
+    let mut lab = Lab::settled(2);
+    for index in 0..2 {
+        lab.nodes[index].holds_drains = true;
+    }
+    lab.take_events(0);
+    lab.start("eu", 3);
+    lab.run_for(20);
+    lab.nodes[0].manner = manner;
+    let drains: Vec<_> = lab.take_events(0).iter().filter_map(drain).collect();
+    assert!(!drains.is_empty() && lab.owned(2, "eu").is_empty());
+    (lab, drains)
+}
+
+fn drain(event: &Event) -> Option<(VirtualShard, u64)> {
+    match event {
+        Event::Drain { shard, epoch, .. } => Some((*shard, *epoch)),
+        _ => None,
     }
 }

@@ -67,6 +67,10 @@ fn nonsense_is_passed_over() {
         Message::Moved { region: region("eu"), owners: vec![(far, owner)] },
         Message::Released { region: region("eu"), shards: vec![(far, u64::MAX)] },
         Message::Owned { from: stranger, region: region("eu"), first: far, last: shard(0), shards: vec![(far, 3)] },
+        Message::Ask { from: stranger, region: region("us"), shards: vec![(shard(0), u64::MAX), (far, 1)] },
+        Message::Moved { region: region("us"), owners: vec![(shard(1), Owner { node: lab.node(0), epoch: 7 })] },
+        Message::Left { node: stranger },
+        Message::Left { node: lab.node(0) },
         Message::AskOwned { from: stranger, region: mars },
     ] {
         lab.tell(0, message);

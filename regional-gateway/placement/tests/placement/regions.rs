@@ -1,8 +1,8 @@
 //! Taking over the shards of a lost region, and giving them back.
 
-use rookery_placement::{TAKE_OVER_MAX_MS, rendezvous};
+use rookery_placement::{StoreCall, TAKE_OVER_MAX_MS, rendezvous};
 
-use crate::lab::{Lab, SHARDS, config, region, shard};
+use crate::lab::{Lab, Manner, SHARDS, config, region, shard};
 
 fn two_regions() -> Lab {
     let mut lab = Lab::new();
@@ -103,4 +103,49 @@ fn a_process_that_starts_anew_goes_on_with_a_take_over() {
     lab.run_for(3_000);
     lab.assert_all_owned("eu");
     lab.assert_all_owned("us");
+}
+
+/// The row of a shard may come to name a node when that has just ended its take-over: nobody else can give it away.
+#[test]
+fn a_shard_that_was_given_to_who_had_given_its_region_up_is_given_home() {
+    let mut lab = two_regions();
+    take_over(&mut lab);
+    for index in [2, 3] {
+        lab.with(index, |core, now| core.handle_give_back(now, &region("eu")));
+    }
+    let number = *lab.owned(1, "eu").first().unwrap();
+    let mut row = lab.row("eu", number).clone();
+    lab.nodes[1].manner = Manner::Silent;
+    lab.run_for(8_500);
+    (row.epoch, row.node_id) = (row.epoch + 1, lab.node(2).get());
+    lab.shards.insert(("eu".into(), number), row);
+    lab.nodes[1].manner = Manner::Answers;
+    lab.run_for(6_000);
+    lab.assert_all_owned("eu");
+    assert!(lab.owned(1, "eu").contains(&number));
+    assert!(lab.nodes[2].core.owned(&region("eu")).next().is_none());
+    lab.nodes[2].calls.clear();
+    lab.run_for(20_000);
+    let is_of_eu = |call: &StoreCall| matches!(call, StoreCall::VirtualShardLeases(name) if *name == region("eu"));
+    assert!(!lab.nodes[2].calls.iter().any(is_of_eu), "and then it has nothing to do with that region again");
+}
+
+/// One wait must do where a node that was never heard died before the one that should have had its shards.
+#[test]
+fn owners_who_were_dead_at_the_take_over_are_looked_for_when_it_begins() {
+    let mut lab = Lab::new();
+    lab.start("eu", 1);
+    lab.start("eu", 2);
+    lab.run_for(3_000);
+    let number = *lab.owned(0, "eu").first().unwrap();
+    let before = lab.row("eu", number).clone();
+    lab.nodes[0].is_dead = true;
+    lab.start("us", 3);
+    lab.run_for(1_000);
+    lab.with(2, |core, now| core.handle_take_over(now, &region("eu")));
+    lab.run_for(8_000);
+    lab.nodes[1].is_dead = true;
+    assert_eq!(lab.row("eu", number), &before);
+    lab.run_for(TAKE_OVER_MAX_MS);
+    lab.assert_all_owned("eu");
 }

@@ -2,7 +2,7 @@
 
 use rookery_placement::{Event, Message, NodeId, Owner};
 
-use crate::lab::{Lab, SHARDS, region, shard};
+use crate::lab::{Lab, Manner, SHARDS, region, shard};
 
 fn elsewhere(lab: &Lab, number: u16, epoch: u64) -> Owner {
     let node = NodeId::from_row(lab.node(0).get() + (u64::from(number) << 10)).unwrap();
@@ -78,4 +78,19 @@ fn what_was_missed_is_made_good_by_digests() {
     }
     let asked = |sent: &rookery_placement::Outgoing| matches!(sent.message, Message::AskOwned { .. });
     assert!(lab.nodes[3].sent.iter().filter(|sent| asked(sent)).count() <= 4, "once for each node and a little more");
+}
+
+/// A call that the node refused itself, while it could not acknowledge, makes it forget nothing: what it hears after that
+/// may be of the past.
+#[test]
+fn a_node_knows_its_own_shards_whatever_it_hears() {
+    let mut lab = Lab::settled(2);
+    let eu = region("eu");
+    let number = *lab.owned(0, "eu").first().unwrap();
+    let own = Owner { node: lab.node(0), epoch: lab.row("eu", number).epoch };
+    lab.nodes[0].manner = Manner::Keeps;
+    lab.with(0, |core, now| core.handle_refused(now, &eu, shard(number), own, None));
+    let old = elsewhere(&lab, 7, own.epoch - 1);
+    lab.tell(0, Message::Moved { region: eu.clone(), owners: vec![(shard(number), old)] });
+    assert_eq!(lab.nodes[0].core.route(&eu, shard(number)), Some(own));
 }

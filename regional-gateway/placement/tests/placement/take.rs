@@ -1,9 +1,11 @@
 //! How shards are taken.
 
 use rookery_model::lease::LeaseSwap;
-use rookery_placement::{Event, HAND_OVER_MAX_MS, Marks, StoreAnswer, StoreCall, TAKE_OVER_MAX_MS};
+use rookery_placement::{
+    Event, HAND_OVER_MAX_MS, Heartbeat, Marks, Message, StoreAnswer, StoreCall, TAKE_OVER_MAX_MS, To,
+};
 
-use crate::lab::{Lab, Manner, SHARDS, config, region};
+use crate::lab::{Lab, Manner, SHARDS, config, region, shard};
 
 fn is_shard_swap(call: &StoreCall) -> bool {
     matches!(call, StoreCall::Swap(LeaseSwap::VirtualShard { .. }))
@@ -220,4 +222,57 @@ fn a_row_that_names_the_node_is_acted_on_whoever_it_was_read_for() {
     lab.with(1, |core, now| core.handle_lookup(now, &region("eu"), crate::lab::shard(3)));
     lab.settle();
     assert_eq!(lab.owned(1, "eu").len(), usize::from(SHARDS));
+}
+
+/// That nobody owns a shard may be heard before it is heard that it is this node's turn.
+#[test]
+fn a_shard_that_was_released_is_not_asked_for_at_who_had_it() {
+    let mut lab = Lab::settled(2);
+    let number = *lab.owned(0, "eu").first().unwrap();
+    let node = lab.node(0);
+    let beat = lab.nodes[0].sent.iter().rev().find_map(|sent| match &sent.message {
+        Message::Heartbeat(heartbeat) => Some(heartbeat.clone()),
+        _ => None,
+    });
+    lab.nodes[0].is_dead = true;
+    let mut row = lab.row("eu", number).clone();
+    (row.epoch, row.node_id) = (row.epoch + 1, 0);
+    let shards = vec![(shard(number), row.epoch)];
+    lab.shards.insert(("eu".into(), number), row);
+    lab.tell(1, Message::Released { region: region("eu"), shards });
+    lab.tell(1, Message::Heartbeat(Heartbeat { sequence: u64::MAX, is_draining: true, ..beat.unwrap() }));
+    lab.run_for(20);
+    assert!(lab.owned(1, "eu").contains(&number));
+    let asked = |sent: &rookery_placement::Outgoing| match &sent.message {
+        Message::Ask { shards, .. } => {
+            sent.to == To::Node(node) && shards.iter().any(|(shard, _)| shard.number() == number)
+        }
+        _ => false,
+    };
+    assert!(!lab.nodes[1].sent.iter().any(asked));
+}
+
+#[test]
+fn an_incarnation_that_was_never_heard_is_looked_for_though_the_one_before_it_is_over() {
+    let mut lab = Lab::settled(2);
+    lab.with(1, |core, now| core.handle_drain(now));
+    lab.run_for(500);
+    lab.nodes[1].is_dead = true;
+    lab.assert_all_owned("eu");
+    // It comes back, and dies, and nobody hears of that but by a row.
+    let number = 5;
+    let mut row = lab.row("eu", number).clone();
+    lab.nodes[0].is_cut_off = true;
+    lab.nodes[0].manner = Manner::Silent;
+    lab.run_for(8_500);
+    lab.start("eu", 2);
+    lab.run_for(20);
+    (row.epoch, row.node_id) = (row.epoch + 1, lab.node(2).get());
+    assert_eq!(lab.node(2).incarnation(), 2);
+    lab.nodes[2].is_dead = true;
+    lab.shards.insert(("eu".into(), number), row);
+    lab.nodes[0].is_cut_off = false;
+    lab.nodes[0].manner = Manner::Answers;
+    lab.run_for(TAKE_OVER_MAX_MS + 2_500);
+    assert!(lab.owned(0, "eu").contains(&number));
 }
