@@ -296,6 +296,47 @@ async fn a_region_that_is_gone_takes_nothing_with_it_but_its_own() -> anyhow::Re
 }
 
 #[tokio::test]
+async fn what_was_at_home_in_a_lost_region_goes_on_where_the_file_says() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("regions_lost") else { return Ok(()) };
+    let deployment = Deployment::prepare(cluster).await?;
+    let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
+    let alice = Person::register(eu.api()?, "alice").await?;
+    let bob = Person::register(us.api()?, "bob").await?;
+    let guild = Guild::create(&alice, "in eu").await?;
+    guild.welcome(&alice, &bob).await?;
+    let kept = alice.say(&guild.channel_id, "before").await?;
+    eu.region.kill().await?;
+    let path = format!("/channels/{}/messages", guild.channel_id);
+    bob.ask(Method::GET, &path, None).await?.is_error(503, 0)?;
+
+    // eu is out of the file, and us has the number of its node. A third region, which is nowhere, has the rest.
+    let node = |name: &str, number: u8, link: &str| {
+        json!([{ "name": name, "number": number, "link": link, "gateway": format!("wss://{name}.example.org"),
+                 "addresses": ["192.0.2.1"] }])
+    };
+    let file = json!({ "name": "test", "domain": "example.org", "bus": "nats", "default_home": "ap", "regions": [
+        { "name": "us", "data_center": "us", "nats_urls": [deployment.nats.url], "retired_numbers": [1],
+          "nodes": node("us-1", 2, &deployment.links[1]) },
+        { "name": "ap", "data_center": "ap", "nats_urls": [deployment.nats.url],
+          "nodes": node("ap-1", 3, &free_address()?) },
+    ] });
+    ensure!(us.region.terminate().await? == Some(0));
+    std::fs::write(deployment.path("deployment.json"), file.to_string())?;
+    let region = deployment.start_region(1).await?;
+    ensure!(answered(&bob, &path).await?[0]["id"] == kept.as_str());
+    // Alice comes to the other point of presence, and both go on.
+    let alice = alice.at(us.pop.address("api")?);
+    let mut session = Gateway::start(region.address("gateway")?, &alice.token, None).await?;
+    ensure!(session.event("GUILD_CREATE").await?["id"] == guild.id.as_str());
+    let after = bob.say(&guild.channel_id, "after").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["id"] == after.as_str());
+    ensure!(after.parse::<u64>()? > kept.parse::<u64>()?);
+    ensure!(us.pop.terminate().await? == Some(0));
+    ensure!(region.terminate().await? == Some(0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_process_that_is_no_node_of_its_deployment_says_so() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = json!({
