@@ -370,10 +370,12 @@ mod tests {
     #[test]
     fn presence_is_told_by_its_own_names() {
         let sets = ["presence.batch_ms=250".to_owned(), "presence.everyone_max_members=10".to_owned()];
-        let config: DevConfig = rookery_service::load(None, &sets).unwrap();
+        // Not out of the environment, which is that of the tests.
+        let read = |sets: &[String]| rookery_service::config::load_from::<DevConfig>(None, [], sets);
+        let config = read(&sets).unwrap();
         let presence = config.region().presence;
         assert_eq!((presence.batch_ms, presence.everyone_max_members), (250, 10));
-        let unknown: Result<DevConfig, _> = rookery_service::load(None, &["presence.batches=1".to_owned()]);
+        let unknown = read(&["presence.batches=1".to_owned()]);
         assert!(unknown.unwrap_err().to_string().contains("presence"));
     }
 
