@@ -260,12 +260,12 @@ impl Peer {
 
     /// Tells an owner there something; 503 if it cannot be told now.
     pub fn ask(&self, to_owner: ToOwner) -> Result<(), ApiError> {
-        // Read before: what is open then is of this epoch or of a later one, in which it does not count.
-        let epoch = self.epoch.load(Ordering::Acquire);
-        if !self.is_open() || epoch != self.epoch.load(Ordering::Acquire) {
+        // Read before: if another epoch begins meanwhile, this was said in the one before and does not count.
+        let epoch = self.epoch();
+        if !self.is_open() || epoch != self.epoch() {
             return Err(ErrorCode::Unavailable.into());
         }
-        self.push(Frame::ToOwner(to_owner)).map_err(|_| ErrorCode::Unavailable.into())
+        self.push_in(epoch, Frame::ToOwner(to_owner)).map_err(|_| ErrorCode::Unavailable.into())
     }
 
     /// Takes the leave of something there; gives it back if there is no room for that now.
@@ -315,7 +315,15 @@ impl Peer {
     }
 
     fn push(&self, frame: Frame) -> Result<(), Frame> {
-        let queued = Queued { epoch: self.epoch.load(Ordering::Acquire), frame };
+        self.push_in(self.epoch(), frame)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn push_in(&self, epoch: u64, frame: Frame) -> Result<(), Frame> {
+        let queued = Queued { epoch, frame };
         self.outgoing.try_send(queued).map_err(|error| {
             metrics::counter!("rookery_peer_queue_full_total").increment(1);
             error.into_inner().frame
