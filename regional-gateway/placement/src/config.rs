@@ -23,6 +23,9 @@ pub struct Config {
     /// Regions that its own had taken over when the process ended before; see
     /// [`handle_take_over`](crate::NodePlacement::handle_take_over).
     pub taken_over: Vec<RegionName>,
+    /// Regions whose shards it takes where their owner died and no node of the region is there, and only then: what was
+    /// given back to nobody waits for the region.
+    pub stands_by_for: Vec<RegionName>,
     /// Of all processes of the deployment this one's alone.
     pub worker_id: u16,
     /// Any number that other processes do not have: random bits.
@@ -203,6 +206,7 @@ impl Config {
             region,
             regions,
             taken_over: Vec::new(),
+            stands_by_for: Vec::new(),
             worker_id,
             nonce,
             first_floors: Marks::default(),
@@ -223,7 +227,7 @@ impl Config {
                 mistakes.push(mistake);
             }
         };
-        for region in [&self.region].into_iter().chain(&self.taken_over) {
+        for region in [&self.region].into_iter().chain(&self.taken_over).chain(&self.stands_by_for) {
             want(self.regions.contains(region), format!("region {region} is not among the regions"));
         }
         let mut names = self.regions.clone();

@@ -19,7 +19,15 @@ pub enum Event {
     Lost,
     /// The node owns the shard. Ids of its owners lie above the floor, as their write timestamps do; what is stored is to
     /// be read now.
-    Activate { region: RegionName, shard: VirtualShard, epoch: u64, id_floor_ms: u64, write_timestamp_floor_us: i64 },
+    Activate {
+        region: RegionName,
+        shard: VirtualShard,
+        epoch: u64,
+        /// At which epoch it was owned before, if that is certain; 0 if it never was.
+        predecessor: Option<u64>,
+        id_floor_ms: u64,
+        write_timestamp_floor_us: i64,
+    },
     /// The shard is to be given away: its owners take no more commands and end what they began; then
     /// [`handle_drained`](crate::NodePlacement::handle_drained).
     Drain { region: RegionName, shard: VirtualShard, epoch: u64 },

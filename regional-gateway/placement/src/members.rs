@@ -19,6 +19,8 @@ pub struct Heard {
     pub home: usize,
     /// The regions that it serves, as a list of bits.
     serves: u64,
+    /// Those of them for which it only stands by.
+    stands_by: u64,
     pub is_draining: bool,
     at_ms: u64,
 }
@@ -26,6 +28,10 @@ pub struct Heard {
 impl Heard {
     pub const fn serves(&self, region: usize) -> bool {
         self.serves & (1 << region) != 0
+    }
+
+    pub const fn stands_by(&self, region: usize) -> bool {
+        self.stands_by & (1 << region) != 0
     }
 }
 
@@ -110,7 +116,7 @@ pub struct Members {
 
 impl Members {
     /// Takes a heartbeat in.
-    pub fn hear(&mut self, heartbeat: &Heartbeat, home: usize, serves: u64, now: Now) -> News {
+    pub fn hear(&mut self, heartbeat: &Heartbeat, home: usize, serves: u64, stands_by: u64, now: Now) -> News {
         let node = heartbeat.node;
         let member = self.members.entry(node.worker_id()).or_default();
         let is_newer = member.heard.as_ref().is_none_or(|heard| {
@@ -124,8 +130,8 @@ impl Members {
         member.see(Mark::new(node.incarnation().into(), heartbeat.lease_expires_at_us, now.monotonic_ms));
         let is_draining = heartbeat.is_draining;
         let at_ms = now.monotonic_ms;
-        let heard = Heard { node, sequence: heartbeat.sequence, home, serves, is_draining, at_ms };
-        let said = |heard: &Heard| (heard.node, heard.home, heard.serves, heard.is_draining);
+        let heard = Heard { node, sequence: heartbeat.sequence, home, serves, stands_by, is_draining, at_ms };
+        let said = |heard: &Heard| (heard.node, heard.home, heard.serves, heard.stands_by, heard.is_draining);
         let is_change = member.heard.as_ref().map(said) != Some(said(&heard));
         member.heard = Some(heard);
         if is_change { News::Change } else { News::NoChange }

@@ -90,4 +90,7 @@ pub struct Heartbeat {
     pub home: RegionName,
     /// Regions whose shards it may own, with a [digest](crate::digest) of those that it does.
     pub serves: Vec<(RegionName, u64)>,
+    /// Those of them of which it takes only the shards of the dead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands_by_for: Vec<RegionName>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing that is safe hangs on it: a call that goes to the wrong node is refused with the right one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rookery_model::lease::{VIRTUAL_SHARDS, VirtualShardLease};
 
@@ -38,13 +38,15 @@ struct Region {
 pub struct RouteTable {
     names: Vec<RegionName>,
     regions: Vec<Region>,
+    /// Shards whose owner, as far as is known, is another since that was asked for last.
+    changed: BTreeSet<(usize, VirtualShard)>,
 }
 
 impl RouteTable {
     /// Nothing is known of these regions yet, and others are not heard of.
     pub fn new(names: Vec<RegionName>) -> Self {
         let regions = names.iter().map(|_| Region::default()).collect();
-        Self { names, regions }
+        Self { names, regions, changed: BTreeSet::new() }
     }
 
     /// Who owns a shard, if it is known.
@@ -55,6 +57,11 @@ impl RouteTable {
     /// Hears from somebody who owns a shard; whether it was news.
     pub fn hear(&mut self, region: &RegionName, shard: VirtualShard, owner: Owner, now_ms: u64) -> bool {
         self.index(region).is_some_and(|index| self.learn(index, shard, owner, now_ms))
+    }
+
+    /// A shard whose owner is another than when this was asked last, by its region's place among all; each once.
+    pub fn poll_changed(&mut self) -> Option<(usize, VirtualShard)> {
+        self.changed.pop_first()
     }
 
     /// A node said that it does not own a shard and does not know who does: what is known of it is forgotten if that is
@@ -77,6 +84,11 @@ impl RouteTable {
 
     pub(crate) fn get(&self, index: usize, shard: VirtualShard) -> Option<Owner> {
         self.known(index, shard).and_then(Route::owner)
+    }
+
+    /// Whether a shard is known to be nobody's.
+    pub(crate) fn is_released(&self, index: usize, shard: VirtualShard) -> bool {
+        self.known(index, shard).is_some_and(|known| known.node.is_none())
     }
 
     /// The newest epoch of a shard that is known, also where nobody owns it since; 0 where none is.
@@ -148,6 +160,9 @@ impl RouteTable {
             region.routes.resize(VIRTUAL_SHARDS.into(), None);
         }
         let before = std::mem::replace(&mut region.routes[shard.index()], route);
+        if before.and_then(Route::owner) != route.and_then(Route::owner) {
+            self.changed.insert((index, shard));
+        }
         if let Some(owner) = before.and_then(Route::owner)
             && let Some((digest, count)) = region.digests.get_mut(&owner.node)
         {

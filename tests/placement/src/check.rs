@@ -70,6 +70,17 @@ impl Check {
         self.violation.get_or_insert_with(|| Violation { invariant, what: what.into() });
     }
 
+    /// An owner says after whom it comes: nobody owned the shard in between.
+    pub fn follows(&mut self, place: Place, epoch: u64, predecessor: Option<u64>) {
+        let last = self.activated.get(&place).map_or(0, |(last, _)| *last);
+        if let Some(predecessor) = predecessor
+            && (predecessor < last || predecessor >= epoch)
+        {
+            let what = format!("{place:?} at {epoch} after {predecessor}, and it was owned at {last}");
+            self.violate(Invariant::Epochs, what);
+        }
+    }
+
     /// A node owns a shard from now on.
     pub fn activate(&mut self, place: Place, epoch: u64, node: NodeId) {
         if let Some((before, by)) = self.activated.insert(place, (epoch, node))

@@ -27,6 +27,7 @@ impl NodePlacement {
         self.heartbeat_ms = now.monotonic_ms + self.shared.config.timings.heartbeat_interval_ms;
         self.heartbeat_sequence += 1;
         let serves = self.regions.iter().flatten().filter(|region| !region.is_leaving());
+        let stands_by = self.regions.iter().flatten().filter(|region| region.stands_by());
         let heartbeat = Heartbeat {
             node,
             sequence: self.heartbeat_sequence,
@@ -34,6 +35,7 @@ impl NodePlacement {
             is_draining: self.shared.draining_since_ms.is_some(),
             home: self.shared.config.region.clone(),
             serves: serves.map(|region| (self.shared.routes.name(region.index()).clone(), region.digest())).collect(),
+            stands_by_for: stands_by.map(|region| self.shared.routes.name(region.index()).clone()).collect(),
         };
         self.shared.outbox.send(To::All, Message::Heartbeat(heartbeat));
     }
@@ -48,7 +50,9 @@ impl NodePlacement {
         let served: Vec<(usize, u64)> =
             served.filter_map(|(name, digest)| Some((self.index(name)?, *digest))).collect();
         let serves = served.iter().fold(0, |bits, (index, _)| bits | 1 << index);
-        match self.shared.members.hear(heartbeat, home, serves, now) {
+        let standing_by = heartbeat.stands_by_for.iter().take(REGIONS_MAX).filter_map(|name| self.index(name));
+        let stands_by = standing_by.fold(0, |bits, index| bits | 1 << index);
+        match self.shared.members.hear(heartbeat, home, serves, stands_by, now) {
             News::OfThePast => return,
             News::NoChange => {}
             News::Change => self.must_refresh = true,
@@ -153,7 +157,7 @@ impl NodePlacement {
     fn serve_leaving(&mut self, now: Now, index: usize) {
         let count = self.shared.config.virtual_shards;
         if let region @ None = &mut self.regions[index] {
-            region.insert(Shards::new(index, count, now)).set_leaving(true, now);
+            region.insert(Shards::new(index, count, false, now)).set_leaving(true, now);
             self.must_refresh = true;
         }
     }

@@ -40,8 +40,12 @@ impl NodePlacement {
     pub fn new(config: Config, now: Now) -> Result<Self, ConfigError> {
         config.check()?;
         let routes = RouteTable::new(config.regions.clone());
-        let serves = |name: &RegionName| *name == config.region || config.taken_over.contains(name);
-        let shards = |(index, name)| serves(name).then(|| Shards::new(index, config.virtual_shards, now));
+        let takes = |name: &RegionName| *name == config.region || config.taken_over.contains(name);
+        let shards = |(index, name)| {
+            let stands_by = !takes(name);
+            let serves = !stands_by || config.stands_by_for.contains(name);
+            serves.then(|| Shards::new(index, config.virtual_shards, stands_by, now))
+        };
         let regions = config.regions.iter().enumerate().map(shards).collect();
         let home = routes.index(&config.region).unwrap_or(0);
         let shared = Shared {
@@ -189,7 +193,9 @@ impl NodePlacement {
         self.must_refresh = true;
         if let Some(index) = self.index(region) {
             let count = self.shared.config.virtual_shards;
-            self.regions[index].get_or_insert_with(|| Shards::new(index, count, now)).set_leaving(false, now);
+            let region = self.regions[index].get_or_insert_with(|| Shards::new(index, count, false, now));
+            region.take_released(now);
+            region.set_leaving(false, now);
             self.heartbeat_ms = now.monotonic_ms;
         }
         self.run(now);
@@ -224,6 +230,12 @@ impl NodePlacement {
     /// Something for the shell to do, if there is.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.shared.outbox.events.pop_front()
+    }
+
+    /// A shard whose owner is another than when this was asked last, as far as [`route`](Self::route) knows; each once.
+    pub fn poll_route(&mut self) -> Option<(RegionName, VirtualShard)> {
+        let (index, shard) = self.shared.routes.poll_changed()?;
+        Some((self.shared.routes.name(index).clone(), shard))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, by the monotonic clock.
@@ -385,24 +397,29 @@ impl NodePlacement {
             let Some(region) = region else { continue };
             let live = self.shared.members.live();
             let others = live.filter(|heard| !heard.is_draining && heard.serves(index));
-            let mut all: Vec<(bool, u16)> = others.map(|heard| (heard.home == index, heard.node.worker_id())).collect();
+            let rank = |is_own: bool, stands_by: bool| u8::from(!is_own) + u8::from(!is_own && stands_by);
+            let mut all: Vec<(u8, u16)> = others
+                .map(|heard| (rank(heard.home == index, heard.stands_by(index)), heard.node.worker_id()))
+                .collect();
             if is_there && !region.is_leaving() {
-                all.push((self.home == index, self.shared.config.worker_id));
+                all.push((rank(self.home == index, region.stands_by()), self.shared.config.worker_id));
             }
-            // Nodes of other regions only where none of its own is left.
-            let has_own = all.iter().any(|(is_own, _)| *is_own);
+            // Nodes of other regions only where none of its own is left, and first those that were told to take it over.
+            let first = all.iter().map(|(rank, _)| *rank).min().unwrap_or(0);
             let mut eligible: Vec<u16> =
-                all.into_iter().filter(|(is_own, _)| *is_own == has_own).map(|(_, worker_id)| worker_id).collect();
+                all.into_iter().filter(|(rank, _)| *rank == first).map(|(_, worker_id)| worker_id).collect();
             eligible.sort_unstable();
             eligible.dedup();
-            region.set_eligible(eligible, now);
+            region.set_eligible(eligible, first == 0, now);
         }
     }
 
     fn end_what_is_left(&mut self, now: Now) {
         for region in &mut self.regions {
-            if region.as_ref().is_some_and(|region| region.is_leaving() && region.is_empty()) {
-                *region = None;
+            if let Some(left) = region.as_ref().filter(|region| region.is_leaving() && region.is_empty()) {
+                let Shared { routes, config, .. } = &self.shared;
+                let stands_by = config.stands_by_for.contains(routes.name(left.index()));
+                *region = stands_by.then(|| Shards::new(left.index(), config.virtual_shards, true, now));
                 self.must_refresh = true;
                 self.heartbeat_ms = now.monotonic_ms;
             }

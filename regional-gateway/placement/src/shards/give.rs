@@ -57,7 +57,9 @@ impl Shards {
             (None, _, Some(since_ms)) => {
                 // Whoever takes it must hear of that first, and finds no owner to wait for once it is nobody's.
                 let release_ms = since_ms + shared.config.timings.release_after_ms;
-                let has_takers = self.eligible.iter().any(|worker_id| *worker_id != shared.config.worker_id);
+                // Those who stand by do not ask.
+                let others = self.eligible.iter().any(|worker_id| *worker_id != shared.config.worker_id);
+                let has_takers = self.has_own_nodes && others;
                 if has_takers && now.monotonic_ms < release_ms {
                     return self.look_after_at(shard, release_ms);
                 }

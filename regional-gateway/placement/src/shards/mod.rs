@@ -44,10 +44,15 @@ pub struct Shards {
     leaving_since_ms: Option<u64>,
     /// While the node has no lease: when the owners of the shards are looked for again.
     watch_ms: u64,
+    /// Whether shards that are nobody's may be taken too, and not only those whose owner died.
+    takes_released: bool,
+    /// Whether those who may own the shards are nodes of the region itself.
+    has_own_nodes: bool,
 }
 
 impl Shards {
-    pub fn new(index: usize, count: u16, now: Now) -> Self {
+    /// None of them is owned yet. A node that only stands by takes no shards but those whose owner died.
+    pub fn new(index: usize, count: u16, stands_by: bool, now: Now) -> Self {
         Self {
             index,
             slots: (0..count).map(|_| Slot::default()).collect(),
@@ -61,6 +66,8 @@ impl Shards {
             digest: 0,
             leaving_since_ms: None,
             watch_ms: now.monotonic_ms,
+            takes_released: !stands_by,
+            has_own_nodes: true,
         }
     }
 
@@ -76,6 +83,11 @@ impl Shards {
 
     pub const fn is_leaving(&self) -> bool {
         self.leaving_since_ms.is_some()
+    }
+
+    /// Whether of shards only those of the dead are taken.
+    pub const fn stands_by(&self) -> bool {
+        !self.takes_released
     }
 
     /// The epoch at which the node owns a shard, while it does.
@@ -97,8 +109,16 @@ impl Shards {
         VirtualShard::first(u16::try_from(self.slots.len()).unwrap_or(u16::MAX))
     }
 
-    /// Who may own the region's shards from now on; whether that is a change.
-    pub fn set_eligible(&mut self, eligible: Vec<u16>, now: Now) -> bool {
+    /// Shards that are nobody's may be taken from now on.
+    pub fn take_released(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.takes_released, true) {
+            self.look_after_all(now);
+        }
+    }
+
+    /// Who may own the region's shards from now on, and whether they are its own nodes; whether that is a change.
+    pub fn set_eligible(&mut self, eligible: Vec<u16>, has_own_nodes: bool, now: Now) -> bool {
+        self.has_own_nodes = has_own_nodes;
         if self.eligible == eligible {
             return false;
         }

@@ -60,6 +60,8 @@ pub struct Slot {
     pub known: Known,
     /// The highest epoch at which the node had it: none is had twice.
     pub last_epoch: u64,
+    /// The newest change of the row that the node tried on its own behalf: the epoch, and at which it was owned before.
+    pub tried: Option<(u64, u64)>,
     /// How often its owner was asked for it.
     pub asks: u32,
     pub failures: u32,
@@ -87,6 +89,17 @@ impl Slot {
     /// Whether its row is not about to be read.
     pub const fn is_untouched(&self) -> bool {
         self.is_idle() && !self.is_called_on
+    }
+}
+
+/// At which epoch a shard with this row was owned last; 0 if it never was.
+///
+/// A shard that is nobody's was given back by its owner of the epoch before: nobody else changes a row to nobody.
+pub const fn owned_last(row: Option<&VirtualShardLease>) -> u64 {
+    match row {
+        None => 0,
+        Some(row) if NodeId::from_row(row.node_id).is_some() => row.epoch,
+        Some(row) => row.epoch.saturating_sub(1),
     }
 }
 

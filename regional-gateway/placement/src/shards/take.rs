@@ -2,7 +2,7 @@
 
 use rookery_model::lease::{LeaseSwap, VirtualShardLease};
 
-use super::slot::{floors, next_row};
+use super::slot::{floors, next_row, owned_last};
 use super::{Known, Shards, State};
 use crate::members::Fate;
 use crate::shared::Shared;
@@ -17,8 +17,9 @@ impl Shards {
     pub(super) fn step_idle(&mut self, shared: &mut Shared, now: Now, shard: VirtualShard) {
         let Some(node) = shared.lease.takes() else { return };
         let wants = self.wants(shared, shard);
+        let is_released = shared.routes.is_released(self.index, shard);
         let slot = &mut self.slots[shard.index()];
-        if !wants && !slot.is_called_on {
+        if !slot.is_called_on && (!wants || !self.takes_released && is_released) {
             slot.asks = 0;
             return;
         }
@@ -39,9 +40,15 @@ impl Shards {
         match (owner, row) {
             (Some(owner), Some(row)) if owner == node => self.named(shared, now, shard, row),
             _ if !wants => self.disclaim(shared, shard),
-            (None, row) => self.swap(shared, now, shard, node, row, Marks::default()),
+            (None, row) if self.takes_released => self.swap(shared, now, shard, node, row, Marks::default()),
+            // It waits for the region's own nodes.
+            (None, _) => self.disclaim(shared, shard),
             (Some(owner), row) => match shared.fate(owner, now) {
                 Fate::Over(ceilings) => self.swap(shared, now, shard, node, row, ceilings),
+                // Whoever stands by wants nothing from those who live.
+                Fate::Running if !self.takes_released => {
+                    self.look_after_at(shard, now.monotonic_ms + shared.config.timings.silent_after_ms);
+                }
                 Fate::Running => self.ask(shared, now, shard, owner, row.map_or(0, |row| row.epoch)),
             },
         }
@@ -91,6 +98,7 @@ impl Shards {
                 }
             }
         };
+        self.slots[shard.index()].tried = Some((after.epoch, owned_last(before.as_ref())));
         let call = StoreCall::Swap(LeaseSwap::VirtualShard { before, after: after.clone() });
         let op = shared.ops.begin(Purpose::Take(self.index, shard), call, shared.deadline_ms(now));
         self.slots[shard.index()].state = State::Taking { op, asked_ms: now.monotonic_ms, after };
@@ -183,10 +191,17 @@ impl Shards {
             return;
         }
         let region = shared.routes.name(self.index).clone();
+        let predecessor = match self.slots[shard.index()].tried {
+            Some((epoch, predecessor)) if epoch == row.epoch => Some(predecessor),
+            // Given by the owner before; where the node tried something newer, nobody can say.
+            tried if tried.is_none_or(|(epoch, _)| epoch < row.epoch) => row.epoch.checked_sub(1),
+            _ => None,
+        };
         shared.outbox.events.push_back(Event::Activate {
             region,
             shard,
             epoch: row.epoch,
+            predecessor,
             id_floor_ms: row.id_ceiling_ms,
             write_timestamp_floor_us: row.write_timestamp_ceiling_us,
         });

@@ -58,6 +58,7 @@ fn nonsense_is_passed_over() {
         is_draining: false,
         home: mars.clone(),
         serves: vec![(region("eu"), 1); 1_000],
+        stands_by_for: Vec::new(),
     };
     for message in [
         Message::Heartbeat(beat.clone()),

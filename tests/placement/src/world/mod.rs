@@ -53,6 +53,8 @@ pub struct World {
     shard_count: u16,
     /// Which region's nodes may own the shards of which other one's.
     taken_over: Vec<(usize, usize)>,
+    /// Whether every node stands by for all other regions.
+    stands_by: bool,
     machines: Vec<Machine>,
     processes: Vec<Process>,
     nodes: BTreeMap<NodeId, ProcessId>,
@@ -104,6 +106,7 @@ impl Simulated for World {
             regions,
             shard_count: rng.random_range(3..=12),
             taken_over: Vec::new(),
+            stands_by: rng.random_bool(0.4),
             machines,
             processes: Vec::new(),
             nodes: BTreeMap::new(),
@@ -261,6 +264,10 @@ impl World {
         config.first_floors = Marks { id_ms: 1_600_000_000_000, write_timestamp_us: 1_600_000_000_000_000 };
         let taken = self.taken_over.iter().filter(|(_, by)| *by == region);
         config.taken_over = taken.map(|(lost, _)| self.regions[*lost].clone()).collect();
+        if self.stands_by {
+            let others = self.regions.iter().enumerate().filter(|(other, _)| *other != region);
+            config.stands_by_for = others.map(|(_, name)| name.clone()).collect();
+        }
         if self.plant == Plant::Impatience && machine % 2 == 1 {
             let timings = &mut config.timings;
             (timings.lease_ms, timings.renew_interval_ms, timings.safety_margin_ms) = (2_500, 600, 300);

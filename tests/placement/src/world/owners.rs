@@ -33,8 +33,9 @@ impl World {
                 self.counts.lapsed += 1;
                 self.processes[id].owned.clear();
             }
-            Event::Activate { region, shard, epoch, id_floor_ms, write_timestamp_floor_us } => {
+            Event::Activate { region, shard, epoch, predecessor, id_floor_ms, write_timestamp_floor_us } => {
                 let place = (index(self, region), shard);
+                self.check.follows(place, epoch, predecessor);
                 let floors = Marks { id_ms: id_floor_ms, write_timestamp_us: write_timestamp_floor_us };
                 self.activate(id, place, epoch, floors);
             }

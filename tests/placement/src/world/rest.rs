@@ -72,6 +72,10 @@ impl World {
         if takers.is_empty() {
             takers = self.takers(place.0, false).collect();
         }
+        if takers.is_empty() {
+            // Nobody is to take what was given back to nobody.
+            return;
+        }
         let worker_id = |id: &ProcessId| self.machines[self.processes[*id].machine].worker_id;
         takers.retain(|id| self.processes[*id].core.node().is_some());
         let worker_ids: Vec<u16> = takers.iter().map(worker_id).collect();
