@@ -3,8 +3,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// The subject of one node or of all nodes of a region: `rookery.<deployment>.node.<region>.<node>` or
-/// `rookery.<deployment>.region.<region>`.
+/// The subject of one node, of all nodes of a region, or of what is said about placement, to all nodes or to one:
+/// `rookery.<deployment>.node.<region>.<node>`, `rookery.<deployment>.region.<region>`, `rookery.<deployment>.placement` or
+/// `rookery.<deployment>.placement.<region>.<node>`.
 ///
 /// Its parts are NATS tokens of letters, digits, `-` and `_`, so that no name reaches into another's subjects.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +41,23 @@ impl Subject {
     pub fn region(deployment: &str, region: &str) -> Result<Self, SubjectError> {
         let deployment = token("deployment", deployment)?;
         Ok(Self(format!("rookery.{deployment}.region.{}", token("region", region)?).into()))
+    }
+
+    /// What is said to every node about placement.
+    ///
+    /// # Errors
+    /// The name does not fit.
+    pub fn placement(deployment: &str) -> Result<Self, SubjectError> {
+        Ok(Self(format!("rookery.{}.placement", token("deployment", deployment)?).into()))
+    }
+
+    /// What is said to one node about placement.
+    ///
+    /// # Errors
+    /// A name does not fit.
+    pub fn placement_of(deployment: &str, region: &str, node: &str) -> Result<Self, SubjectError> {
+        let (deployment, region) = (token("deployment", deployment)?, token("region", region)?);
+        Ok(Self(format!("rookery.{deployment}.placement.{region}.{}", token("node", node)?).into()))
     }
 
     /// As NATS has it.
@@ -91,6 +109,9 @@ mod tests {
     fn subjects_have_their_documented_form() {
         assert_eq!(Subject::node("prod", "eu", "eu-1").unwrap().as_str(), "rookery.prod.node.eu.eu-1");
         assert_eq!(Subject::region("prod", "eu_west").unwrap().as_str(), "rookery.prod.region.eu_west");
+        assert_eq!(Subject::placement("prod").unwrap().as_str(), "rookery.prod.placement");
+        let of_node = Subject::placement_of("prod", "eu", "eu-1").unwrap();
+        assert_eq!(of_node.as_str(), "rookery.prod.placement.eu.eu-1");
     }
 
     #[test]

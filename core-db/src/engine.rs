@@ -120,6 +120,12 @@ pub trait Engine: Send + Sync + 'static {
     fn close(&self) -> Answer<'_, ()>;
     /// Serves no page that was read before; an engine that keeps none has nothing to do.
     fn forget_pages(&self) {}
+    /// Write timestamps lie above this from now on; an engine whose writes are ordered otherwise has nothing to do.
+    fn raise_write_timestamps(&self, _floor_us: i64) {}
+    /// The highest write timestamp that was used, Unix microseconds; 0 where writes are ordered otherwise.
+    fn last_write_timestamp_us(&self) -> i64 {
+        0
+    }
     /// How often messages went in the background, by no batch that names their channels: raised after readers see it.
     fn background_removals(&self) -> u64 {
         0

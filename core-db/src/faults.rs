@@ -252,6 +252,12 @@ impl Engine for FaultEngine {
     fn forget_pages(&self) {
         self.inner.forget_pages();
     }
+    fn raise_write_timestamps(&self, floor_us: i64) {
+        self.inner.raise_write_timestamps(floor_us);
+    }
+    fn last_write_timestamp_us(&self) -> i64 {
+        self.inner.last_write_timestamp_us()
+    }
     fn background_removals(&self) -> u64 {
         self.inner.background_removals()
     }

@@ -133,6 +133,16 @@ impl Store {
         self.engine.close().await
     }
 
+    /// Has all write timestamps lie above this, Unix microseconds: what others used whose rows this process writes from now on.
+    pub fn raise_write_timestamps(&self, floor_us: i64) {
+        self.engine.raise_write_timestamps(floor_us);
+    }
+
+    /// The highest write timestamp that was used so far, Unix microseconds; 0 where an engine has none.
+    pub fn last_write_timestamp_us(&self) -> i64 {
+        self.engine.last_write_timestamp_us()
+    }
+
     /// Serves no page of messages that was read before now: call it when this process takes channels over, which another
     /// one may have written since.
     pub fn forget_pages(&self) {

@@ -53,6 +53,51 @@ pub enum Bus {
     Nats,
 }
 
+/// Into how many parts the owners of each region are divided, of which every node has its share: a power of two, 16 to
+/// 4,096. It can never be changed. With fewer a node is handed its share sooner, and shares are less even.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct VirtualShards(u16);
+
+/// A number that parts cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a power of two, 16 to 4096")]
+pub struct VirtualShardsError;
+
+impl VirtualShards {
+    const MOST: u16 = 4_096;
+
+    /// The number itself.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for VirtualShards {
+    fn default() -> Self {
+        Self(Self::MOST)
+    }
+}
+
+impl TryFrom<u16> for VirtualShards {
+    type Error = VirtualShardsError;
+
+    fn try_from(number: u16) -> Result<Self, VirtualShardsError> {
+        let fits = number.is_power_of_two() && (16..=Self::MOST).contains(&number);
+        if fits { Ok(Self(number)) } else { Err(VirtualShardsError) }
+    }
+}
+
+impl From<VirtualShards> for u16 {
+    fn from(shards: VirtualShards) -> Self {
+        shards.0
+    }
+}
+
 /// A deployment: one domain, one tenant, any number of regions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +108,8 @@ pub struct Deployment {
     durability: Durability,
     #[serde(default)]
     bus: Bus,
+    #[serde(default = "VirtualShards::default", skip_serializing_if = "VirtualShards::is_default")]
+    virtual_shards: VirtualShards,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     default_home: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +142,11 @@ impl Deployment {
     /// What carries events between nodes.
     pub fn bus(&self) -> Bus {
         self.bus
+    }
+
+    /// Into how many parts each region's owners are divided.
+    pub fn virtual_shards(&self) -> VirtualShards {
+        self.virtual_shards
     }
 
     /// What the deployment's own name servers need, if it has them.

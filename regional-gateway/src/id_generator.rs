@@ -74,6 +74,20 @@ impl IdGenerator {
         self.shared.issue(now_ms()).ok_or_else(|| ErrorCode::Unavailable.into())
     }
 
+    /// Ids lie above this moment from now on: others issued ids for the same channels until then. Room for them is made at
+    /// once.
+    pub fn raise_floor(&self, floor_ms: u64) {
+        let floor = (floor_ms.saturating_sub(EPOCH_MS) << SEQUENCE_BITS) | 0xfff;
+        if self.shared.last.fetch_max(floor, Ordering::AcqRel) < floor {
+            self.shared.wanted.notify_one();
+        }
+    }
+
+    /// The moment of the newest id, Unix milliseconds.
+    pub fn last_ms(&self) -> u64 {
+        self.shared.last_ms()
+    }
+
     /// Waits until there is room for ids; at once unless nobody asked for long.
     pub async fn ensure(&self) -> Result<(), ApiError> {
         let wait = async {
@@ -210,6 +224,20 @@ mod tests {
     fn the_first_id_lies_above_the_floor() {
         let id = generator(START_MS + 10).issue(START_MS - 60_000).unwrap();
         assert_eq!((id.unix_ms(), id.sequence()), (START_MS + 1, 0));
+    }
+
+    #[tokio::test]
+    async fn ids_lie_above_what_others_issued() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_embedded(rookery_core_db::EmbeddedConfig::new(folder.path())).unwrap();
+        let ids = IdGenerator::start(store, 5).await.unwrap();
+        let floor_ms = now_ms() + 60_000;
+        ids.raise_floor(floor_ms);
+        ids.ensure().await.unwrap();
+        assert!(ids.next().unwrap().unix_ms() > floor_ms && ids.last_ms() > floor_ms);
+        // A lower one changes nothing.
+        ids.raise_floor(floor_ms - 30_000);
+        assert!(ids.next().unwrap().unix_ms() > floor_ms);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod operator_secret;
 pub mod owners;
 pub mod passwords;
 pub mod peers;
+pub mod placement;
 pub mod rate_limit;
 mod region;
 mod running;

@@ -28,6 +28,7 @@ use crate::operations::Operations;
 use crate::operator_secret::OperatorSecret;
 use crate::owners::{GuildHandle, Owners};
 use crate::peers::{Peers, PeersInit};
+use crate::placement::task::PlacementHandle;
 use crate::rate_limit::RateLimiter;
 
 /// What a region is made with.
@@ -38,7 +39,7 @@ pub struct RegionDeps {
     /// Checks tokens: the signing key's public half and those of its predecessors.
     pub public_keys: PublicKeys,
     pub operator_secret: OperatorSecret,
-    /// The other regions of the deployment, if there are any.
+    /// The other nodes of the deployment, if there are any.
     pub peers: Option<PeersInit>,
 }
 
@@ -50,6 +51,8 @@ pub struct Region {
     pub owners: Owners,
     pub sessions: Arc<Sessions>,
     pub peers: Arc<Peers>,
+    /// What keeps up with who owns what; none where this is the only node.
+    pub placement: Option<PlacementHandle>,
     pub accounts: Arc<Accounts>,
     pub operations: Operations,
     pub limiter: RateLimiter,

@@ -1,9 +1,11 @@
 //! Start and end of a region.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_core_db::StoreError;
 use time::OffsetDateTime;
@@ -30,7 +32,9 @@ use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
 use crate::peers::stream::PeerStream;
 use crate::peers::task::PeerTask;
-use crate::peers::{Outgoing, PEERS_MAX, Peer, PeerInit, Peers, PeersInit};
+use crate::peers::{Outgoing, PEERS_MAX, Peer, PeerIndex, PeerInit, Peers, PeersInit};
+use crate::placement::Ownership;
+use crate::placement::task::{PlacementInit, PlacementTask};
 use crate::rate_limit::RateLimiter;
 use crate::region::{Region, RegionDeps, WebTransportPlace};
 
@@ -55,6 +59,8 @@ pub enum StartError {
     Ids(#[source] StoreError),
     #[error("passwords cannot be hashed: {0}")]
     Passwords(String),
+    #[error("the node's place in its deployment")]
+    Placement(#[source] rookery_placement::ConfigError),
 }
 
 /// A region that serves.
@@ -66,6 +72,9 @@ pub struct RunningRegion {
     pub webtransport_addr: Option<SocketAddr>,
     links: Links,
 }
+
+/// Between two tellings of what moved.
+const TELL_OF_MOVES_PAUSE: Duration = Duration::from_secs(1);
 
 /// The tasks of other regions, which end after everything that may have something for them.
 #[derive(Default)]
@@ -89,17 +98,59 @@ struct OpenPeer {
     stream: PeerStream,
 }
 
-/// The other regions, each with a worker for its sessions.
-fn open_peers(config: &RegionConfig, init: Option<PeersInit>, workers: &mut Workers) -> (Peers, Vec<OpenPeer>) {
-    let Some(PeersInit { own_worker_ids, default_home, peers }) = init else { return (Peers::alone(), Vec::new()) };
-    let (mut all, mut open) = (Vec::new(), Vec::new());
-    for (index, PeerInit { place, calls, stream }) in (0..PEERS_MAX as u8).zip(peers) {
+/// The other nodes before anything runs.
+struct OpenPeers {
+    peers: Peers,
+    tasks: Vec<OpenPeer>,
+    placement: Option<OpenPlacement>,
+    /// Ends all tenures.
+    stop: CancellationToken,
+}
+
+/// Placement before its task runs.
+struct OpenPlacement {
+    init: PlacementInit,
+    /// The other nodes by worker id.
+    peers: HashMap<u16, PeerIndex>,
+}
+
+/// The other nodes, each with a worker for its sessions.
+fn open_peers(config: &RegionConfig, init: Option<PeersInit>, workers: &mut Workers) -> OpenPeers {
+    let stop = CancellationToken::new();
+    let Some(PeersInit { peers, placement }) = init else {
+        let peers = Peers::new(Vec::new(), Arc::new(Ownership::alone(&stop)));
+        return OpenPeers { peers, tasks: Vec::new(), placement: None, stop };
+    };
+    let (mut all, mut tasks, mut by_worker_id) = (Vec::new(), Vec::new(), HashMap::new());
+    for (index, PeerInit { name, worker_id, calls, stream }) in (0..PEERS_MAX as u8).zip(peers) {
         let (worker, inbox) = workers.add_remote(config.gateway.inbox_capacity);
-        let outgoing = Peer::open(index, &place.name, worker, calls);
-        all.push((Arc::clone(&outgoing.peer), place.worker_ids));
-        open.push(OpenPeer { outgoing, inbox, stream });
+        let outgoing = Peer::open(index, &name, worker, calls);
+        by_worker_id.insert(worker_id, outgoing.peer.index);
+        all.push(Arc::clone(&outgoing.peer));
+        tasks.push(OpenPeer { outgoing, inbox, stream });
     }
-    (Peers::new(&own_worker_ids, &default_home, all), open)
+    let names = placement.config.regions.iter().map(|name| name.as_str().into()).collect();
+    let ownership = Ownership::shared(placement.homes.clone(), names, placement.config.virtual_shards, &stop);
+    let placement = Some(OpenPlacement { init: placement, peers: by_worker_id });
+    OpenPeers { peers: Peers::new(all, Arc::new(ownership)), tasks, placement, stop }
+}
+
+/// Has users look anew at what was missed where owners moved, and tell anew what they are seen as, until the region closes.
+async fn tell_of_moves(region: Arc<Region>) {
+    loop {
+        tokio::select! {
+            () = region.closing.cancelled() => return,
+            missed = region.peers.ownership().moved() => {
+                let registers = &region.owners.shared().registers;
+                if !missed.is_empty() {
+                    registers.missed(&Arc::new(missed));
+                }
+                registers.have_moved();
+            }
+        }
+        // Shards move by the dozen: one word for many.
+        tokio::time::sleep(TELL_OF_MOVES_PAUSE).await;
+    }
 }
 
 impl Region {
@@ -115,8 +166,8 @@ impl Region {
         let place = webtransport.as_ref().map(|open| open.place(&config.gateway));
         let workers = workers(config.gateway.workers);
         let (mut workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
-        let (peers, peer_tasks) = open_peers(&config, deps.peers.take(), &mut workers);
-        let region = Arc::new(build(config, deps, gateway_url, place, workers, Arc::new(peers)).await?);
+        let open = open_peers(&config, deps.peers.take(), &mut workers);
+        let Built { region, peer_tasks, placement } = build(config, deps, gateway_url, place, workers, open).await?;
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
@@ -131,6 +182,15 @@ impl Region {
         }
         if let Some(folder) = region.config.gateway.sessions_dir.clone() {
             kept::take_up(&region, &folder).await;
+        }
+        // Owners begin when all sessions are there that they are to go on with.
+        if let Some(task) = placement {
+            // It outlives the region's other tasks: until it has given everything away.
+            tokio::spawn(task.run());
+            region.tasks.spawn(tell_of_moves(Arc::clone(&region)));
+        }
+        if let Some(placement) = &region.placement {
+            placement.ready().await;
         }
         region.tasks.spawn(listener::run(Arc::clone(&region), listener));
         if let Some(open) = webtransport {
@@ -166,6 +226,13 @@ impl OpenWebTransport {
     }
 }
 
+/// Hands over what is owned here, so that others need not wait for the end of the lease.
+async fn give_away(region: &Region) {
+    if let Some(placement) = &region.placement {
+        placement.drain().await;
+    }
+}
+
 /// Writes down the sessions that can be resumed, for the next process.
 async fn keep_sessions(region: &Region, folder: PathBuf) {
     let (payloads, sessions) = region.sessions.workers().keep().await;
@@ -188,14 +255,23 @@ fn workers(configured: Option<usize>) -> usize {
     configured.unwrap_or_else(parallel).min(WORKERS_MAX)
 }
 
+/// A region before its tasks run.
+struct Built {
+    region: Arc<Region>,
+    peer_tasks: Vec<OpenPeer>,
+    placement: Option<PlacementTask>,
+}
+
 async fn build(
     config: RegionConfig,
     deps: RegionDeps,
     gateway_url: String,
     webtransport: Option<WebTransportPlace>,
     workers: Workers,
-    peers: Arc<Peers>,
-) -> Result<Region, StartError> {
+    open: OpenPeers,
+) -> Result<Built, StartError> {
+    let OpenPeers { peers, tasks: peer_tasks, placement, stop } = open;
+    let peers = Arc::new(peers);
     let RegionDeps { store, signing_key, public_keys, operator_secret, .. } = deps;
     let ids = Arc::new(IdGenerator::start(store.clone(), config.worker_id).await.map_err(StartError::Ids)?);
     let parallel = std::thread::available_parallelism().map_or(1, usize::from);
@@ -229,8 +305,17 @@ async fn build(
         sessions: Arc::clone(&sessions),
         degradation: Arc::clone(&degradation),
         peers: Arc::clone(&peers),
+        stop,
     });
-    Ok(Region {
+    let placement = placement.map(|OpenPlacement { init, peers: nodes }| {
+        let (store, ids, ownership) = (store.clone(), Arc::clone(&ids), Arc::clone(peers.ownership()));
+        PlacementTask::new(init, store, ids, ownership, nodes, Arc::clone(sessions.workers()))
+    });
+    let (task, placement) = match placement.transpose().map_err(StartError::Placement)? {
+        Some((task, handle)) => (Some(task), Some(handle)),
+        None => (None, None),
+    };
+    let region = Arc::new(Region {
         operations: Operations::new(store.clone()),
         limiter: RateLimiter::new(config.rest.clone()),
         identify_line: IdentifyLine::new(line, Arc::clone(&degradation)),
@@ -248,11 +333,13 @@ async fn build(
         owners,
         sessions,
         peers,
+        placement,
         accounts,
         operator_secret,
         gateway_url,
         webtransport,
-    })
+    });
+    Ok(Built { region, peer_tasks, placement: task })
 }
 
 impl RunningRegion {
@@ -280,6 +367,7 @@ impl RunningRegion {
                 if tokio::time::timeout(within, region.tasks.wait()).await.is_err() {
                     tracing::warn!(region = region.name(), "some connections did not end in time");
                 }
+                give_away(&region).await;
                 region.owners.stop().await;
                 self.links.stop().await;
             }
@@ -289,6 +377,7 @@ impl RunningRegion {
                     tracing::warn!(region = region.name(), "some connections did not end in time");
                 }
                 // From here on nothing happens any more that a session would have to hear of.
+                give_away(&region).await;
                 region.owners.stop().await;
                 self.links.stop().await;
                 keep_sessions(&region, folder).await;

@@ -1,13 +1,17 @@
-//! The other regions of a deployment, out of its file.
+//! The other nodes of a deployment, out of its file.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use rookery_bus::{Bus, BusConfig, BusKind, Subject};
 use rookery_deployment::{Bus as Carrier, Deployment, Node, Region};
 use rookery_link::{Client, ClientOptions, LinkTls, Role};
+use rookery_model::lease::WORKER_IDS;
+use rookery_placement::{Config, Marks, RegionName};
 use rookery_region::peers::stream::Receiving;
-use rookery_region::peers::{PeerInit, PeerPlace, PeersInit};
+use rookery_region::peers::{PeerInit, PeersInit};
+use rookery_region::placement::task::PlacementInit;
 use rookery_service::Mistakes;
 
 use crate::secrets;
@@ -42,12 +46,8 @@ impl Place {
             mistakes.push("node", problem, format!("one of {}", nodes.join(", ")));
             return None;
         };
-        for region in deployment.regions().iter().filter(|region| region.nodes.len() > 1) {
-            let problem = format!("the region {} has {} nodes", region.name, region.nodes.len());
-            mistakes.push("deployment_file", problem, "one node a region: this version divides no region among nodes");
-        }
-        if deployment.bus() == Carrier::Local && deployment.regions().len() > 1 {
-            mistakes.push("deployment_file", "its regions have no bus between them", "\"bus\": \"nats\"");
+        if deployment.bus() == Carrier::Local && deployment.nodes().count() > 1 {
+            mistakes.push("deployment_file", "its nodes have no bus between them", "\"bus\": \"nats\"");
         }
         let (region, node) = (found.clone(), own.clone());
         Some(Self { deployment, region, node })
@@ -68,17 +68,19 @@ impl Place {
         self.node.webtransport.as_deref()
     }
 
-    /// All regions sign, and know their operator, by the same secrets: only the first region makes them.
+    /// All nodes sign, and know their operator, by the same secrets: only the first node of the first region makes them.
     pub fn require_secrets(&self, data_dir: &Path) -> anyhow::Result<()> {
         let home = self.deployment.default_home();
-        if home.name == self.region.name {
+        let makes_them = home.name == self.region.name && home.nodes.first() == Some(&self.node);
+        if makes_them {
             return Ok(());
         }
         for secret in [secrets::TOKEN_KEY, secrets::ADMIN_TOKEN] {
             let path = data_dir.join(secret);
             if !path.exists() {
                 bail!(
-                    "{} is not there: copy it from the data folder of the region {}, which made it for the whole deployment",
+                    "{} is not there: copy it from the data folder of the first node of the region {}, which made it for the \
+                     whole deployment",
                     path.display(),
                     home.name
                 );
@@ -87,14 +89,16 @@ impl Place {
         Ok(())
     }
 
-    /// Begins to connect to the other regions; none if there are none.
-    pub async fn connect(&self, bus: &BusConfig, tls: &LinkTls) -> anyhow::Result<Option<PeersInit>> {
-        let others: Vec<&Region> = self
-            .deployment
-            .nearest_to(&self.region)
-            .into_iter()
-            .filter(|other| other.name != self.region.name)
-            .collect();
+    /// Begins to connect to the other nodes; none if there are none.
+    pub async fn connect(
+        &self,
+        bus: &BusConfig,
+        tls: &LinkTls,
+        first_floors: Marks,
+    ) -> anyhow::Result<Option<PeersInit>> {
+        let nearest = self.deployment.nearest_to(&self.region);
+        let all = nearest.iter().flat_map(|region| region.nodes.iter().map(move |node| (*region, node)));
+        let others: Vec<(&Region, &Node)> = all.filter(|(_, node)| node.number != self.node.number).collect();
         if others.is_empty() {
             return Ok(None);
         }
@@ -104,17 +108,42 @@ impl Place {
         let subscription = bus.subscribe(&subject(&self.region, &self.node)?).await.context("the bus")?;
         let mut receiving = Receiving::new(subscription);
         let mut peers = Vec::new();
-        for region in others {
-            let node = region.nodes.first().context("a region without nodes is not loaded")?;
+        for (region, node) in others {
             let name = full_name(region, node);
             let stream = receiving.open(&bus, &own, &name, subject(region, node)?).map_err(|error| anyhow!(error))?;
             let calls = Client::connect(&node.link, Role::Region.dns_name(), tls, ClientOptions::default())?;
-            let worker_ids = region.numbers().map(|number| number.get().into()).collect();
-            peers.push(PeerInit { place: PeerPlace { name: region.name.clone(), worker_ids }, calls, stream });
+            peers.push(PeerInit { name, worker_id: node.number.get().into(), calls, stream });
         }
         tokio::spawn(receiving.run());
-        let own_worker_ids = self.region.numbers().map(|number| number.get().into()).collect();
-        Ok(Some(PeersInit { own_worker_ids, default_home: self.deployment.default_home().name.clone(), peers }))
+        let placement = self.placement(&bus, first_floors).await?;
+        Ok(Some(PeersInit { peers, placement }))
+    }
+
+    /// What keeps up with who owns what.
+    async fn placement(&self, bus: &Bus, first_floors: Marks) -> anyhow::Result<PlacementInit> {
+        let (deployment, regions) = (self.deployment.name(), self.deployment.regions());
+        let names: Vec<RegionName> =
+            regions.iter().map(|region| RegionName::new(&region.name)).collect::<Result<_, _>>()?;
+        let place = |wanted: &Region| regions.iter().position(|region| region.name == wanted.name).unwrap_or(0);
+        let own = place(&self.region);
+        let mut config = Config::new(names[own].clone(), names.clone(), self.worker_id(), rand::random());
+        config.first_floors = first_floors;
+        config.virtual_shards = self.deployment.virtual_shards().get();
+        // Who is told nothing by an operator takes what the dead leave, as far as a majority of the leases' replicas lives.
+        config.stands_by_for = names.iter().filter(|name| **name != config.region).cloned().collect();
+        let mut homes = vec![u8::try_from(place(self.deployment.default_home()))?; WORKER_IDS.into()];
+        let mut nodes = HashMap::new();
+        for (index, region) in (0_u8..).zip(regions) {
+            region.numbers().for_each(|number| homes[usize::from(number.get())] = index);
+            for node in &region.nodes {
+                nodes.insert(node.number.get().into(), Subject::placement_of(deployment, &region.name, &node.name)?);
+            }
+        }
+        let all = Subject::placement(deployment)?;
+        let own = Subject::placement_of(deployment, &self.region.name, &self.node.name)?;
+        let subscriptions =
+            [bus.subscribe(&own).await.context("the bus")?, bus.subscribe(&all).await.context("the bus")?];
+        Ok(PlacementInit { config, bus: bus.clone(), subscriptions, all, nodes, homes })
     }
 
     /// What the file says of the bus, unless the process is told otherwise.

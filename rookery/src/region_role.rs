@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rookery_core_db::Store;
 use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
+use rookery_placement::Marks;
 use rookery_region::peers::PeersInit;
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
@@ -34,6 +35,8 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     }
     let drain = Drain::new(DRAIN_DEADLINE);
     drain.listen_for_signals().context("signals")?;
+    // As `rookery dev`: sessions outlive a restart.
+    config.gateway.sessions_dir.get_or_insert_with(|| config.data_dir.join("sessions"));
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
     let readiness = Readiness::new();
@@ -56,7 +59,7 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
     let peers = match &place {
-        Some(place) => place.connect(&config.bus, &tls).await?,
+        Some(place) => place.connect(&config.bus, &tls, used_before(&store).await?).await?,
         None => None,
     };
     let region = start_region(config.region(), store.clone(), token_key, admin_token, peers).await?;
@@ -121,6 +124,15 @@ impl RunningLink {
             Err(error) => tracing::error!(%error, "the link's task"),
         }
     }
+}
+
+/// How far ids and write timestamps came of all who ever wrote: owners begin above it where nobody noted who owned what.
+async fn used_before(store: &Store) -> anyhow::Result<Marks> {
+    let all = store.leases().await.context("what each node has used")?;
+    let marks = all
+        .iter()
+        .map(|lease| Marks { id_ms: lease.id_ceiling_ms, write_timestamp_us: lease.write_timestamp_ceiling_us });
+    Ok(marks.fold(Marks::default(), Marks::max))
 }
 
 /// Takes calls of points of presence until `stop` is cancelled.

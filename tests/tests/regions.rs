@@ -48,7 +48,10 @@ impl Deployment {
                 })
             })
             .collect();
-        let file = json!({ "name": "test", "domain": "example.org", "bus": "nats", "regions": regions });
+        // Few, so that a start takes little of the database's time.
+        let file = json!({
+            "name": "test", "domain": "example.org", "bus": "nats", "virtual_shards": 64, "regions": regions,
+        });
         std::fs::write(deployment.path("deployment.json"), file.to_string())?;
         let contact = format!("store.cql.keyspace={}", deployment.cluster.keyspace);
         let args = ["admin", "schema", "--cql", &deployment.cluster.contact_points, "--set", &contact];
@@ -273,22 +276,36 @@ async fn a_region_that_is_gone_takes_nothing_with_it_but_its_own() -> anyhow::Re
     ensure!(session.event("MESSAGE_CREATE").await?["content"] == "at home");
     let away = session.event("GUILD_DELETE").await?;
     ensure!(away["id"] == far.id.as_str() && away["unavailable"] == true, "{away}");
-    bob.ask(Method::GET, &format!("/channels/{}/messages", far.channel_id), None).await?.is_error(503, 0)?;
     bob.say(&near.channel_id, "still").await?;
     ensure!(session.event("MESSAGE_CREATE").await?["content"] == "still");
 
-    // It comes back, with everything that it acknowledged, and the session gets the guild again.
-    let region = deployment.start_region(0).await?;
+    // Nobody of that region is left: the other takes over what it owned, with everything that was acknowledged.
     let back = session.event("GUILD_CREATE").await?;
     ensure!(back["id"] == far.id.as_str(), "{back}");
     let path = format!("/channels/{}/messages", far.channel_id);
     ensure!(answered(&bob, &path).await?[0]["id"] == kept.as_str());
-    bob.say(&far.channel_id, "after").await?;
-    ensure!(session.event("MESSAGE_CREATE").await?["content"] == "after");
-    // Messages of a DM there may have been missed: Carol's client is told to look anew.
-    ensure!(session_of_carol.closed().await? == Some(4_000));
-    let session_of_carol = us.session(&carol).await?;
+    // So does whoever was at home there, by the point of presence of the other region.
+    let alice = Person::new(us.api()?, &alice.id, &alice.token);
+    let mut session_of_alice = us.session(&alice).await?;
+    session_of_alice.event("GUILD_CREATE").await?;
+    alice.say(&far.channel_id, "meanwhile").await?;
+    ensure!(session.event("MESSAGE_CREATE").await?["content"] == "meanwhile");
+    ensure!(session_of_alice.event("MESSAGE_CREATE").await?["content"] == "meanwhile");
+    ensure!(session_of_carol.closed().await? == Some(4_000), "what the DM's owner said last may be missing");
+    let mut session_of_carol = us.session(&carol).await?;
     ensure!(session_of_carol.ready["private_channels"][0]["id"] == dm.as_str(), "{}", session_of_carol.ready);
+
+    // It comes back and is handed what is its own, and no session misses anything or begins anew.
+    let region = deployment.start_region(0).await?;
+    for content in (0..20).map(|number| format!("after {number}")) {
+        alice.say(&far.channel_id, &content).await?;
+        for session in [&mut session, &mut session_of_alice] {
+            let [event] = session.expect(["MESSAGE_CREATE"]).await?;
+            ensure!(event["content"] == content.as_str(), "{event}");
+        }
+    }
+    alice.say(&dm, "still there?").await?;
+    ensure!(session_of_carol.event("MESSAGE_CREATE").await?["content"] == "still there?");
     ensure!(us.pop.terminate().await? == Some(0));
     ensure!(us.region.terminate().await? == Some(0));
     ensure!(region.terminate().await? == Some(0));

@@ -72,6 +72,14 @@ impl Engine for CoalescingEngine {
         self.begin_new_epoch_of_messages();
     }
 
+    fn raise_write_timestamps(&self, floor_us: i64) {
+        self.inner.raise_write_timestamps(floor_us);
+    }
+
+    fn last_write_timestamp_us(&self) -> i64 {
+        self.inner.last_write_timestamp_us()
+    }
+
     fn background_removals(&self) -> u64 {
         self.inner.background_removals()
     }

@@ -75,6 +75,14 @@ impl Engine for CqlEngine {
         self.read(move |shared| lease::raise_id_ceiling(shared, ceiling_ms))
     }
 
+    fn raise_write_timestamps(&self, floor_us: i64) {
+        self.shared().clock.raise_floor(floor_us);
+    }
+
+    fn last_write_timestamp_us(&self) -> i64 {
+        self.shared().clock.last_us()
+    }
+
     fn health(&self) -> StoreHealth {
         self.shared().health()
     }

@@ -113,7 +113,7 @@ pub async fn ack(
     mention_count: Option<u32>,
 ) -> Result<Reply, ApiError> {
     let person = cx.person()?;
-    match cx.region.peers.elsewhere(channel_id.get()) {
+    match cx.region.peers.elsewhere(cx.region.owners.owner_of_channel(channel_id).await?) {
         Some(peer) => drop(cx.ask(&peer.clone(), Call::GetChannel { channel_id }).await?),
         None => drop(cx.may_read(channel_id).await?),
     }

@@ -110,7 +110,7 @@ impl Context<'_> {
 
 /// Answers a call: the encoded reply to an encoded request. Never fails: what is wrong is in the reply.
 ///
-/// A call for an owner of another region is sent on to it as it came, once.
+/// A call for an owner that lives at another node is sent on to it as it came, once.
 pub async fn handle(region: &Arc<Region>, header: CallHeader, payload: Bytes) -> Bytes {
     let request = match ciborium::from_reader::<CallRequest, _>(payload.as_ref()) {
         Ok(request) => request,
@@ -119,23 +119,18 @@ pub async fn handle(region: &Arc<Region>, header: CallHeader, payload: Bytes) ->
             return forward::encoded(Err(ErrorCode::Internal.into()));
         }
     };
-    match forward::elsewhere(region, &request).await {
-        Ok(Some(_)) if header.is_forwarded => {
-            // The two regions do not agree about where it belongs: neither may carry it out.
-            tracing::warn!("a call was sent on to a region where it does not belong");
-            forward::encoded(Err(ErrorCode::Unavailable.into()))
-        }
-        Ok(Some(peer)) => forward::send_on(&peer, header, payload).await,
-        Ok(None) => {
-            let origin = CallOrigin {
-                operation_id: header.operation_id,
-                client_ip: header.client_ip,
-                unix_ms: crate::id_generator::now_ms(),
-                deadline_ms: header.deadline_ms,
-                is_forwarded: header.is_forwarded,
-            };
-            crate::operations::encode_reply(&answer(region, origin, request).await).into()
-        }
+    let origin = CallOrigin {
+        operation_id: header.operation_id,
+        client_ip: header.client_ip,
+        unix_ms: crate::id_generator::now_ms(),
+        deadline_ms: header.deadline_ms,
+        is_forwarded: header.is_forwarded,
+    };
+    let here =
+        |request| async move { Bytes::from(crate::operations::encode_reply(&answer(region, origin, request).await)) };
+    match forward::subject(region, &request).await {
+        Ok(None) => here(request).await,
+        Ok(Some(subject)) => forward::carry_out(region, subject, header, payload, || here(request.clone())).await,
         Err(error) => forward::encoded(Err(error)),
     }
 }

@@ -32,6 +32,9 @@ use crate::owners::guild::command::MembersCommand;
 
 /// Frames taken in a row before other sessions have their turn.
 const FRAMES_AT_ONCE: usize = 16;
+/// How long a session waits for an owner that goes on with what the one before had, before its client is told that it is
+/// away.
+const PARKED_FOR_MS: u64 = 60_000;
 /// How often what was written may make room for more in one turn.
 const ROUNDS_AT_ONCE: usize = 8;
 
@@ -51,6 +54,8 @@ pub struct SessionTask {
     subscriber: Subscriber,
     /// As which its user's owner knows it.
     user_session: Box<UserSession>,
+    /// The user's owner ended at that epoch, with everything told, and another is to go on; until when it may take.
+    user_parked: Option<Parked>,
     /// Its socket or its signals want a look.
     pub(super) is_woken: bool,
     /// How the connection is closed if the session ends now.
@@ -59,9 +64,27 @@ pub struct SessionTask {
     pub(super) armed_ms: u64,
 }
 
+/// An owner that ended, and of which another goes on with what it had.
+#[derive(Clone, Copy)]
+struct Parked {
+    epoch: u64,
+    until_ms: u64,
+}
+
+/// What owners that begin are to go on with.
+#[derive(Default)]
+pub struct Resumed {
+    pub guild_ids: Vec<GuildId>,
+    pub user: Option<UserSession>,
+    pub is_attached: bool,
+}
+
 /// What a session of the process before had, besides its core.
 pub struct Kept {
     pub subscribed: Vec<GuildId>,
+    /// Guilds whose owners ended, with their epochs; the same of its user.
+    pub parked: Vec<(GuildId, u64)>,
+    pub user_parked: Option<u64>,
     pub waiting: Vec<GuildId>,
     pub looks: BTreeMap<GuildId, Subscription>,
 }
@@ -107,6 +130,7 @@ impl SessionTask {
             voice: SessionVoice::default(),
             is_bot,
             subscriber,
+            user_parked: None,
             is_woken: false,
             last_word: Closing::Abandon,
             armed_ms: u64::MAX,
@@ -123,13 +147,16 @@ impl SessionTask {
         user_session: UserSession,
         kept: Kept,
     ) -> Self {
-        let Kept { subscribed, waiting, looks } = kept;
+        let Kept { subscribed, parked, user_parked, waiting, looks } = kept;
+        let until_ms = region.clock.now_ms() + PARKED_FOR_MS;
+        let mut subscriptions = Subscriptions::taken_up(subscribed, waiting);
+        parked.into_iter().for_each(|(guild_id, epoch)| subscriptions.take_up_parked(guild_id, epoch, until_ms));
         Self {
             region,
             handle,
             session,
             socket: None,
-            subscriptions: Subscriptions::taken_up(subscribed, waiting),
+            subscriptions,
             member_requests: MemberRequests::new(),
             looks: Looks::taken_up(looks),
             presence: SessionPresence::taken_up(),
@@ -137,6 +164,7 @@ impl SessionTask {
             is_bot,
             subscriber,
             user_session: Box::new(user_session),
+            user_parked: user_parked.map(|epoch| Parked { epoch, until_ms }),
             is_woken: false,
             last_word: Closing::Abandon,
             armed_ms: u64::MAX,
@@ -163,6 +191,8 @@ impl SessionTask {
             capabilities: self.subscriber.capabilities.bits(),
             client,
             subscribed,
+            parked: self.subscriptions.parked(),
+            user_parked: self.user_parked.map(|parked| parked.epoch),
             waiting,
             looks: kept::write_looks(self.looks.all()),
         })
@@ -212,6 +242,7 @@ impl SessionTask {
         if self.session.poll_timeout().is_some_and(|due_ms| due_ms <= now_ms) {
             self.session.handle_timeout(now_ms);
         }
+        self.give_up_parked(now_ms);
         for _ in 0..ROUNDS_AT_ONCE {
             if self.carry_out(now_ms) {
                 return Turn::Ended;
@@ -294,7 +325,12 @@ impl SessionTask {
             Input::Control(Control::NotSubscribed(id, error)) => {
                 if error.status >= 500 {
                     tracing::warn!(guild_id = %id, %error, "a guild is out of reach; the session tries again");
-                    self.subscriptions.failed(id, now_ms);
+                    if self.subscriptions.is_resuming(id) {
+                        // What it says from now on is missing.
+                        self.guild_away(id);
+                    } else {
+                        self.subscriptions.failed(id, now_ms);
+                    }
                 } else {
                     self.guild_refused(id);
                 }
@@ -341,9 +377,77 @@ impl SessionTask {
         }
     }
 
+    /// These owners ended at their epochs, and have told everything: others may go on.
+    pub fn ended(&mut self, now_ms: u64, epoch_of: impl Fn(u64) -> Option<u64>) {
+        let until_ms = now_ms + PARKED_FOR_MS;
+        if self.presence.is_known()
+            && let Some(epoch) = epoch_of(self.handle.user_id.get())
+        {
+            self.user_parked.get_or_insert(Parked { epoch, until_ms });
+        }
+        if let Some(asked) = self.member_requests.asked().filter(|id| epoch_of(id.get()).is_some()) {
+            self.member_requests.failed(asked, now_ms);
+        }
+        let ended: Vec<(GuildId, u64)> =
+            self.guild_ids().iter().filter_map(|id| Some((*id, epoch_of(id.get())?))).collect();
+        ended.into_iter().for_each(|(id, epoch)| self.subscriptions.park(id, epoch, until_ms));
+    }
+
+    /// These owners begin, each with the epoch of the owner before it, if that is certain: what those ended with, they are
+    /// to go on with. Of what others had something may be missing.
+    pub fn began(&mut self, now_ms: u64, begins: impl Fn(u64) -> Option<Option<u64>>) -> Resumed {
+        let mut resumed = Resumed { is_attached: self.session.is_attached(), ..Resumed::default() };
+        if let Some(predecessor) = begins(self.handle.user_id.get()) {
+            match self.user_parked.take() {
+                Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
+                _ => self.handle.signal(Signal::Lost),
+            }
+        }
+        resumed.guild_ids =
+            self.subscriptions.resume_parked(|id, epoch| begins(id.get()).is_some_and(|last| last == Some(epoch)));
+        for id in self.subscriptions.give_up_parked(|id, _| begins(id.get()).is_some()) {
+            self.guild_away(id);
+        }
+        if let Some(asked) = self.member_requests.asked().filter(|id| begins(id.get()).is_some()) {
+            self.member_requests.failed(asked, now_ms);
+        }
+        let others = self.guild_ids().iter().copied().filter(|id| begins(id.get()).is_some());
+        let others: Vec<GuildId> = others.filter(|id| !self.subscriptions.is_resuming(*id)).collect();
+        for id in others {
+            if self.subscriptions.is_asked(id) {
+                self.subscriptions.ask_again(id);
+            } else {
+                self.guild_cut(id);
+            }
+        }
+        resumed
+    }
+
+    /// The session as its user's owner is to know it now.
+    fn user_as_it_is(&self) -> UserSession {
+        let mut user_session = UserSession::clone(&self.user_session);
+        if let Some(newest) = self.presence.newest() {
+            user_session.client.presence = Some(Box::new(newest.clone()));
+        }
+        user_session
+    }
+
+    /// Nobody went on with what was parked for too long.
+    fn give_up_parked(&mut self, now_ms: u64) {
+        if self.subscriptions.parked_until_ms().is_some_and(|until_ms| until_ms <= now_ms) {
+            for id in self.subscriptions.give_up_parked(|_, _| true) {
+                self.guild_away(id);
+            }
+        }
+        if self.user_parked.is_some_and(|parked| parked.until_ms <= now_ms) {
+            self.user_parked = None;
+            self.handle.signal(Signal::Lost);
+        }
+    }
+
     /// Every owner of another region is out of reach: what they said last may be missing.
     pub fn cut_off(&mut self, now_ms: u64, lives_there: impl Fn(u64) -> bool) {
-        if lives_there(self.handle.user_id.get()) {
+        if self.user_parked.is_none() && lives_there(self.handle.user_id.get()) {
             // What is the user's own would be missing for good.
             return self.handle.signal(Signal::Lost);
         }
@@ -357,9 +461,13 @@ impl SessionTask {
     /// The guild is away, as libraries know it: GUILD_DELETE with `unavailable`, and GUILD_CREATE when it is back.
     fn guild_cut(&mut self, id: GuildId) {
         if self.subscriptions.has(id) {
-            self.tell_deleted(UnavailableGuild { id, unavailable: Some(true) });
-            self.subscriptions.cut(id);
+            self.guild_away(id);
         }
+    }
+
+    fn guild_away(&mut self, id: GuildId) {
+        self.tell_deleted(UnavailableGuild { id, unavailable: Some(true) });
+        self.subscriptions.cut(id);
     }
 
     /// The user is no member: who was told that the guild is away learns that it is gone.
@@ -408,7 +516,9 @@ impl SessionTask {
         // Guilds are not asked while the client does not take what it has: then nothing of theirs is due.
         let guilds = [self.subscriptions.poll_timeout(), self.member_requests.poll_timeout()];
         let guilds = guilds.into_iter().flatten().filter(|_| self.session.has_room());
-        guilds.chain(self.session.poll_timeout()).min()
+        let parked =
+            self.user_parked.map(|parked| parked.until_ms).into_iter().chain(self.subscriptions.parked_until_ms());
+        guilds.chain(parked).chain(self.session.poll_timeout()).min()
     }
 
     /// Does what the core asks for; true when the session is over.
@@ -485,7 +595,7 @@ impl SessionTask {
         while self.subscriptions.is_starting() && self.session.has_room() {
             let at_once = self.region.config.gateway.subscribe_concurrency;
             let (peers, room_bytes) = (&self.region.peers, self.session.room_bytes());
-            let is_in_reach = |id: GuildId| peers.elsewhere(id.get()).is_none_or(|peer| peer.is_open());
+            let is_in_reach = |id: GuildId| peers.is_in_reach(id.get());
             let Some(guild_id) = self.subscriptions.next(now_ms, at_once, room_bytes, is_in_reach) else { return };
             let subscriber = self.subscriber.clone();
             if self.region.owners.subscribe_guild(guild_id, Arc::clone(&self.handle), subscriber).is_err() {

@@ -28,6 +28,12 @@ struct Starting {
     largest_bytes: Option<usize>,
     /// Of those that wait, those that the client was told to be away.
     away: Vec<GuildId>,
+    /// Those whose owner ended at an epoch, with everything told: the next one goes on with them.
+    parked: Vec<(GuildId, u64)>,
+    /// When nobody waits for that any longer.
+    parked_until_ms: Option<u64>,
+    /// Of those asked for, those that an owner is to go on with.
+    resuming: Vec<GuildId>,
 }
 
 impl Subscriptions {
@@ -45,12 +51,88 @@ impl Subscriptions {
         all
     }
 
-    /// The guilds that it has, and those of which the snapshot did not come yet.
+    /// The guilds that it has, and those of which the snapshot did not come yet; parked ones are neither.
     pub fn parts(&self) -> (Vec<GuildId>, Vec<GuildId>) {
         let Some(starting) = &self.starting else { return (self.subscribed.clone(), Vec::new()) };
         let has = |id: &&GuildId| !starting.asked.contains(id);
         let waiting = starting.asked.iter().chain(&starting.waiting).copied().collect();
         (self.subscribed.iter().filter(has).copied().collect(), waiting)
+    }
+
+    /// Guilds whose owner ended, with the epoch.
+    pub fn parked(&self) -> Vec<(GuildId, u64)> {
+        self.starting.as_ref().map_or_else(Vec::new, |starting| starting.parked.clone())
+    }
+
+    /// The guild's owner ended at an epoch and has told everything. One that was only asked for is asked for again.
+    pub fn park(&mut self, guild_id: GuildId, epoch: u64, until_ms: u64) {
+        let is_asked = self.is_asked(guild_id);
+        if !self.take_out(guild_id) {
+            return;
+        }
+        let starting = self.starting.get_or_insert_default();
+        if is_asked {
+            starting.waiting.push_back(guild_id);
+        } else {
+            starting.parked.push((guild_id, epoch));
+            starting.parked_until_ms.get_or_insert(until_ms);
+        }
+    }
+
+    /// A guild of a session of the process before, whose owner ended at that epoch.
+    pub fn take_up_parked(&mut self, guild_id: GuildId, epoch: u64, until_ms: u64) {
+        let starting = self.starting.get_or_insert_default();
+        if !starting.parked.iter().any(|(parked, _)| *parked == guild_id) {
+            starting.parked.push((guild_id, epoch));
+            starting.parked_until_ms.get_or_insert(until_ms);
+        }
+    }
+
+    /// The guilds parked so long that nobody will go on with them, or whose owner went on from elsewhere.
+    pub fn give_up_parked(&mut self, is_over: impl Fn(GuildId, u64) -> bool) -> Vec<GuildId> {
+        let Some(starting) = self.starting.as_mut() else { return Vec::new() };
+        let over = starting.parked.extract_if(.., |(id, epoch)| is_over(*id, *epoch)).map(|(id, _)| id).collect();
+        if starting.parked.is_empty() {
+            starting.parked_until_ms = None;
+        }
+        self.settle();
+        over
+    }
+
+    /// When parked guilds are given up.
+    pub fn parked_until_ms(&self) -> Option<u64> {
+        self.starting.as_ref()?.parked_until_ms
+    }
+
+    /// An owner is asked to go on with the guilds that were parked where it begins.
+    pub fn resume_parked(&mut self, follows: impl Fn(GuildId, u64) -> bool) -> Vec<GuildId> {
+        let resumed = self.give_up_parked(follows);
+        for guild_id in &resumed {
+            let starting = self.starting.get_or_insert_default();
+            starting.asked.push(*guild_id);
+            starting.resuming.push(*guild_id);
+            if let Err(place) = self.subscribed.binary_search(guild_id) {
+                self.subscribed.insert(place, *guild_id);
+            }
+        }
+        resumed
+    }
+
+    /// Whether an owner was asked to go on with it, and did not answer yet.
+    pub fn is_resuming(&self, guild_id: GuildId) -> bool {
+        self.starting.as_ref().is_some_and(|starting| starting.resuming.contains(&guild_id))
+    }
+
+    /// Whether it was asked for, and nothing came yet.
+    pub fn is_asked(&self, guild_id: GuildId) -> bool {
+        self.starting.as_ref().is_some_and(|starting| starting.asked.contains(&guild_id))
+    }
+
+    /// It is asked for again: whoever was asked is no more.
+    pub fn ask_again(&mut self, guild_id: GuildId) {
+        if self.take_out(guild_id) {
+            self.starting.get_or_insert_default().waiting.push_back(guild_id);
+        }
     }
 
     /// The guilds asked for or already delivered, ascending.
@@ -64,7 +146,8 @@ impl Subscriptions {
             return;
         }
         let starting = self.starting.get_or_insert_default();
-        if !starting.waiting.contains(&guild_id) {
+        let is_parked = starting.parked.iter().any(|(parked, _)| *parked == guild_id);
+        if !is_parked && !starting.waiting.contains(&guild_id) {
             starting.waiting.push_back(guild_id);
         }
     }
@@ -110,6 +193,7 @@ impl Subscriptions {
         let Some(starting) = self.starting.as_mut() else { return };
         starting.asked.retain(|asked| *asked != guild_id);
         starting.away.retain(|away| *away != guild_id);
+        starting.resuming.retain(|resuming| *resuming != guild_id);
         starting.failures_in_row = 0;
         // A session that wants no snapshots subscribes without a look at their size.
         starting.largest_bytes.get_or_insert(0);
@@ -130,11 +214,11 @@ impl Subscriptions {
 
     /// The guild's owner is out of reach, and the client is told that it is away; it is asked for again when it can be.
     pub fn cut(&mut self, guild_id: GuildId) {
-        if !self.take_out(guild_id) {
-            return;
-        }
+        self.take_out(guild_id);
         let starting = self.starting.get_or_insert_default();
-        starting.waiting.push_back(guild_id);
+        if !starting.waiting.contains(&guild_id) {
+            starting.waiting.push_back(guild_id);
+        }
         if !starting.away.contains(&guild_id) {
             starting.away.push(guild_id);
         }
@@ -152,7 +236,9 @@ impl Subscriptions {
             let before = starting.waiting.len();
             starting.waiting.retain(|waiting| *waiting != guild_id);
             starting.away.retain(|away| *away != guild_id);
-            starting.waiting.len() != before
+            let parked = starting.parked.len();
+            starting.parked.retain(|(parked, _)| *parked != guild_id);
+            starting.waiting.len() != before || starting.parked.len() != parked
         });
         self.settle();
         known || waited
@@ -182,13 +268,14 @@ impl Subscriptions {
     fn take_out(&mut self, guild_id: GuildId) -> bool {
         if let Some(starting) = self.starting.as_mut() {
             starting.asked.retain(|asked| *asked != guild_id);
+            starting.resuming.retain(|resuming| *resuming != guild_id);
         }
         let place = self.subscribed.binary_search(&guild_id);
         place.map(|place| self.subscribed.remove(place)).is_ok()
     }
 
     fn settle(&mut self) {
-        if self.starting.as_ref().is_some_and(|s| s.waiting.is_empty() && s.asked.is_empty()) {
+        if self.starting.as_ref().is_some_and(|s| s.waiting.is_empty() && s.asked.is_empty() && s.parked.is_empty()) {
             self.starting = None;
             self.subscribed.shrink_to_fit();
         }
@@ -289,6 +376,30 @@ mod tests {
         assert!(subscriptions.take().is_empty());
         subscriptions.want(A);
         assert_eq!(subscriptions.next(0, 1, ROOM, all), Some(A));
+    }
+
+    #[test]
+    fn an_owner_goes_on_with_what_the_one_before_ended() {
+        let mut subscriptions = Subscriptions::default();
+        [A, B, C].into_iter().for_each(|guild| subscriptions.want(guild));
+        subscriptions.measured(10);
+        while subscriptions.next(0, 3, ROOM, all).is_some() {}
+        [A, B].into_iter().for_each(|guild| subscriptions.confirmed(guild));
+        [A, B, C].into_iter().for_each(|guild| subscriptions.park(guild, 7, 500));
+        // What never came is asked for again.
+        assert_eq!((subscriptions.subscribed(), subscriptions.parked()), (&[][..], vec![(A, 7), (B, 7)]));
+        assert_eq!(subscriptions.parked_until_ms(), Some(500));
+        subscriptions.want(A);
+        assert_eq!(subscriptions.next(0, 3, ROOM, all), Some(C));
+        subscriptions.confirmed(C);
+        assert_eq!(subscriptions.resume_parked(|id, epoch| (id, epoch) == (A, 7)), [A]);
+        assert!(subscriptions.has(A) && subscriptions.is_resuming(A) && subscriptions.is_asked(A));
+        subscriptions.confirmed(A);
+        assert!(!subscriptions.is_resuming(A));
+        assert_eq!(subscriptions.give_up_parked(|_, _| true), [B]);
+        assert_eq!(subscriptions.parked_until_ms(), None);
+        subscriptions.cut(B);
+        assert!(subscriptions.is_away(B));
     }
 
     #[test]

@@ -110,9 +110,18 @@ impl Shared {
         }
     }
 
+    /// Something for users whose owners are between two nodes is missing: their sessions start anew, wherever they are.
+    fn lose(&self, user_ids: &[UserId]) {
+        user_ids.iter().for_each(|id| self.sessions.lose(*id));
+        self.peers.lose(user_ids);
+    }
+
     /// Tells users that they joined or left a guild.
     fn tell_membership(&self, guild_id: GuildId, mut user_ids: Vec<UserId>, has_joined: bool) {
         for (peer, user_ids) in self.peers.take_out_elsewhere(&mut user_ids, UserId::get) {
+            if peer.is_nobody() {
+                self.lose(&user_ids);
+            }
             peer.tell_membership(guild_id, &user_ids, has_joined);
         }
         self.tell_membership_here(guild_id, &user_ids, has_joined);
@@ -131,6 +140,9 @@ impl Shared {
     pub(crate) fn deliver_to_users(&self, user_ids: &[UserId], event: Arc<Event>) {
         let mut here = user_ids.to_vec();
         for (peer, user_ids) in self.peers.take_out_elsewhere(&mut here, UserId::get) {
+            if peer.is_nobody() && !event.is_ephemeral() {
+                self.lose(&user_ids);
+            }
             peer.deliver(&event, &user_ids);
         }
         self.deliver_here(&here, event);

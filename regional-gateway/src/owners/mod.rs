@@ -21,9 +21,10 @@ use rookery_guild::Effect;
 use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::accounts::Accounts;
 use crate::config::OwnersConfig;
@@ -31,11 +32,12 @@ use crate::degradation::Degradation;
 use crate::errors::from_store;
 use crate::gateway::clock::Clock;
 use crate::gateway::input::{Control, Input};
-use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::gateway::registry::{SessionHandle, Sessions, Signal};
 use crate::gateway::worker::Outbox;
 use crate::id_generator::IdGenerator;
 use crate::peers::Peers;
-use crate::peers::frame::{RequestForm, SessionRef, SubscriberForm, ToOwner};
+use crate::peers::frame::{RequestForm, SessionRef, SubscriberForm, ToOwner, UserSessionForm};
+use crate::placement::Tenure;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
@@ -91,6 +93,8 @@ pub struct OwnersInit {
     pub degradation: Arc<Degradation>,
     /// Where owners live that are not here.
     pub peers: Arc<Peers>,
+    /// Ends all tenures of what lives here.
+    pub stop: CancellationToken,
 }
 
 /// All owners; cloning it is cheap.
@@ -121,6 +125,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     channels: Cache<ChannelId, OwnerKey>,
     tasks: TaskTracker,
+    /// Ends all tenures.
     stop: CancellationToken,
     stopped: AtomicBool,
     incarnations: AtomicU64,
@@ -140,7 +145,7 @@ impl Owners {
             clock: Clock::start(),
             channels: Cache::new(init.config.channel_cache),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop: init.stop,
             stopped: AtomicBool::new(false),
             // 0 is nobody's.
             incarnations: AtomicU64::new(1),
@@ -171,20 +176,30 @@ impl Owners {
 
     /// The owner of a channel: of its guild, or of the DM itself; 10003 if there is no such channel.
     pub async fn of_channel(&self, id: ChannelId) -> Result<GuildHandle, ApiError> {
-        let key = match self.shared.channels.get(&id) {
-            Some(key) => key,
-            None => {
-                let channel = self.shared.store.channel(id).await.map_err(from_store)?;
-                let channel = channel.ok_or(ErrorCode::UnknownChannel)?;
-                let key = channel.guild_id.map_or(OwnerKey::Dm(id), OwnerKey::Guild);
-                // A channel never moves between guilds, and one that was deleted is unknown to its owner.
-                self.shared.channels.insert(id, key);
-                key
-            }
-        };
+        let key = self.key_of_channel(id).await?.ok_or(ErrorCode::UnknownChannel)?;
         let mut handle = self.reach(key).await?;
         handle.via_channel = true;
         Ok(handle)
+    }
+
+    /// What owns a channel, for finding out where that lives: its guild, or the DM itself.
+    pub async fn owner_of_channel(&self, id: ChannelId) -> Result<u64, ApiError> {
+        if self.shared.peers.is_alone() {
+            return Ok(id.get());
+        }
+        // A channel that is not seen here yet may be seen where its id was made.
+        Ok(self.key_of_channel(id).await?.map_or(id.get(), OwnerKey::raw))
+    }
+
+    async fn key_of_channel(&self, id: ChannelId) -> Result<Option<OwnerKey>, ApiError> {
+        if let Some(key) = self.shared.channels.get(&id) {
+            return Ok(Some(key));
+        }
+        let Some(channel) = self.shared.store.channel(id).await.map_err(from_store)? else { return Ok(None) };
+        let key = channel.guild_id.map_or(OwnerKey::Dm(id), OwnerKey::Guild);
+        // A channel never moves between guilds, and one that was deleted is unknown to its owner.
+        self.shared.channels.insert(id, key);
+        Ok(Some(key))
     }
 
     /// The owner of a user.
@@ -244,6 +259,45 @@ impl Owners {
         }
     }
 
+    /// Has the owner of a guild that begins go on with sessions that the one before had; answered as by
+    /// [`Self::take_up_guild`].
+    pub(crate) fn resume_guild(
+        &self,
+        guild_id: GuildId,
+        sessions: Vec<(Arc<SessionHandle>, rookery_guild::Subscriber)>,
+    ) -> Result<(), ApiError> {
+        if let Some(peer) = self.shared.peers.elsewhere(guild_id.get()) {
+            let form = |(session, subscriber): (Arc<SessionHandle>, rookery_guild::Subscriber)| {
+                (SessionRef::of(&session), SubscriberForm::new(&subscriber))
+            };
+            let sessions = sessions.into_iter().map(form).collect();
+            return peer.ask(ToOwner::TakeUpGuild { guild_id, sessions });
+        }
+        let command = |(session, subscriber)| guild::command::SubscribeCommand { guild_id, session, subscriber };
+        let commands = sessions.into_iter().map(command).collect();
+        self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::TakeUp(commands))
+    }
+
+    /// Has the owner of a user that begins go on with a session that the one before had. Where it cannot, the session ends.
+    pub(crate) fn resume_user(
+        &self,
+        session: &Arc<SessionHandle>,
+        user_session: rookery_user::UserSession,
+        is_attached: bool,
+    ) {
+        let asked = match self.shared.peers.elsewhere(session.user_id.get()) {
+            Some(peer) => {
+                let user_session = Box::new(UserSessionForm::new(&user_session));
+                peer.ask(ToOwner::TakeUpUser { session: SessionRef::of(session), user_session, is_attached })
+            }
+            None => self.shared.take_up_user(session, user_session, is_attached),
+        };
+        if let Err(error) = asked {
+            tracing::info!(session_id = %session.id, %error, "nobody goes on with a session");
+            session.signal(Signal::Lost);
+        }
+    }
+
     /// Tells a user's owner what a session says of the user's presence.
     pub(crate) fn session_says(&self, session: &SessionHandle, update: PresenceUpdate) {
         self.shared.session_news(session, |news| news.presence = Some(update));
@@ -258,7 +312,7 @@ impl Owners {
     pub(crate) fn update_voice(&self, guild_id: GuildId, id: SubscriberId, request: VoiceRequest) {
         match self.shared.peers.elsewhere(guild_id.get()) {
             Some(peer) => {
-                peer.news.tell(|news| news.voice.insert((guild_id, id), request));
+                peer.note(|news| news.voice.insert((guild_id, id), request));
             }
             None => self.shared.registers.tell_guild(guild_id, |news| news.voice.insert(id, request)),
         }
@@ -360,11 +414,32 @@ impl Owners {
 }
 
 impl Shared {
+    /// Has the owner of a user here go on with a session; the session ends if it cannot.
+    pub(crate) fn take_up_user(
+        self: &Arc<Self>,
+        session: &Arc<SessionHandle>,
+        subscriber: rookery_user::UserSession,
+        is_attached: bool,
+    ) -> Result<(), ApiError> {
+        let (taken_up, answer) = oneshot::channel();
+        let command = user::command::TakeUpCommand { session: Arc::clone(session), subscriber, is_attached, taken_up };
+        self.send_user(session.user_id, UserCommand::TakeUp(Box::new(command)))?;
+        let session = Arc::clone(session);
+        self.tasks.spawn(async move {
+            if !matches!(answer.await, Ok(Ok(()))) {
+                session.signal(Signal::Lost);
+            }
+        });
+        Ok(())
+    }
+
     /// Notes something that a session has for its user's owner, wherever that is.
     fn session_news(&self, session: &SessionHandle, note: impl FnOnce(&mut SessionNews)) {
         let (user_id, id) = (session.user_id, session.subscriber);
         match self.peers.elsewhere(user_id.get()) {
-            Some(peer) => peer.news.tell(|news| note(news.sessions.entry((user_id, id)).or_default())),
+            Some(peer) => {
+                peer.note(|news| note(news.sessions.entry((user_id, id)).or_default()));
+            }
             None => self.registers.tell_user(user_id, |news| note(news.sessions.entry(id).or_default())),
         }
     }
@@ -381,14 +456,24 @@ impl Shared {
 
     /// Hands a command to the owner of a guild or DM, loading it if need be.
     pub(crate) fn send_guild(self: &Arc<Self>, key: OwnerKey, command: GuildCommand) -> Result<(), ApiError> {
-        if self.stopped.load(Ordering::Acquire) || self.peers.elsewhere(key.raw()).is_some() {
-            return Err(ErrorCode::Unavailable.into());
-        }
+        let Some((tenure, _token)) = self.tenure(key.raw()) else { return Err(ErrorCode::Unavailable.into()) };
         let spawn = |mailbox| {
-            let owner = guild::actor::GuildOwner::new(Arc::clone(self), key, mailbox);
-            self.tasks.spawn(owner.run());
+            let owner = guild::actor::GuildOwner::new(Arc::clone(self), Arc::clone(&tenure), key, mailbox);
+            tenure.owners().spawn(self.tasks.track_future(owner.run()));
         };
         self.guilds.send(key, command, spawn).map_err(full)
+    }
+
+    /// The tenure under which an owner is loaded that lives here, with what holds up its end.
+    fn tenure(&self, raw: u64) -> Option<(Arc<Tenure>, TaskTrackerToken)> {
+        if self.stopped.load(Ordering::Acquire) {
+            return None;
+        }
+        let ownership = self.peers.ownership();
+        let tenure = ownership.tenure(raw)?;
+        let token = tenure.owners().token();
+        // Looked at again: an end that began before the token was there does not wait for it.
+        ownership.is_current(&tenure).then_some((tenure, token))
     }
 
     /// Hands a command to the owner of a guild or DM if it is loaded.
@@ -405,12 +490,10 @@ impl Shared {
 
     /// Hands a command to the owner of a user, loading it if need be.
     pub(crate) fn send_user(self: &Arc<Self>, id: UserId, command: UserCommand) -> Result<(), ApiError> {
-        if self.stopped.load(Ordering::Acquire) || self.peers.elsewhere(id.get()).is_some() {
-            return Err(ErrorCode::Unavailable.into());
-        }
+        let Some((tenure, _token)) = self.tenure(id.get()) else { return Err(ErrorCode::Unavailable.into()) };
         let spawn = |mailbox| {
-            let owner = user::actor::UserOwner::new(Arc::clone(self), id, mailbox);
-            self.tasks.spawn(owner.run());
+            let owner = user::actor::UserOwner::new(Arc::clone(self), Arc::clone(&tenure), id, mailbox);
+            tenure.owners().spawn(self.tasks.track_future(owner.run()));
         };
         self.users.send(id, command, spawn).map_err(full)
     }
@@ -419,8 +502,15 @@ impl Shared {
     ///
     /// A user whose owner has no room for it loses their sessions instead of silently missing something.
     pub(crate) fn send_user_if_loaded(&self, id: UserId, command: UserCommand) {
-        if self.users.send_if_loaded(id, command).is_err() {
-            self.sessions.lose(id);
+        match self.users.send_if_loaded(id, command) {
+            Ok(None) => {}
+            // Who takes calls nowhere may have sessions that another owner is to go on with.
+            Ok(Some(command)) if !command.is_ephemeral() && !self.peers.ownership().takes_calls(id.get()) => {
+                self.sessions.lose(id);
+                self.peers.lose(&[id]);
+            }
+            Ok(Some(_)) => {}
+            Err(_) => self.sessions.lose(id),
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::peers::PeerIndex;
+use crate::placement::ShardSet;
 
 /// Presences that a guild takes in before it looks at anything else.
 const PRESENCES_AT_ONCE: usize = 256;
@@ -81,8 +82,12 @@ pub struct UserNews {
     /// Whose presence changed.
     pub friends: HashSet<UserId>,
     pub sessions: BTreeMap<SubscriberId, SessionNews>,
-    /// Regions that do not know any more what the user is seen as, and of which something may be missing.
+    /// Nodes that do not know any more what the user is seen as.
     pub reopened: BTreeSet<PeerIndex>,
+    /// Shards whose owners may have said something that was not heard.
+    pub missed: Vec<Arc<ShardSet>>,
+    /// Guilds and friends may live elsewhere than before, where nobody knows what the user is seen as.
+    pub have_moved: bool,
 }
 
 /// News of one of the user's sessions.
@@ -179,11 +184,24 @@ impl Registers {
         self.shown.retain(|_, shown| shown.publisher != publisher);
     }
 
-    /// Tells the owners of all users that another region is reached again: it does not know what they are seen as, and what
-    /// it had for them meanwhile is lost.
+    /// Tells the owners of all users that owners of these shards may have said something that was not heard.
+    pub fn missed(&self, shards: &Arc<ShardSet>) {
+        for register in &self.users {
+            register.tell(|news| news.missed.push(Arc::clone(shards)));
+        }
+    }
+
+    /// Tells the owners of all users that another node is reached again, and does not know what they are seen as.
     pub fn reopened(&self, index: PeerIndex) {
         for register in &self.users {
             register.tell(|news| news.reopened.insert(index));
+        }
+    }
+
+    /// Tells the owners of all users that guilds and friends may live elsewhere than before.
+    pub fn have_moved(&self) {
+        for register in &self.users {
+            register.tell(|news| news.have_moved = true);
         }
     }
 

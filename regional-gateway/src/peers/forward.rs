@@ -1,39 +1,98 @@
-//! Calls for owners of other regions.
+//! Calls for owners that live at other nodes.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_link::{CallError, CallHeader};
 use rookery_model::call::{Call, CallReply, CallRequest, Credential, Home, Reply};
 use rookery_model::{ApiError, ErrorCode};
+use tokio::time::Instant;
 
 use super::Peer;
 use crate::Region;
 use crate::calls::Context;
 use crate::errors::from_store;
+use crate::placement::Location;
 
-/// The region that carries out a call, unless it is this one.
-pub async fn elsewhere(region: &Region, request: &CallRequest) -> Result<Option<Arc<Peer>>, ApiError> {
-    let raw = match request.call.home() {
-        Home::Anywhere => return Ok(None),
-        Home::Guild(id) => id.get(),
-        Home::Channel(id) => id.get(),
-        Home::User(id) => id.get(),
+/// How long a call waits at most while what it is about changes hands.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Of its time a call keeps so much for the way back.
+const MARGIN: Duration = Duration::from_millis(250);
+/// Between two attempts where nobody says that anything changed.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A refusal is no longer than this.
+const REFUSAL_MAX_BYTES: usize = 256;
+
+/// What a call is about, if one owner decides it.
+pub async fn subject(region: &Region, request: &CallRequest) -> Result<Option<u64>, ApiError> {
+    if region.peers.is_alone() {
+        return Ok(None);
+    }
+    Ok(match request.call.home() {
+        Home::Anywhere => None,
+        Home::Guild(id) => Some(id.get()),
+        Home::Channel(id) => Some(region.owners.owner_of_channel(id).await?),
+        Home::User(id) => Some(id.get()),
         Home::Caller => match &request.credential {
-            Credential::Token { token, .. } => region.accounts.signed_for(token)?.get(),
-            Credential::None | Credential::Operator { .. } => return Ok(None),
+            Credential::Token { token, .. } => Some(region.accounts.signed_for(token)?.get()),
+            Credential::None | Credential::Operator { .. } => None,
         },
-        Home::Invite(_) if region.peers.is_alone() => return Ok(None),
-        Home::Invite(code) => match region.store.invite(code).await.map_err(from_store)? {
-            Some(invite) => invite.guild_id.get(),
-            None => return Ok(None),
-        },
-    };
-    Ok(region.peers.elsewhere(raw).cloned())
+        Home::Invite(code) => region.store.invite(code).await.map_err(from_store)?.map(|invite| invite.guild_id.get()),
+    })
+}
+
+/// Carries a call out where its owner lives: by `here`, or by sending it on as it came. While the owner changes hands it
+/// waits, as long as the call's time and [`PATIENCE`] last.
+pub async fn carry_out<F: Future<Output = Bytes>>(
+    region: &Region,
+    subject: u64,
+    header: CallHeader,
+    payload: Bytes,
+    here: impl Fn() -> F,
+) -> Bytes {
+    let ownership = region.peers.ownership();
+    let time = Duration::from_millis(header.deadline_ms.into()).saturating_sub(MARGIN).min(PATIENCE);
+    let until = Instant::now() + time;
+    loop {
+        let changed = ownership.changed();
+        let before = ownership.locate(subject);
+        let reply = match region.peers.elsewhere(subject) {
+            None => here().await,
+            Some(peer) if peer.is_nobody() => refusal(),
+            Some(peer) if header.is_forwarded => {
+                // The two nodes do not agree about it yet: neither may carry it out.
+                tracing::debug!(peer = &*peer.name, "a call was sent on to a node where it does not belong");
+                return refusal();
+            }
+            Some(peer) => {
+                let left = until.saturating_duration_since(Instant::now()) + MARGIN;
+                let deadline_ms = header.deadline_ms.min(u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+                send_on(peer, CallHeader { deadline_ms, ..header.clone() }, payload.clone()).await
+            }
+        };
+        // The same operation may be tried again: it happens once.
+        let is_settled = !is_refusal(&reply) || before == Location::Here && ownership.locate(subject) == before;
+        if is_settled || Instant::now() + PAUSE >= until {
+            return reply;
+        }
+        metrics::counter!("rookery_calls_waited_for_owner_total").increment(1);
+        let _ = tokio::time::timeout(PAUSE, changed).await;
+    }
+}
+
+fn refusal() -> Bytes {
+    encoded(Err(ErrorCode::Unavailable.into()))
+}
+
+/// Whether a reply says that nothing was done, and that it may be tried again.
+fn is_refusal(reply: &Bytes) -> bool {
+    reply.len() <= REFUSAL_MAX_BYTES
+        && ciborium::from_reader::<CallReply, _>(reply.as_ref())
+            .is_ok_and(|reply| reply.result.is_err_and(|error| error.is(ErrorCode::Unavailable)))
 }
 
 /// Sends a call on as it came, and gives back the answer as it comes.
-pub async fn send_on(peer: &Peer, header: CallHeader, payload: Bytes) -> Bytes {
+async fn send_on(peer: &Peer, header: CallHeader, payload: Bytes) -> Bytes {
     match call(peer, header, payload).await {
         Ok(reply) => reply,
         Err(error) => encoded(Err(error)),
@@ -42,7 +101,8 @@ pub async fn send_on(peer: &Peer, header: CallHeader, payload: Bytes) -> Bytes {
 
 async fn call(peer: &Peer, header: CallHeader, payload: Bytes) -> Result<Bytes, ApiError> {
     let header = CallHeader { is_forwarded: true, ..header };
-    let result = peer.calls.call(header, payload).await;
+    let Some(calls) = peer.calls() else { return Err(ErrorCode::Unavailable.into()) };
+    let result = calls.call(header, payload).await;
     let outcome = if result.is_ok() { "answered" } else { "failed" };
     metrics::counter!("rookery_peer_calls_total", "peer" => peer.name.to_string(), "result" => outcome).increment(1);
     result.map_err(|error| {

@@ -39,6 +39,14 @@ pub enum Frame {
     Between(Between),
 }
 
+/// Shards of one region, by the names and numbers that all nodes give them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardsForm {
+    pub region: Box<str>,
+    /// Number, epoch, and the epoch before, if that is certain.
+    pub shards: Vec<(u16, u64, Option<u64>)>,
+}
+
 /// A session as another region's owners know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRef {
@@ -182,6 +190,21 @@ pub enum ToOwner {
         session_id: Box<str>,
         update: VoiceStateUpdate,
     },
+    /// Sessions that had the guild when the owner before this one ended, with everything told: no snapshot is sent.
+    TakeUpGuild {
+        guild_id: GuildId,
+        sessions: Vec<(SessionRef, SubscriberForm)>,
+    },
+    /// The same of the session's user.
+    TakeUpUser {
+        session: SessionRef,
+        user_session: Box<UserSessionForm>,
+        is_attached: bool,
+    },
+    /// All that owners which began are to go on with was said.
+    Resumed {
+        batch: u64,
+    },
 }
 
 /// REQUEST_GUILD_MEMBERS as it was asked for.
@@ -244,6 +267,16 @@ pub enum ToSessions {
     Signals {
         session_id: u128,
         bits: u8,
+    },
+    /// The owners of these shards begin: what is said of them from here on is theirs. They wait for
+    /// [`ToOwner::Resumed`]; nobody waits for batch 0, which has what they had before they were asked.
+    Began {
+        batch: u64,
+        shards: Vec<ShardsForm>,
+    },
+    /// The owners of these shards ended; everything that they had was said before.
+    Ended {
+        shards: Vec<ShardsForm>,
     },
 }
 

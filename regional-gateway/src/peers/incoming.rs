@@ -7,6 +7,7 @@ use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 
 use super::frame::{Between, ControlForm, Frame, SessionRef, ToOwner, ToSessions, UserSessionForm, read_event};
+use super::marks::Mark;
 use super::task::PeerTask;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, SessionId};
@@ -51,6 +52,11 @@ impl PeerTask {
                 if !self.is_here(guild_id.get()) => {}
             ToOwner::UnsubscribeUser { user_id, .. } | ToOwner::News { user_id, .. }
                 if !self.is_here(user_id.get()) => {}
+            ToOwner::TakeUpGuild { guild_id, sessions } => self.take_up_guild(guild_id, sessions),
+            ToOwner::TakeUpUser { session, user_session, is_attached } => {
+                self.take_up_user(session, *user_session, is_attached);
+            }
+            ToOwner::Resumed { batch } => self.marks.resumed(batch),
             ToOwner::SessionOver { session } => {
                 if let Some(closed) = self.proxies.close(&self.region.sessions, session) {
                     self.leave(closed);
@@ -123,7 +129,7 @@ impl PeerTask {
         self.proxies.open(&self.region.sessions, &self.worker, session)
     }
 
-    fn refuse_guild(&mut self, session: u64, guild_id: GuildId, error: ApiError) {
+    pub(super) fn refuse_guild(&mut self, session: u64, guild_id: GuildId, error: ApiError) {
         let control = ControlForm::NotSubscribed(guild_id, Box::new(error));
         self.send(&Frame::ToSessions(ToSessions::Control { session, control }));
     }
@@ -198,6 +204,8 @@ impl PeerTask {
                     self.outbox.send(id, Input::Control(control.read()));
                 }
             }
+            ToSessions::Began { batch, shards } => self.marks.heard.push_back(Mark::Began { batch, shards }),
+            ToSessions::Ended { shards } => self.marks.heard.push_back(Mark::Ended { shards }),
             ToSessions::Signals { session_id, bits } => {
                 if let Some(session) = self.region.sessions.get(SessionId::from_raw(session_id)) {
                     session.signal_bits(bits);

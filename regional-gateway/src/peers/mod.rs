@@ -1,13 +1,14 @@
-//! The other regions of the deployment: which owners live there, and the way to them.
+//! The other nodes of the deployment: which owners live there, and the way to them.
 //!
-//! An owner lives in the region where its id was made: an id's worker says in which, so that everybody knows it without
-//! asking. Calls to it are forwarded over the link. What sessions, owners and accounts have to
-//! tell across regions goes over one ordered stream to each region ([`frame`]), driven by one task ([`task`]).
+//! An owner lives at the node that owns its virtual shard ([`Ownership`]). Calls to it are forwarded over the link. What
+//! sessions, owners and accounts have to tell across nodes goes over one ordered stream to each ([`frame`]), driven by one
+//! task ([`task`]).
 
 mod audiences;
 pub mod forward;
 pub mod frame;
 mod incoming;
+mod marks;
 mod proxies;
 mod seen;
 pub mod stream;
@@ -16,97 +17,129 @@ pub mod task;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use rookery_link::Client;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 use rookery_model::user::Account;
-use rookery_model::{ApiError, ErrorCode, GuildId, Snowflake, UserId};
+use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
 use tokio::sync::mpsc;
 
 use crate::gateway::worker::Worker;
 use crate::owners::{Register, SessionNews, VoiceRequest};
+use crate::placement::task::PlacementInit;
+use crate::placement::{Location, Ownership};
 use frame::{Between, Frame, ToOwner};
 use stream::PeerStream;
 
-/// Other regions of a deployment at most.
+/// Other nodes of a deployment at most.
 pub const PEERS_MAX: usize = 127;
-/// Worker ids of a deployment.
-pub const WORKER_IDS: usize = 1 << 10;
+/// Stands for the owners of whom nobody knows where they live.
+const NOBODY: PeerIndex = PeerIndex(u8::MAX);
+/// How long the start of a session waits for its user's owner, and how often it looks.
+const IN_REACH_WITHIN: Duration = Duration::from_secs(8);
+const IN_REACH_LOOK: Duration = Duration::from_millis(100);
 /// Frames that may wait for one region's task.
 const OUTGOING_MAX: usize = 8_192;
 /// Users of one frame, so that no frame becomes very large.
 const USERS_PER_FRAME: usize = 1_000;
 
-/// Which of the other regions.
+/// Which of the other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerIndex(u8);
 
 impl PeerIndex {
+    /// From its number.
+    pub const fn new(index: u8) -> Self {
+        Self(index)
+    }
+
     /// The number, below [`PEERS_MAX`].
     pub const fn get(self) -> u8 {
         self.0
     }
 }
 
-/// Another region as this one is told of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerPlace {
-    pub name: String,
-    /// Worker ids with which ids are, or were, made there.
-    pub worker_ids: Vec<u16>,
-}
-
-/// The other regions, for a region that starts.
+/// The other nodes, for a node that starts.
 pub struct PeersInit {
-    /// Worker ids with which ids are, or were, made here.
-    pub own_worker_ids: Vec<u16>,
-    /// The name of the region where owners live whose birthplace nobody knows.
-    pub default_home: String,
     /// [`PEERS_MAX`] at most.
     pub peers: Vec<PeerInit>,
+    pub placement: PlacementInit,
 }
 
 /// One of them.
 pub struct PeerInit {
-    pub place: PeerPlace,
+    /// `region.node`.
+    pub name: String,
+    pub worker_id: u16,
     /// Calls to it.
     pub calls: Client,
     pub stream: PeerStream,
 }
 
-/// All other regions; none in a deployment of one.
+/// All other nodes; none where this is the only one.
 pub struct Peers {
     all: Vec<Arc<Peer>>,
-    /// Where those live who were born with each worker id; none is here.
-    homes: Vec<Option<PeerIndex>>,
+    /// Who is asked for owners that live nowhere: never open.
+    nobody: Arc<Peer>,
+    ownership: Arc<Ownership>,
 }
 
 impl Peers {
-    /// A deployment of one region.
-    pub const fn alone() -> Self {
-        Self { all: Vec::new(), homes: Vec::new() }
+    /// These nodes; where the owner of what lives, `ownership` says.
+    pub fn new(all: Vec<Arc<Peer>>, ownership: Arc<Ownership>) -> Self {
+        Self { all, nobody: Arc::new(Peer::nobody()), ownership }
     }
 
-    /// This region, with the worker ids of its own, among others.
-    pub fn new(own_worker_ids: &[u16], default_home: &str, all: Vec<(Arc<Peer>, Vec<u16>)>) -> Self {
-        let default = all.iter().find(|(peer, _)| &*peer.name == default_home).map(|(peer, _)| peer.index);
-        let mut homes = vec![default; WORKER_IDS];
-        let born = all.iter().flat_map(|(peer, worker_ids)| worker_ids.iter().map(|id| (*id, Some(peer.index))));
-        for (worker_id, home) in born.chain(own_worker_ids.iter().map(|id| (*id, None))) {
-            if let Some(place) = homes.get_mut(usize::from(worker_id)) {
-                *place = home;
-            }
-        }
-        Self { all: all.into_iter().map(|(peer, _)| peer).collect(), homes }
+    /// A process that is alone.
+    #[cfg(test)]
+    pub fn alone() -> Self {
+        Self::new(Vec::new(), Arc::new(Ownership::alone(&tokio_util::sync::CancellationToken::new())))
     }
 
-    /// The region in which the owner of this id lives, unless that is this one.
+    /// Where everything lives.
+    pub const fn ownership(&self) -> &Arc<Ownership> {
+        &self.ownership
+    }
+
+    /// The node at which the owner of this id lives, unless that is this one. Of owners that live nowhere it is one that is
+    /// out of reach.
     pub fn elsewhere(&self, raw: u64) -> Option<&Arc<Peer>> {
-        let home = self.homes.get(usize::from(Snowflake(raw).worker()))?.as_ref()?;
-        self.all.get(usize::from(home.0))
+        match self.ownership.locate(raw) {
+            Location::Here => None,
+            Location::There(index) => Some(self.all.get(usize::from(index.0)).unwrap_or(&self.nobody)),
+            Location::Nowhere => Some(&self.nobody),
+        }
     }
 
-    /// Whether this is the only region.
+    /// Whether sessions of this node can subscribe to the owner of this id.
+    pub fn is_in_reach(&self, raw: u64) -> bool {
+        self.ownership.is_served(raw) && self.elsewhere(raw).is_none_or(|peer| peer.is_open())
+    }
+
+    /// Waits until they can; not for ever.
+    pub async fn in_reach(&self, raw: u64) -> Result<(), ApiError> {
+        let wait = async {
+            loop {
+                let changed = self.ownership.changed();
+                if self.is_in_reach(raw) {
+                    return;
+                }
+                // That a way opens is not told.
+                let _ = tokio::time::timeout(IN_REACH_LOOK, changed).await;
+            }
+        };
+        tokio::time::timeout(IN_REACH_WITHIN, wait).await.map_err(|_| ErrorCode::Unavailable.into())
+    }
+
+    /// These users missed something, wherever their sessions are.
+    pub fn lose(&self, user_ids: &[UserId]) {
+        for peer in self.iter() {
+            peer.lose(user_ids);
+        }
+    }
+
+    /// Whether this is the only node.
     pub const fn is_alone(&self) -> bool {
         self.all.is_empty()
     }
@@ -125,7 +158,7 @@ impl Peers {
     pub fn account_changed(&self, account: &Account) {
         for peer in self.iter() {
             let account = Account { password_hash: None, ..account.clone() };
-            peer.news.tell(|news| news.accounts.insert(account.user.id, account));
+            peer.note(|news| news.accounts.insert(account.user.id, account));
         }
     }
 
@@ -153,7 +186,7 @@ impl Peers {
             told.entry(peer.index).or_insert_with(|| (peer, news())).1.friends = friends;
         }
         for (peer, presence) in told.into_values().filter(|(peer, _)| only.is_none_or(|only| peer.index == only)) {
-            peer.news.tell(|news| news.presences.insert(user_id, presence));
+            peer.note(|news| news.presences.insert(user_id, presence));
         }
     }
 
@@ -202,15 +235,19 @@ impl Register<PeerNews> {
 pub struct Peer {
     pub index: PeerIndex,
     pub name: Box<str>,
-    outgoing: mpsc::Sender<Queued>,
+    /// None of nobody.
+    way: Option<Way>,
     /// What its task does not need to hear of every time it changes.
     pub news: Register<PeerNews>,
     /// Sessions of this region may subscribe there.
     is_open: AtomicBool,
     /// Of these sessions; what was said in an earlier one does not count.
     epoch: AtomicU64,
-    /// In whose slots its sessions are that subscribe here.
-    worker: Arc<Worker>,
+}
+
+/// The way to a node.
+struct Way {
+    outgoing: mpsc::Sender<Queued>,
     /// Calls to it.
     calls: Client,
 }
@@ -218,6 +255,8 @@ pub struct Peer {
 /// The end of a peer that its task holds.
 pub struct Outgoing {
     pub peer: Arc<Peer>,
+    /// In whose slots its sessions are that subscribe here.
+    pub worker: Arc<Worker>,
     pub frames: mpsc::Receiver<Queued>,
 }
 
@@ -231,20 +270,41 @@ impl Peer {
     /// A region that is not reached yet.
     pub fn open(index: u8, name: &str, worker: Arc<Worker>, calls: Client) -> Outgoing {
         let (outgoing, frames) = mpsc::channel(OUTGOING_MAX);
-        let peer = Self {
-            index: PeerIndex(index),
-            name: name.into(),
-            outgoing,
+        let peer =
+            Self { index: PeerIndex(index), name: name.into(), way: Some(Way { outgoing, calls }), ..Self::nobody() };
+        Outgoing { peer: Arc::new(peer), worker, frames }
+    }
+
+    fn nobody() -> Self {
+        Self {
+            index: NOBODY,
+            name: "nobody".into(),
+            way: None,
             news: Register::default(),
             is_open: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
-            worker,
-            calls,
-        };
-        Outgoing { peer: Arc::new(peer), frames }
+        }
     }
 
-    /// Whether sessions of this region may subscribe there.
+    /// Whether it stands for owners that live nowhere.
+    pub fn is_nobody(&self) -> bool {
+        self.index == NOBODY
+    }
+
+    /// Puts something among what only counts in its newest state.
+    pub fn note<R>(&self, note: impl FnOnce(&mut PeerNews) -> R) {
+        // Nobody reads what is for owners that live nowhere.
+        if self.way.is_some() {
+            self.news.tell(note);
+        }
+    }
+
+    /// Calls to it; none to nobody.
+    pub fn calls(&self) -> Option<&Client> {
+        self.way.as_ref().map(|way| &way.calls)
+    }
+
+    /// Whether sessions of this node may subscribe there.
     pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Acquire)
     }
@@ -311,7 +371,7 @@ impl Peer {
     /// These users missed something: their sessions start anew.
     fn lose(&self, user_ids: &[UserId]) {
         metrics::counter!("rookery_peer_users_lost_total").increment(user_ids.len() as u64);
-        self.news.tell(|news| news.lost.extend(user_ids));
+        self.note(|news| news.lost.extend(user_ids));
     }
 
     fn push(&self, frame: Frame) -> Result<(), Frame> {
@@ -324,7 +384,9 @@ impl Peer {
 
     fn push_in(&self, epoch: u64, frame: Frame) -> Result<(), Frame> {
         let queued = Queued { epoch, frame };
-        self.outgoing.try_send(queued).map_err(|error| {
+        // Nobody misses what is for owners that live nowhere: whoever takes them reads what is stored.
+        let Some(way) = &self.way else { return Ok(()) };
+        way.outgoing.try_send(queued).map_err(|error| {
             metrics::counter!("rookery_peer_queue_full_total").increment(1);
             error.into_inner().frame
         })
@@ -338,9 +400,7 @@ mod tests {
     #[test]
     fn alone_everything_lives_here() {
         let peers = Peers::alone();
-        for worker in [0, 40, 1_000] {
-            assert!(peers.elsewhere(Snowflake::from_parts(1_800_000_000_000, worker, 0).0).is_none());
-        }
+        assert!(peers.elsewhere(7).is_none() && peers.is_alone());
         let mut ids = vec![UserId::new(1), UserId::new(2)];
         assert!(peers.take_out_elsewhere(&mut ids, UserId::get).is_empty());
         assert_eq!(ids.len(), 2);

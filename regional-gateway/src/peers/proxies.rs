@@ -105,6 +105,18 @@ impl Proxies {
         Some(id)
     }
 
+    /// These owners ended: nobody is to be told of sessions that leave them.
+    pub fn owners_ended(&mut self, sessions: &Sessions, has_ended: impl Fn(u64) -> bool) {
+        for proxy in self.by_session.values_mut() {
+            proxy.guild_ids.retain(|guild_id| !has_ended(guild_id.get()));
+            proxy.has_user &= !has_ended(proxy.session.user_id.get());
+        }
+        let is_unused = |proxy: &Proxy| proxy.guild_ids.is_empty() && !proxy.has_user;
+        let unused: Vec<u64> =
+            self.by_session.iter().filter(|(_, proxy)| is_unused(proxy)).map(|(session, _)| *session).collect();
+        unused.into_iter().for_each(|session| self.close_if_unused(sessions, session));
+    }
+
     /// The session is over; the owners that count on it.
     pub fn close(&mut self, sessions: &Sessions, session: u64) -> Option<Closed> {
         let proxy = self.by_session.remove(&session)?;

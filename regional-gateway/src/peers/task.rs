@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audiences::{Audiences, NUMBERED_FROM, Named, Told};
 use super::frame::{Between, ControlForm, Frame, PresenceForm, ToOwner, ToSessions, write_event};
+use super::marks::Marks;
 use super::proxies::{Closed, Proxies};
 use super::seen::Seen;
 use super::stream::{PeerStream, StreamEvent};
@@ -45,8 +46,10 @@ pub struct PeerTask {
     pub(super) peer: Arc<Peer>,
     pub(super) worker: Arc<Worker>,
     inbox: WorkerInbox,
-    outgoing: mpsc::Receiver<Queued>,
+    pub(super) outgoing: mpsc::Receiver<Queued>,
     stream: PeerStream,
+    /// Where owners begin and end.
+    pub(super) marks: Marks,
     /// What says where both sides begin anew, as long as the stream does not take it.
     owed: VecDeque<Frame>,
     /// The stream did not take something: until it has room again nothing is sent, and then both sides begin anew.
@@ -110,9 +113,9 @@ impl PeerTask {
         stream: PeerStream,
         stop: CancellationToken,
     ) -> Self {
-        let Outgoing { peer, frames } = outgoing;
+        let Outgoing { peer, worker, frames } = outgoing;
         Self {
-            worker: Arc::clone(&peer.worker),
+            worker,
             seen: Seen::new(peer.index),
             outbox: Outbox::new(Arc::clone(region.sessions.workers())),
             region,
@@ -120,6 +123,7 @@ impl PeerTask {
             inbox,
             outgoing: frames,
             stream,
+            marks: Marks::default(),
             owed: VecDeque::new(),
             is_choked: false,
             full_since_ms: None,
@@ -238,7 +242,10 @@ impl PeerTask {
     async fn stream_event(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Frame(bytes) => match Frame::decode(&bytes) {
-                Ok(frame) => self.take_frame(frame),
+                Ok(frame) => {
+                    self.take_frame(frame);
+                    self.follow_marks().await;
+                }
                 Err(error) => {
                     // A kind of a later version: what it is about, that version says in another way too.
                     tracing::warn!(%error, peer = &*self.peer.name, "a frame is passed over");
@@ -298,6 +305,7 @@ impl PeerTask {
         self.forget_theirs();
         self.their_epoch = Some(epoch);
         self.control(Frame::Opened { epoch });
+        self.tell_own();
     }
 
     pub(super) fn opened(&mut self, epoch: u64) {
@@ -334,7 +342,8 @@ impl PeerTask {
         if was_open {
             metrics::counter!("rookery_peer_cuts_total", "peer" => self.peer.name.to_string()).increment(1);
             self.outbox.flush().await;
-            self.region.sessions.workers().cut_off(self.peer.index).await;
+            let shards = self.region.peers.ownership().serve_no_more(self.peer.index);
+            self.region.sessions.workers().cut_off(&Arc::new(shards)).await;
         }
         if self.is_up {
             self.control(Frame::Open { epoch: self.own_epoch });
@@ -354,6 +363,7 @@ impl PeerTask {
             self.control(Frame::Closed { epoch });
         }
         self.audiences.clear();
+        self.marks.let_go();
         for closed in self.proxies.close_all(&self.region.sessions) {
             self.leave(closed);
         }
@@ -400,8 +410,11 @@ impl PeerTask {
                 Some(session) => self.hand_over(session, input),
                 None => self.came_too_late(id, input),
             },
-            // These are for sessions that live here.
-            Entry::Start(_) | Entry::CutOff(_) | Entry::Keep { .. } => {}
+            Entry::Began(shards, held) => self.owners_began(&shards, held),
+            Entry::Ended(shards) => self.owners_ended(&shards),
+            // What was owned here is lost: nobody knows what was said last.
+            Entry::CutOff(_) => self.forget_theirs(),
+            Entry::Start(_) | Entry::Keep { .. } => {}
         }
     }
 
@@ -462,7 +475,7 @@ impl PeerTask {
     }
 
     /// Something that somebody here has for the other side.
-    fn queued(&mut self, queued: Queued) {
+    pub(super) fn queued(&mut self, queued: Queued) {
         // Said before the owners there were left.
         let is_past = matches!(queued.frame, Frame::ToOwner(_)) && (queued.epoch != self.own_epoch || !self.is_opened);
         if is_past {

@@ -275,6 +275,11 @@ impl NodePlacement {
         self.index(region).and_then(|index| self.owner(index, shard))
     }
 
+    /// The newest epoch of a shard that is known, also where nobody owns it since; 0 where none is.
+    pub fn known_epoch(&self, region: &RegionName, shard: VirtualShard) -> u64 {
+        self.index(region).map_or(0, |index| self.shared.routes.epoch(index, shard))
+    }
+
     /// The node, while it has its lease.
     pub fn node(&self) -> Option<NodeId> {
         self.shared.lease.held()

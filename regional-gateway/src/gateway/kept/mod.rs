@@ -32,6 +32,12 @@ pub struct KeptSession {
     pub client: KeptClient,
     /// Guilds whose events it gets.
     pub subscribed: Vec<GuildId>,
+    /// Guilds whose owners ended before it was written down, with their epochs.
+    #[serde(default)]
+    pub parked: Vec<(GuildId, u64)>,
+    /// The same of its user.
+    #[serde(default)]
+    pub user_parked: Option<u64>,
     /// Guilds whose snapshots it still waits for.
     pub waiting: Vec<GuildId>,
     /// What it looks at; JSON, which is how its client said it.

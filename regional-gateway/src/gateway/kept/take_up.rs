@@ -108,6 +108,7 @@ async fn begin(
     payloads: &ThawedPayloads,
 ) -> Result<Begun, Lost> {
     let KeptSession { frozen, device, epoch, is_bot, large_threshold, capabilities, client, .. } = kept;
+    let KeptSession { subscribed, parked, user_parked, waiting, looks, .. } = kept;
     let (id, user_id) = (frozen.session_id().parse().map_err(|_| Lost::Id)?, frozen.user_id());
     let account = region.accounts.get(user_id).await.map_err(Lost::User)?.ok_or(Lost::Revoked)?;
     if account.token_epoch != epoch || account.revoked_devices.contains(&device) {
@@ -131,16 +132,19 @@ async fn begin(
         large_threshold,
         capabilities: read_capabilities(capabilities),
     };
-    let owner = region.owners.user(user_id).await;
-    let known = match owner {
-        Ok(owner) => owner.take_up(&handle, &user_session).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = known {
-        region.sessions.remove(&handle);
-        return Err(Lost::User(error));
+    // Where owners come and go, the next one is asked to go on with the session when it begins.
+    if region.peers.is_alone() {
+        let owner = region.owners.user(user_id).await;
+        let known = match owner {
+            Ok(owner) => owner.take_up(&handle, &user_session).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = known {
+            region.sessions.remove(&handle);
+            return Err(Lost::User(error));
+        }
     }
-    let kept = Kept { subscribed: kept.subscribed, waiting: kept.waiting, looks: read_looks(&kept.looks) };
+    let kept = Kept { subscribed, parked, user_parked, waiting, looks: read_looks(&looks) };
     let region = Arc::clone(region);
     let task = SessionTask::taken_up(region, Arc::clone(&handle), session, is_bot, subscriber, user_session, kept);
     Ok(Begun { handle, task: Box::new(task) })

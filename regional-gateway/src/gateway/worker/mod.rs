@@ -26,7 +26,7 @@ use super::input::Input;
 use super::kept::KeptSession;
 use super::registry::SessionHandle;
 use super::session_task::SessionTask;
-use crate::peers::PeerIndex;
+use crate::placement::{ShardEpochs, ShardSet};
 pub use leaving::Leaving;
 pub use outbox::Outbox;
 use place::{FIRST_REMOTE, Place, WORKER_IDS};
@@ -42,11 +42,19 @@ pub enum Entry {
     FanOut { payload: Arc<Payload>, audience: Arc<[SubscriberId]> },
     /// Something for one session.
     To(SubscriberId, Input),
-    /// The owners of another region are out of reach.
-    CutOff(PeerIndex),
+    /// The owners of these shards are out of reach: what they said last may be missing.
+    CutOff(Arc<ShardSet>),
+    /// The owners of these shards ended, and have told everything.
+    Ended(Arc<ShardEpochs>),
+    /// The owners of these shards begin. They go on with what is handed to them until all that is held is let go.
+    Began(Arc<ShardEpochs>, Held),
     /// The process ends: every session is to be written down, and is over here.
     Keep { freezer: Arc<Mutex<Freezer>>, kept: oneshot::Sender<Vec<KeptSession>> },
 }
+
+/// Somebody waits until it is let go.
+#[derive(Clone)]
+pub struct Held(#[expect(dead_code, reason = "it is only held")] mpsc::Sender<()>);
 
 /// A worker as the rest of the region holds it.
 pub struct Worker {
@@ -159,11 +167,35 @@ impl Workers {
         (payloads, sessions)
     }
 
-    /// Tells all sessions of this region that the owners of another are out of reach, behind everything that those said.
-    pub async fn cut_off(&self, index: PeerIndex) {
+    /// Tells all sessions of this node that owners are out of reach, behind everything that those said.
+    pub async fn cut_off(&self, shards: &Arc<ShardSet>) {
         for worker in &self.workers {
             // A worker that ended has no sessions.
-            let _ = worker.inbox.send(Entry::CutOff(index)).await;
+            let _ = worker.inbox.send(Entry::CutOff(Arc::clone(shards))).await;
+        }
+    }
+
+    /// Likewise that owners ended, of which others may go on; sessions of other nodes too where the owners were here.
+    pub async fn ended(&self, shards: &Arc<ShardEpochs>, is_here: bool) {
+        for worker in self.workers.iter().chain(self.remote.iter().filter(|_| is_here)) {
+            let _ = worker.inbox.send(Entry::Ended(Arc::clone(shards))).await;
+        }
+    }
+
+    /// Likewise that owners begin; returns when all have handed over what those are to go on with.
+    pub async fn began(&self, shards: &Arc<ShardEpochs>, is_here: bool) {
+        let (held, mut all) = mpsc::channel(1);
+        for worker in self.workers.iter().chain(self.remote.iter().filter(|_| is_here)) {
+            let _ = worker.inbox.send(Entry::Began(Arc::clone(shards), Held(held.clone()))).await;
+        }
+        drop(held);
+        while all.recv().await.is_some() {}
+    }
+
+    /// Tells the tasks of other nodes that what was owned here is lost.
+    pub async fn lost(&self, shards: &Arc<ShardSet>) {
+        for worker in &self.remote {
+            let _ = worker.inbox.send(Entry::CutOff(Arc::clone(shards))).await;
         }
     }
 

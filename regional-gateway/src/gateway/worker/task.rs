@@ -1,6 +1,6 @@
 //! The task of a worker.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rookery_guild::Subscriber;
+use rookery_model::GuildId;
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_session::{Freezer, Payload};
 use tokio::time::Sleep;
@@ -24,9 +26,10 @@ use super::{Entry, Worker, WorkerInbox};
 use crate::Region;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::kept::KeptSession;
+use crate::gateway::registry::SessionHandle;
 use crate::gateway::session_task::{self, SessionTask, Turn};
 use crate::gateway::websocket::Batch;
-use crate::peers::PeerIndex;
+use crate::placement::ShardEpochs;
 
 /// Sessions served in a row before other tasks of this thread have their turn: a few tenths of a millisecond of writing.
 /// The runtime looks for what came to sockets only once in some dozens of turns.
@@ -147,7 +150,21 @@ impl WorkerTask {
                     self.fan_out(now_ms, payload, &audience);
                 }
                 Entry::To(id, input) => self.hand_over(now_ms, id, input),
-                Entry::CutOff(index) => self.cut_off(now_ms, index),
+                Entry::CutOff(shards) => {
+                    let ownership = Arc::clone(self.region.peers.ownership());
+                    self.tell_all(now_ms, |session| {
+                        session.cut_off(now_ms, |raw| shards.contains(ownership.shard_of(raw)));
+                    });
+                }
+                Entry::Ended(shards) => {
+                    let ownership = Arc::clone(self.region.peers.ownership());
+                    let epoch_of = |raw| shards.get(ownership.shard_of(raw)).map(|shard| shard.epoch);
+                    self.tell_all(now_ms, |session| session.ended(now_ms, epoch_of));
+                }
+                Entry::Began(shards, held) => {
+                    self.began(now_ms, &shards);
+                    drop(held);
+                }
                 Entry::Keep { freezer, kept } => {
                     // Who asked may have given up: then nobody keeps them.
                     let _ = kept.send(self.keep(now_ms, &freezer));
@@ -192,16 +209,44 @@ impl WorkerTask {
         self.mark(id, |_| {});
     }
 
-    /// The owners of another region are out of reach: every session that counts on one of them learns it.
-    fn cut_off(&mut self, now_ms: u64, index: PeerIndex) {
+    /// Owners begin: they go on with what they are handed.
+    fn began(&mut self, now_ms: u64, shards: &ShardEpochs) {
         let region = Arc::clone(&self.region);
-        let lives_there = |raw: u64| region.peers.elsewhere(raw).is_some_and(|peer| peer.index == index);
+        let ownership = region.peers.ownership();
+        let begins = |raw| shards.get(ownership.shard_of(raw)).map(|shard| shard.predecessor);
+        let mut guilds: BTreeMap<GuildId, Vec<(Arc<SessionHandle>, Subscriber)>> = BTreeMap::new();
+        self.tell_all(now_ms, |session| {
+            let resumed = session.began(now_ms, begins);
+            for guild_id in resumed.guild_ids {
+                let of_guild = guilds.entry(guild_id).or_default();
+                of_guild.push((Arc::clone(session.handle()), session.subscriber().clone()));
+            }
+            if let Some(user_session) = resumed.user {
+                region.owners.resume_user(session.handle(), user_session, resumed.is_attached);
+            }
+        });
+        for (guild_id, sessions) in guilds {
+            let ids: Vec<SubscriberId> = sessions.iter().map(|(session, _)| session.subscriber).collect();
+            if let Err(error) = region.owners.resume_guild(guild_id, sessions) {
+                for id in ids {
+                    self.hand_over(
+                        now_ms,
+                        id,
+                        Input::Control(Control::NotSubscribed(guild_id, Box::new(error.clone()))),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Has every session told something, behind all that came before.
+    fn tell_all(&mut self, now_ms: u64, mut tell: impl FnMut(&mut SessionTask)) {
         for id in self.sessions.ids() {
             let Some((session, pending)) = self.sessions.get_with_pending(id) else { continue };
             let (events, newest) = (&self.events, self.taken);
             let told = catch_unwind(AssertUnwindSafe(|| {
                 session.dispatch(now_ms, events.of(pending, newest));
-                session.cut_off(now_ms, lives_there);
+                tell(session);
             }));
             if told.is_err() {
                 self.panicked(id);

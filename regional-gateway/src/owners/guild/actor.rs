@@ -30,10 +30,12 @@ use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
 use crate::owners::register::{GuildNews, Register};
 use crate::owners::{OwnerKey, Shared};
+use crate::placement::Tenure;
 
 /// The owner of a guild or DM before it is loaded.
 pub struct GuildOwner {
     shared: Arc<Shared>,
+    tenure: Arc<Tenure>,
     key: OwnerKey,
     mailbox: mpsc::Receiver<GuildCommand>,
 }
@@ -41,6 +43,8 @@ pub struct GuildOwner {
 /// The owner of a guild or DM while it is loaded.
 pub(super) struct LoadedGuild {
     pub(super) shared: Arc<Shared>,
+    /// Under which it is loaded: what it wrote is acknowledged while that holds.
+    pub(super) tenure: Arc<Tenure>,
     pub(super) key: OwnerKey,
     pub(super) mailbox: mpsc::Receiver<GuildCommand>,
     /// What only counts in its newest state. Nobody tells a DM anything by it.
@@ -118,8 +122,8 @@ pub(super) enum Asked {
 
 impl GuildOwner {
     /// An owner that will load itself when it runs.
-    pub fn new(shared: Arc<Shared>, key: OwnerKey, mailbox: mpsc::Receiver<GuildCommand>) -> Self {
-        Self { shared, key, mailbox }
+    pub fn new(shared: Arc<Shared>, tenure: Arc<Tenure>, key: OwnerKey, mailbox: mpsc::Receiver<GuildCommand>) -> Self {
+        Self { shared, tenure, key, mailbox }
     }
 
     /// Runs until the guild is idle, deleted or unknown, or the region stops.
@@ -150,6 +154,7 @@ impl GuildOwner {
         let loaded = LoadedGuild {
             pipeline: Pipeline::new(self.shared.config.in_flight_max),
             shared: self.shared,
+            tenure: self.tenure,
             key: self.key,
             mailbox: self.mailbox,
             register,
@@ -197,7 +202,7 @@ impl LoadedGuild {
     async fn run(mut self) {
         let idle_after = ms(self.shared.config.idle_evict_ms);
         let mut idle = Box::pin(tokio::time::sleep(idle_after));
-        let stop = self.shared.stop.clone();
+        let stop = self.tenure.stop().clone();
         loop {
             self.run_ready();
             if self.health != Health::Sound && self.pipeline.is_empty() && !self.recover().await {
@@ -288,10 +293,15 @@ impl LoadedGuild {
     pub(super) fn settle(&mut self, result: Result<(), StoreError>, pending: Pending) {
         let Pending { effects, dispatches, reply, locks, place, asked, recorded, user_updated, subscriptions } =
             pending;
+        let writes = place.is_some();
         drop(place);
         let failure = match result {
-            Ok(()) if self.health != Health::Failed => None,
-            Ok(()) => Some(ErrorCode::Unavailable.into()),
+            Ok(()) if self.health != Health::Failed && (!writes || self.tenure.may_acknowledge()) => None,
+            Ok(()) => {
+                // Where it was lost meanwhile, another owner may have read before this was stored.
+                self.mark(Health::Failed);
+                Some(ErrorCode::Unavailable.into())
+            }
             Err(error) => {
                 self.mark(Health::Failed);
                 Some(from_store(error))

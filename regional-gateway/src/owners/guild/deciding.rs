@@ -189,7 +189,7 @@ impl LoadedGuild {
         if is_read {
             return Ok(None);
         }
-        if !self.shared.store.health().writable {
+        if !self.shared.store.health().writable || !self.tenure.may_acknowledge() {
             return Err(ErrorCode::Unavailable.into());
         }
         Arc::clone(&self.shared.in_flight).try_acquire_owned().map(Some).map_err(|_| {

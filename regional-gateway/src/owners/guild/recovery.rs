@@ -81,7 +81,7 @@ impl LoadedGuild {
                         }
                         self.outbox.flush().await;
                     }
-                    if self.shared.stop.is_cancelled() && self.leave() {
+                    if self.tenure.stop().is_cancelled() && self.leave() {
                         return false;
                     }
                     if outage == Outage::No && lost_at.elapsed() >= OUTAGE_AFTER {

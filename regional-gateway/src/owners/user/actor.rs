@@ -27,7 +27,7 @@ use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
 use crate::owners::pipeline::Pipeline;
 use crate::owners::register::{Register, Registers, UserNews};
-use crate::peers::PeerIndex;
+use crate::placement::{ShardSet, Tenure};
 
 /// Pauses between attempts to load a user anew after a failed write.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -36,12 +36,15 @@ const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The owner of a user.
 pub struct UserOwner {
     shared: Arc<Shared>,
+    tenure: Arc<Tenure>,
     id: UserId,
     mailbox: mpsc::Receiver<UserCommand>,
 }
 
 pub(super) struct LoadedUser {
     pub(super) shared: Arc<Shared>,
+    /// Under which it is loaded: what it wrote is acknowledged while that holds.
+    tenure: Arc<Tenure>,
     pub(super) id: UserId,
     mailbox: mpsc::Receiver<UserCommand>,
     /// What only counts in its newest state.
@@ -61,8 +64,8 @@ pub(super) struct LoadedUser {
     has_failed: bool,
     /// Something is stored, or may be, of which the sessions did not hear.
     is_missed: bool,
-    /// Regions of which something may be missing.
-    catching_up: BTreeSet<PeerIndex>,
+    /// Shards whose owners may have said something that is missing.
+    catching_up: Vec<Arc<ShardSet>>,
     last_active: Instant,
 }
 
@@ -96,8 +99,8 @@ impl Outgoing {
 
 impl UserOwner {
     /// An owner that will load itself when it runs.
-    pub fn new(shared: Arc<Shared>, id: UserId, mailbox: mpsc::Receiver<UserCommand>) -> Self {
-        Self { shared, id, mailbox }
+    pub fn new(shared: Arc<Shared>, tenure: Arc<Tenure>, id: UserId, mailbox: mpsc::Receiver<UserCommand>) -> Self {
+        Self { shared, tenure, id, mailbox }
     }
 
     /// Runs until the user is idle or unknown, or the region stops.
@@ -126,6 +129,7 @@ impl UserOwner {
             register,
             outbox: self.shared.outbox(),
             shared: self.shared,
+            tenure: self.tenure,
             id: self.id,
             mailbox: self.mailbox,
             core,
@@ -133,7 +137,7 @@ impl UserOwner {
             is_ahead: false,
             has_failed: false,
             is_missed: false,
-            catching_up: BTreeSet::new(),
+            catching_up: Vec::new(),
             last_active: Instant::now(),
         };
         loaded.run().await;
@@ -144,7 +148,7 @@ impl LoadedUser {
     async fn run(mut self) {
         let idle_after = ms(self.shared.config.idle_evict_user_ms);
         let mut idle = Box::pin(tokio::time::sleep(idle_after));
-        let stop = self.shared.stop.clone();
+        let stop = self.tenure.stop().clone();
         loop {
             if self.is_ahead && self.pipeline.is_empty() && !self.recover().await {
                 return;
@@ -180,10 +184,15 @@ impl LoadedUser {
         }
     }
 
-    /// What these regions had for the user may be missing: the lists are read again, as soon as nothing is under way.
-    pub(super) fn catch_up_with(&mut self, regions: BTreeSet<PeerIndex>) {
-        self.is_ahead |= !regions.is_empty();
-        self.catching_up.extend(regions);
+    /// What these owners had for the user may be missing: the lists are read again, as soon as nothing is under way.
+    pub(super) fn catch_up_with(&mut self, shards: Vec<Arc<ShardSet>>) {
+        self.is_ahead |= !shards.is_empty();
+        self.catching_up.extend(shards);
+    }
+
+    /// Whether another owner goes on with what this one has.
+    pub(super) fn is_handed_over(&self) -> bool {
+        !self.shared.peers.is_alone() && self.tenure.stop().is_cancelled()
     }
 
     fn is_settled(&self) -> bool {
@@ -261,7 +270,7 @@ impl LoadedUser {
 
     /// Goes on with a session of the process before; its client has its READY.
     fn take_up(&mut self, command: TakeUpCommand) {
-        let TakeUpCommand { session, subscriber, taken_up } = command;
+        let TakeUpCommand { session, subscriber, is_attached, taken_up } = command;
         let (id, now) = (subscriber.id, self.moment());
         let subscribed = match self.core.subscribe(now, subscriber.clone()) {
             Ok(subscribed) => subscribed,
@@ -274,8 +283,10 @@ impl LoadedUser {
         self.sessions.insert(id, (session, subscriber));
         let _ = taken_up.send(Ok(()));
         self.publish(subscribed.presence);
-        let detached = self.core.detached(now, id);
-        self.publish(detached);
+        if !is_attached {
+            let detached = self.core.detached(now, id);
+            self.publish(detached);
+        }
     }
 
     fn acknowledge(&mut self, command: AcknowledgeCommand) {
@@ -294,7 +305,7 @@ impl LoadedUser {
     }
 
     fn place(&self) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-        if !self.shared.store.health().writable {
+        if !self.shared.store.health().writable || !self.tenure.may_acknowledge() {
             return Err(ErrorCode::Unavailable.into());
         }
         let place = Arc::clone(&self.shared.in_flight).try_acquire_owned();
@@ -345,7 +356,8 @@ impl LoadedUser {
         let Pending { sends, reply, done, place } = pending;
         let writes = place.is_some();
         drop(place);
-        if result.is_err() {
+        // What was lost meanwhile another owner may have read before this was stored.
+        if result.is_err() || writes && !self.tenure.may_acknowledge() {
             self.is_ahead = true;
             self.has_failed = true;
         }
@@ -388,16 +400,16 @@ impl LoadedUser {
         metrics::counter!("rookery_owner_reloads_total", "kind" => "user").increment(1);
         let mut pause = RELOAD_PAUSE_MIN;
         let mut is_refused = false;
-        let regions = std::mem::take(&mut self.catching_up);
+        let missed = std::mem::take(&mut self.catching_up);
         let mut joined = Vec::new();
-        // All users of a region catch up together.
+        // All users of a node catch up together.
         let place =
-            if regions.is_empty() { None } else { Arc::clone(&self.shared.catching_up).acquire_owned().await.ok() };
+            if missed.is_empty() { None } else { Arc::clone(&self.shared.catching_up).acquire_owned().await.ok() };
         loop {
             match load(&self.shared, self.id).await {
                 Ok(Some(mut core)) => {
-                    let lives_there =
-                        |raw| self.shared.peers.elsewhere(raw).is_some_and(|it| regions.contains(&it.index));
+                    let ownership = self.shared.peers.ownership();
+                    let lives_there = |raw| missed.iter().any(|set| set.contains(ownership.shard_of(raw)));
                     // Messages of their DMs may be missing.
                     self.is_missed |= core.dm_ids().chain(self.core.dm_ids()).any(|id| lives_there(id.get()));
                     if !is_refused && !self.is_missed {
@@ -422,7 +434,7 @@ impl LoadedUser {
                     while let Ok(command) = self.mailbox.try_recv() {
                         command.refuse(error.clone());
                     }
-                    if self.shared.stop.is_cancelled() && self.leave() {
+                    if self.tenure.stop().is_cancelled() && self.leave() {
                         return false;
                     }
                     tokio::time::sleep(pause).await;

@@ -57,6 +57,8 @@ pub struct SubscribeCommand {
 pub struct TakeUpCommand {
     pub session: Arc<SessionHandle>,
     pub subscriber: UserSession,
+    /// Its client is connected.
+    pub is_attached: bool,
     pub taken_up: Answer<()>,
 }
 
@@ -99,6 +101,11 @@ pub struct AcknowledgeCommand {
 }
 
 impl UserCommand {
+    /// Whether it tells of a moment only, and may be missing.
+    pub fn is_ephemeral(&self) -> bool {
+        matches!(self, Self::Deliver { event, .. } if event.is_ephemeral())
+    }
+
     /// Tells whoever waits that it cannot be done.
     pub fn refuse(self, error: ApiError) {
         match self {

@@ -87,6 +87,7 @@ impl UserHandle {
         ready: Box<Ready>,
         is_bot: bool,
     ) -> Result<(), ApiError> {
+        self.shared.peers.in_reach(self.id.get()).await?;
         if let Some(peer) = self.shared.peers.elsewhere(self.id.get()) {
             let user_session = UserSessionForm::new(subscriber);
             let session = SessionRef::of(session);
@@ -120,7 +121,12 @@ impl UserHandle {
     /// Goes on with a session of the process before, which waits for RESUME.
     pub(crate) async fn take_up(&self, session: &Arc<SessionHandle>, subscriber: &UserSession) -> Result<(), ApiError> {
         let (taken_up, answer) = oneshot::channel();
-        let command = TakeUpCommand { session: Arc::clone(session), subscriber: subscriber.clone(), taken_up };
+        let command = TakeUpCommand {
+            session: Arc::clone(session),
+            subscriber: subscriber.clone(),
+            is_attached: false,
+            taken_up,
+        };
         self.shared.send_user(self.id, UserCommand::TakeUp(Box::new(command)))?;
         received(answer.await)
     }

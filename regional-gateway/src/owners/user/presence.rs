@@ -1,6 +1,8 @@
 //! What the owner of a user does with presences: it hears its sessions and friends, and tells guilds and friends.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::{GuildId, UserId};
@@ -12,6 +14,9 @@ use crate::id_generator::now_ms;
 use crate::owners::register::{SessionLink, SessionNews};
 use crate::peers::PeerIndex;
 
+/// How long a user is seen as before while another owner takes over.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(30);
+
 impl LoadedUser {
     pub(super) fn moment(&self) -> Moment {
         Moment { ms: self.shared.clock.now_ms(), unix_ms: now_ms() }
@@ -20,7 +25,11 @@ impl LoadedUser {
     /// Looks at what changed since the last look.
     pub(super) fn take_news(&mut self) {
         let news = self.register.take();
-        self.reopened(news.reopened);
+        self.reopened(&news.reopened);
+        self.catch_up_with(news.missed);
+        if news.have_moved {
+            self.tell_of_presence();
+        }
         for (id, session) in news.sessions {
             self.session_news(id, session);
         }
@@ -65,21 +74,35 @@ impl LoadedUser {
 
     /// What others see of the user ends with this owner.
     pub(super) fn withdraw_presence(&mut self) {
+        if self.is_handed_over() {
+            // The next owner says it anew. Who does not come back is not seen for ever.
+            let (shared, id, publisher) = (Arc::downgrade(&self.shared), self.id, self.publisher);
+            let guild_ids: Vec<GuildId> = self.core.guild_ids().collect();
+            tokio::spawn(async move {
+                tokio::time::sleep(HANDED_OVER_WITHIN).await;
+                let Some(shared) = shared.upgrade() else { return };
+                if shared.registers.hide(id, publisher) {
+                    for guild_id in guild_ids {
+                        shared.registers.tell_guild(guild_id, |news| news.presences.insert(id));
+                    }
+                }
+            });
+            return self.shared.registers.close_user(self.id, &self.register);
+        }
         if self.shared.registers.hide(self.id, self.publisher) {
             self.tell_of_presence();
         }
         self.shared.registers.close_user(self.id, &self.register);
     }
 
-    /// Other regions are reached again.
-    fn reopened(&mut self, reopened: BTreeSet<PeerIndex>) {
-        for index in &reopened {
+    /// Other nodes are reached again.
+    fn reopened(&self, reopened: &BTreeSet<PeerIndex>) {
+        for index in reopened {
             let mut guild_ids: Vec<GuildId> = self.core.guild_ids().collect();
             let mut friends: Vec<UserId> = self.core.friends().collect();
             let presence = self.shared.registers.presence(self.id);
             self.shared.peers.tell_presence(self.id, presence, &mut guild_ids, &mut friends, Some(*index));
         }
-        self.catch_up_with(reopened);
     }
 
     pub(super) fn tell_of_presence(&self) {
