@@ -73,6 +73,9 @@ pub struct RunningRegion {
     links: Links,
 }
 
+/// How long a start waits for other nodes, and how often it looks.
+const PEERS_OPEN_WITHIN: Duration = Duration::from_secs(3);
+const PEERS_LOOK: Duration = Duration::from_millis(20);
 /// Between two tellings of what moved.
 const TELL_OF_MOVES_PAUSE: Duration = Duration::from_secs(1);
 
@@ -135,6 +138,18 @@ fn open_peers(config: &RegionConfig, init: Option<PeersInit>, workers: &mut Work
     OpenPeers { peers: Peers::new(all, Arc::new(ownership)), tasks, placement, stop }
 }
 
+/// Waits until the other nodes are reached, so that they can hand over sessions; not for those that are not there.
+async fn peers_open(peers: &Peers) {
+    let all_open = async {
+        while !peers.iter().all(|peer| peer.is_open()) {
+            tokio::time::sleep(PEERS_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(PEERS_OPEN_WITHIN, all_open).await.is_err() {
+        tracing::info!("not all other nodes are there");
+    }
+}
+
 /// Has users look anew at what was missed where owners moved, and tell anew what they are seen as, until the region closes.
 async fn tell_of_moves(region: Arc<Region>) {
     loop {
@@ -143,7 +158,7 @@ async fn tell_of_moves(region: Arc<Region>) {
             missed = region.peers.ownership().moved() => {
                 let registers = &region.owners.shared().registers;
                 if !missed.is_empty() {
-                    registers.missed(&Arc::new(missed));
+                    registers.missed(&missed.into());
                 }
                 registers.have_moved();
             }
@@ -185,6 +200,7 @@ impl Region {
         }
         // Owners begin when all sessions are there that they are to go on with.
         if let Some(task) = placement {
+            peers_open(&region.peers).await;
             // It outlives the region's other tasks: until it has given everything away.
             tokio::spawn(task.run());
             region.tasks.spawn(tell_of_moves(Arc::clone(&region)));

@@ -23,7 +23,7 @@ pub enum Event {
         region: RegionName,
         shard: VirtualShard,
         epoch: u64,
-        /// At which epoch it was owned before, if that is certain; 0 if it never was.
+        /// At which epoch it was owned before by somebody who gave it away, if that is certain; 0 if it never was owned.
         predecessor: Option<u64>,
         id_floor_ms: u64,
         write_timestamp_floor_us: i64,

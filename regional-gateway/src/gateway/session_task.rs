@@ -400,7 +400,11 @@ impl SessionTask {
         if let Some(predecessor) = begins(self.handle.user_id.get()) {
             match self.user_parked.take() {
                 Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
-                _ => self.handle.signal(Signal::Lost),
+                parked => {
+                    let ended = parked.map(|parked| parked.epoch);
+                    tracing::info!(session_id = %self.handle.id, ?ended, ?predecessor, "its user's owner left a gap");
+                    self.handle.signal(Signal::Lost);
+                }
             }
         }
         resumed.guild_ids =

@@ -273,6 +273,10 @@ impl Owners {
             let sessions = sessions.into_iter().map(form).collect();
             return peer.ask(ToOwner::TakeUpGuild { guild_id, sessions });
         }
+        if !self.shared.peers.ownership().begins(guild_id.get()) {
+            // It may have said something that they did not get.
+            return Err(ErrorCode::Unavailable.into());
+        }
         let command = |(session, subscriber)| guild::command::SubscribeCommand { guild_id, session, subscriber };
         let commands = sessions.into_iter().map(command).collect();
         self.shared.send_guild(OwnerKey::Guild(guild_id), GuildCommand::TakeUp(commands))
@@ -421,6 +425,9 @@ impl Shared {
         subscriber: rookery_user::UserSession,
         is_attached: bool,
     ) -> Result<(), ApiError> {
+        if !self.peers.ownership().begins(session.user_id.get()) {
+            return Err(ErrorCode::Unavailable.into());
+        }
         let (taken_up, answer) = oneshot::channel();
         let command = user::command::TakeUpCommand { session: Arc::clone(session), subscriber, is_attached, taken_up };
         self.send_user(session.user_id, UserCommand::TakeUp(Box::new(command)))?;

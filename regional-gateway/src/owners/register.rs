@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::peers::PeerIndex;
-use crate::placement::ShardSet;
+use crate::placement::Missed;
 
 /// Presences that a guild takes in before it looks at anything else.
 const PRESENCES_AT_ONCE: usize = 256;
@@ -85,7 +85,7 @@ pub struct UserNews {
     /// Nodes that do not know any more what the user is seen as.
     pub reopened: BTreeSet<PeerIndex>,
     /// Shards whose owners may have said something that was not heard.
-    pub missed: Vec<Arc<ShardSet>>,
+    pub missed: Vec<Arc<[Missed]>>,
     /// Guilds and friends may live elsewhere than before, where nobody knows what the user is seen as.
     pub have_moved: bool,
 }
@@ -185,9 +185,9 @@ impl Registers {
     }
 
     /// Tells the owners of all users that owners of these shards may have said something that was not heard.
-    pub fn missed(&self, shards: &Arc<ShardSet>) {
+    pub fn missed(&self, missed: &Arc<[Missed]>) {
         for register in &self.users {
-            register.tell(|news| news.missed.push(Arc::clone(shards)));
+            register.tell(|news| news.missed.push(Arc::clone(missed)));
         }
     }
 

@@ -269,7 +269,7 @@ pub enum ToSessions {
         bits: u8,
     },
     /// The owners of these shards begin: what is said of them from here on is theirs. They wait for
-    /// [`ToOwner::Resumed`]; nobody waits for batch 0, which has what they had before they were asked.
+    /// [`ToOwner::Resumed`].
     Began {
         batch: u64,
         shards: Vec<ShardsForm>,

@@ -48,6 +48,13 @@ impl Marks {
         self.begun.retain(|(begun, _)| *begun != batch);
     }
 
+    /// One batch out of all that are awaited.
+    fn gather(&mut self) -> u64 {
+        self.next_batch += 1;
+        self.begun.iter_mut().for_each(|(batch, _)| *batch = self.next_batch);
+        self.next_batch
+    }
+
     fn begin(&mut self, held: Held) -> u64 {
         self.next_batch += 1;
         if self.begun.len() >= BATCHES_MAX {
@@ -59,11 +66,12 @@ impl Marks {
 }
 
 impl PeerTask {
-    /// Owners here begin.
+    /// Owners here begin. Of a node that is not open yet they wait for the sessions too, until their time is up: it may be
+    /// this one that began a moment ago.
     pub(super) fn owners_began(&mut self, shards: &ShardEpochs, held: Held) {
+        let batch = self.marks.begin(held);
         if self.serves() {
             let shards = self.region.peers.ownership().write(shards);
-            let batch = self.marks.begin(held);
             self.send(&Frame::ToSessions(ToSessions::Began { batch, shards }));
         }
     }
@@ -80,10 +88,11 @@ impl PeerTask {
     /// Says what lives here, to sessions that begin anew.
     pub(super) fn tell_own(&mut self) {
         let ownership = self.region.peers.ownership();
-        let own: ShardEpochs = ownership.own().into_iter().collect();
-        let shards = ownership.write(&own);
+        let shards = ownership.write(&ownership.own());
+        // Those that begin wait for the answer to this.
+        let batch = self.marks.gather();
         if !shards.is_empty() {
-            self.send(&Frame::ToSessions(ToSessions::Began { batch: 0, shards }));
+            self.send(&Frame::ToSessions(ToSessions::Began { batch, shards }));
         }
     }
 
@@ -121,9 +130,7 @@ impl PeerTask {
         while let Ok(queued) = self.outgoing.try_recv() {
             self.queued(queued);
         }
-        if batch > 0 {
-            self.send(&Frame::ToOwner(ToOwner::Resumed { batch }));
-        }
+        self.send(&Frame::ToOwner(ToOwner::Resumed { batch }));
     }
 
     /// A guild here that begins is to go on with sessions of the other side.

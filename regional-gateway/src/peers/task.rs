@@ -275,6 +275,7 @@ impl PeerTask {
                 self.begin_anew().await;
             }
             StreamEvent::Down => {
+                self.marks.let_go();
                 tracing::warn!(peer = &*self.peer.name, "the region is out of reach");
                 self.is_up = false;
                 self.peer.set_open(false);
@@ -363,7 +364,6 @@ impl PeerTask {
             self.control(Frame::Closed { epoch });
         }
         self.audiences.clear();
-        self.marks.let_go();
         for closed in self.proxies.close_all(&self.region.sessions) {
             self.leave(closed);
         }

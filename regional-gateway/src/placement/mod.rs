@@ -9,6 +9,6 @@ mod shard_set;
 pub mod task;
 mod tenure;
 
-pub use ownership::{Location, Ownership, ShardRef};
+pub use ownership::{Location, Missed, Ownership, ShardRef};
 pub use shard_set::{ShardEpoch, ShardEpochs, ShardSet};
 pub use tenure::Tenure;

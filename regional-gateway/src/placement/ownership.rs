@@ -34,6 +34,8 @@ pub enum Location {
     Nowhere,
 }
 
+/// Gaps that are told apart while nobody has heard of them.
+const MISSED_MAX: usize = 64;
 const NOWHERE: u64 = 0;
 const HERE: u64 = 1;
 /// As that; sessions that the owners before had are taken up, and calls wait.
@@ -42,6 +44,14 @@ const BEGINNING: u64 = 2;
 const THERE: u64 = 16;
 const CODE_BITS: u32 = 16;
 const CODE_MASK: u64 = (1 << CODE_BITS) - 1;
+
+/// Shards whose owners may have said something that was not heard here.
+#[derive(Clone, Debug)]
+pub struct Missed {
+    /// Counts how often that was so.
+    pub gap: u64,
+    pub shards: ShardSet,
+}
 
 /// Where the owners of everything live; read by everybody, changed by the task of placement.
 pub struct Ownership {
@@ -62,7 +72,9 @@ pub struct Ownership {
     /// At which epoch owners of a shard ended last, with everything said that they had.
     ended: Box<[Box<[AtomicU64]>]>,
     /// Shards whose owners may have said something that was not heard here.
-    missed: Mutex<ShardSet>,
+    missed: Mutex<Vec<Missed>>,
+    /// How often something may have been missed.
+    gaps: AtomicU64,
     /// Something lives elsewhere than before, or was missed.
     moved: Notify,
     changed: Notify,
@@ -96,12 +108,13 @@ impl Ownership {
             served: table(),
             ended: table(),
             missed: Mutex::default(),
+            gaps: AtomicU64::new(0),
             moved: Notify::new(),
             homes,
             names,
             count: count.max(1),
             tenures: DashMap::new(),
-            own: Tenure::new(everything, 0, Arc::clone(&lease), stop.child_token()),
+            own: Tenure::new(everything, 0, None, Arc::clone(&lease), stop.child_token()),
             lease,
             changed: Notify::new(),
             stop: stop.clone(),
@@ -160,6 +173,11 @@ impl Ownership {
         self.is_alone() || self.word(self.shard_of(raw)) & CODE_MASK == HERE
     }
 
+    /// Whether the owner of an id begins here: it goes on with sessions of the one before, and has said nothing yet.
+    pub fn begins(&self, raw: u64) -> bool {
+        !self.is_alone() && self.word(self.shard_of(raw)) & CODE_MASK == BEGINNING
+    }
+
     /// Whether sessions of this node can subscribe to the owner of an id, as far as the way to it is open.
     pub fn is_served(&self, raw: u64) -> bool {
         if self.is_alone() {
@@ -188,14 +206,27 @@ impl Ownership {
     /// Owners of these shards begin: those that do not follow an end that was heard here leave something open.
     pub fn note_began(&self, shards: &ShardEpochs) {
         let follows = |shard: &ShardEpoch| shard.predecessor.is_some_and(|last| last == load(&self.ended, shard.shard));
-        let mut missed = self.missed.lock();
-        shards.iter().filter(|shard| !follows(shard)).for_each(|shard| missed.insert(shard.shard));
-        drop(missed);
+        let gaps: ShardSet = shards.iter().filter(|shard| !follows(shard)).map(|shard| shard.shard).collect();
+        if !gaps.is_empty() {
+            let mut missed = self.missed.lock();
+            let gap = self.gaps.fetch_add(1, Ordering::AcqRel) + 1;
+            if missed.len() < MISSED_MAX {
+                missed.push(Missed { gap, shards: gaps });
+            } else if let Some(last) = missed.last_mut() {
+                last.gap = gap;
+                last.shards.extend(&gaps);
+            }
+        }
         self.moved.notify_one();
     }
 
+    /// How often something may have been missed so far; whoever reads what is stored from here on has that.
+    pub fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Acquire)
+    }
+
     /// Waits until something moved; what may have been missed.
-    pub async fn moved(&self) -> ShardSet {
+    pub async fn moved(&self) -> Vec<Missed> {
         self.moved.notified().await;
         std::mem::take(&mut *self.missed.lock())
     }
@@ -210,18 +241,15 @@ impl Ownership {
 
     // For the tasks of other nodes.
 
-    /// All shards that live here, with their epochs.
-    pub fn own(&self) -> Vec<ShardEpoch> {
-        let of_region = |(region, shards): (u8, &[AtomicU64])| {
-            let own = (0_u16..).zip(shards).filter_map(move |(number, word)| {
-                let word = word.load(Ordering::Acquire);
-                let is_here = matches!(word & CODE_MASK, HERE | BEGINNING);
-                let shard = ShardRef { region, number };
-                is_here.then_some(ShardEpoch { shard, epoch: word >> CODE_BITS, predecessor: None })
-            });
-            own.collect::<Vec<_>>()
+    /// All shards that live here. Only of those that begin is it said after whom they come: of others something was said
+    /// since.
+    pub fn own(&self) -> ShardEpochs {
+        let one = |tenure: &Arc<Tenure>| {
+            let Tenure { shard, epoch, predecessor, .. } = **tenure;
+            let begins = self.word(shard) & CODE_MASK == BEGINNING;
+            self.is_current(tenure).then_some(ShardEpoch { shard, epoch, predecessor: predecessor.filter(|_| begins) })
         };
-        (0_u8..).zip(self.shards.iter().map(|shards| &**shards)).flat_map(of_region).collect()
+        self.tenures.iter().filter_map(|tenure| one(tenure.value())).collect()
     }
 
     /// The same as all nodes name them.
@@ -293,8 +321,8 @@ impl Ownership {
     // For the task of placement.
 
     /// A shard is owned here from now on; calls wait until [`Self::open`].
-    pub(super) fn begin(&self, shard: ShardRef, epoch: u64) {
-        let tenure = Tenure::new(shard, epoch, Arc::clone(&self.lease), self.stop.child_token());
+    pub(super) fn begin(&self, shard: ShardRef, epoch: u64, predecessor: Option<u64>) {
+        let tenure = Tenure::new(shard, epoch, predecessor, Arc::clone(&self.lease), self.stop.child_token());
         if let Some(before) = self.tenures.insert(shard, tenure) {
             before.void();
         }
@@ -404,7 +432,7 @@ mod tests {
         let shard = ownership.shard_of(id(5));
         assert_eq!((shard.region, ownership.locate(id(5))), (1, Location::Nowhere));
         assert!(ownership.tenure(id(5)).is_none());
-        ownership.begin(shard, 3);
+        ownership.begin(shard, 3, None);
         assert_eq!((ownership.locate(id(5)), ownership.locate(id(6))), (Location::Here, Location::Nowhere));
         let tenure = ownership.tenure(id(5)).unwrap();
         assert!(tenure.may_acknowledge() && ownership.is_current(&tenure));
@@ -424,7 +452,7 @@ mod tests {
     fn with_the_lease_everything_is_lost() {
         let ownership = shared();
         let shard = ownership.shard_of(id(5));
-        ownership.begin(shard, 3);
+        ownership.begin(shard, 3, None);
         let tenure = ownership.tenure(id(5)).unwrap();
         assert_eq!(ownership.lose_all(), [shard]);
         assert!(!tenure.may_acknowledge() && tenure.stop().is_cancelled());
@@ -435,7 +463,7 @@ mod tests {
     async fn an_end_waits_for_owners_that_were_loaded() {
         let ownership = shared();
         let shard = ownership.shard_of(id(5));
-        ownership.begin(shard, 3);
+        ownership.begin(shard, 3, None);
         let tenure = ownership.tenure(id(5)).unwrap();
         let (let_go, gone) = tokio::sync::oneshot::channel::<()>();
         tenure.owners().spawn(async move { drop(gone.await) });

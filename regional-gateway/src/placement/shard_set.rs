@@ -29,6 +29,18 @@ impl ShardSet {
         words[usize::from(shard.number / 64) % WORDS] |= 1 << (shard.number % 64);
     }
 
+    /// Adds all of another.
+    pub fn extend(&mut self, other: &Self) {
+        for (region, words) in other.regions.iter().enumerate().filter(|(_, words)| !words.is_empty()) {
+            if self.regions.len() <= region {
+                self.regions.resize(region + 1, Vec::new());
+            }
+            let own = &mut self.regions[region];
+            own.resize(WORDS, 0);
+            own.iter_mut().zip(words).for_each(|(own, other)| *own |= other);
+        }
+    }
+
     /// Whether one is in it.
     pub fn contains(&self, shard: ShardRef) -> bool {
         let word =
@@ -103,5 +115,10 @@ mod tests {
             assert_eq!(set.contains(ShardRef { region, number }), is_in, "{region} {number}");
         }
         assert!(!set.is_empty());
+        let mut more = ShardSet::default();
+        more.extend(&set);
+        more.extend(&ShardSet::from_iter([ShardRef { region: 1, number: 64 }]));
+        set.insert(ShardRef { region: 1, number: 64 });
+        assert_eq!(more, set);
     }
 }

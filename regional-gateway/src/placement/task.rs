@@ -32,7 +32,9 @@ const COMMANDS_MAX: usize = 16;
 /// How long a start waits until the region's shards have owners.
 const READY_WITHIN: Duration = Duration::from_secs(40);
 /// How long owners that begin wait for the sessions that the ones before had.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(3);
+/// The same where there can be none.
+const BEGIN_WITHIN: Duration = Duration::from_millis(200);
 /// How long the end waits until everything is given away.
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 
@@ -398,15 +400,19 @@ impl PlacementTask {
         }
         // Others wrote since.
         self.store.forget_pages();
-        for ShardEpoch { shard, epoch, .. } in begins.iter() {
-            self.ownership.begin(*shard, *epoch);
+        for ShardEpoch { shard, epoch, predecessor } in begins.iter() {
+            self.ownership.begin(*shard, *epoch, *predecessor);
             changed.push(*shard);
         }
         let shards: Arc<ShardEpochs> = Arc::new(begins.drain(..).collect());
         self.ownership.note_began(&shards);
         let workers = Arc::clone(&self.workers);
         self.begins.spawn(async move {
-            if tokio::time::timeout(HAND_OVER_WITHIN, workers.began(&shards, true)).await.is_err() {
+            // Where nobody gave them away, nobody has what could be gone on with.
+            let has_heirs = shards.iter().any(|shard| shard.predecessor.is_some_and(|last| last > 0));
+            let within = if has_heirs { HAND_OVER_WITHIN } else { BEGIN_WITHIN };
+            let begun = tokio::time::timeout(within, workers.began(&shards, true)).await;
+            if begun.is_err() && has_heirs {
                 tracing::warn!("not all nodes handed their sessions over in time; those start with snapshots");
                 metrics::counter!("rookery_placement_slow_hand_overs_total").increment(1);
             }

@@ -41,6 +41,8 @@ impl LeaseEnd {
 pub struct Tenure {
     pub shard: ShardRef,
     pub epoch: u64,
+    /// At which epoch it was owned before by somebody who gave it away, if that is certain.
+    pub predecessor: Option<u64>,
     lease: Arc<LeaseEnd>,
     /// It was lost: nothing of it is acknowledged or told any more.
     is_void: AtomicBool,
@@ -51,9 +53,15 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    pub(super) fn new(shard: ShardRef, epoch: u64, lease: Arc<LeaseEnd>, stop: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(
+        shard: ShardRef,
+        epoch: u64,
+        predecessor: Option<u64>,
+        lease: Arc<LeaseEnd>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let (is_void, owners) = (AtomicBool::new(false), TaskTracker::new());
-        Arc::new(Self { shard, epoch, lease, is_void, stop, owners })
+        Arc::new(Self { shard, epoch, predecessor, lease, is_void, stop, owners })
     }
 
     /// Whether what is durable by now may be acknowledged, and told.

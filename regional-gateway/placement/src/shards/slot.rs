@@ -60,8 +60,9 @@ pub struct Slot {
     pub known: Known,
     /// The highest epoch at which the node had it: none is had twice.
     pub last_epoch: u64,
-    /// The newest change of the row that the node tried on its own behalf: the epoch, and at which it was owned before.
-    pub tried: Option<(u64, u64)>,
+    /// The newest change of the row that the node tried on its own behalf: the epoch, and at which it was owned before by
+    /// somebody who gave it back.
+    pub tried: Option<(u64, Option<u64>)>,
     /// How often its owner was asked for it.
     pub asks: u32,
     pub failures: u32,
@@ -92,14 +93,14 @@ impl Slot {
     }
 }
 
-/// At which epoch a shard with this row was owned last; 0 if it never was.
+/// At which epoch a shard with this row was given back; 0 if it was never owned, none if its owner did not give it back.
 ///
 /// A shard that is nobody's was given back by its owner of the epoch before: nobody else changes a row to nobody.
-pub const fn owned_last(row: Option<&VirtualShardLease>) -> u64 {
+pub const fn given_back_at(row: Option<&VirtualShardLease>) -> Option<u64> {
     match row {
-        None => 0,
-        Some(row) if NodeId::from_row(row.node_id).is_some() => row.epoch,
-        Some(row) => row.epoch.saturating_sub(1),
+        None => Some(0),
+        Some(row) if NodeId::from_row(row.node_id).is_some() => None,
+        Some(row) => Some(row.epoch.saturating_sub(1)),
     }
 }
 

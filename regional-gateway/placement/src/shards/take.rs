@@ -2,7 +2,7 @@
 
 use rookery_model::lease::{LeaseSwap, VirtualShardLease};
 
-use super::slot::{floors, next_row, owned_last};
+use super::slot::{floors, given_back_at, next_row};
 use super::{Known, Shards, State};
 use crate::members::Fate;
 use crate::shared::Shared;
@@ -98,7 +98,7 @@ impl Shards {
                 }
             }
         };
-        self.slots[shard.index()].tried = Some((after.epoch, owned_last(before.as_ref())));
+        self.slots[shard.index()].tried = Some((after.epoch, given_back_at(before.as_ref())));
         let call = StoreCall::Swap(LeaseSwap::VirtualShard { before, after: after.clone() });
         let op = shared.ops.begin(Purpose::Take(self.index, shard), call, shared.deadline_ms(now));
         self.slots[shard.index()].state = State::Taking { op, asked_ms: now.monotonic_ms, after };
@@ -192,7 +192,7 @@ impl Shards {
         }
         let region = shared.routes.name(self.index).clone();
         let predecessor = match self.slots[shard.index()].tried {
-            Some((epoch, predecessor)) if epoch == row.epoch => Some(predecessor),
+            Some((epoch, predecessor)) if epoch == row.epoch => predecessor,
             // Given by the owner before; where the node tried something newer, nobody can say.
             tried if tried.is_none_or(|(epoch, _)| epoch < row.epoch) => row.epoch.checked_sub(1),
             _ => None,

@@ -27,7 +27,7 @@ use crate::owners::Shared;
 use crate::owners::guild::command::Answer;
 use crate::owners::pipeline::Pipeline;
 use crate::owners::register::{Register, Registers, UserNews};
-use crate::placement::{ShardSet, Tenure};
+use crate::placement::{Missed, ShardSet, Tenure};
 
 /// Pauses between attempts to load a user anew after a failed write.
 const RELOAD_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -65,7 +65,9 @@ pub(super) struct LoadedUser {
     /// Something is stored, or may be, of which the sessions did not hear.
     is_missed: bool,
     /// Shards whose owners may have said something that is missing.
-    catching_up: Vec<Arc<ShardSet>>,
+    catching_up: ShardSet,
+    /// Gaps up to this are in what was read.
+    read_at_gap: u64,
     last_active: Instant,
 }
 
@@ -111,6 +113,7 @@ impl UserOwner {
 
     async fn load_and_run(mut self) {
         let register = self.shared.registers.open_user(self.id);
+        let read_at_gap = self.shared.peers.ownership().gaps();
         let loaded = load(&self.shared, self.id).await;
         if !matches!(loaded, Ok(Some(_))) {
             self.shared.registers.close_user(self.id, &register);
@@ -137,7 +140,8 @@ impl UserOwner {
             is_ahead: false,
             has_failed: false,
             is_missed: false,
-            catching_up: Vec::new(),
+            catching_up: ShardSet::default(),
+            read_at_gap,
             last_active: Instant::now(),
         };
         loaded.run().await;
@@ -185,9 +189,11 @@ impl LoadedUser {
     }
 
     /// What these owners had for the user may be missing: the lists are read again, as soon as nothing is under way.
-    pub(super) fn catch_up_with(&mut self, shards: Vec<Arc<ShardSet>>) {
-        self.is_ahead |= !shards.is_empty();
-        self.catching_up.extend(shards);
+    pub(super) fn catch_up_with(&mut self, missed: &[Arc<[Missed]>]) {
+        for missed in missed.iter().flat_map(|missed| &**missed).filter(|missed| missed.gap > self.read_at_gap) {
+            self.is_ahead = true;
+            self.catching_up.extend(&missed.shards);
+        }
     }
 
     /// Whether another owner goes on with what this one has.
@@ -406,10 +412,11 @@ impl LoadedUser {
         let place =
             if missed.is_empty() { None } else { Arc::clone(&self.shared.catching_up).acquire_owned().await.ok() };
         loop {
+            self.read_at_gap = self.shared.peers.ownership().gaps();
             match load(&self.shared, self.id).await {
                 Ok(Some(mut core)) => {
                     let ownership = self.shared.peers.ownership();
-                    let lives_there = |raw| missed.iter().any(|set| set.contains(ownership.shard_of(raw)));
+                    let lives_there = |raw| missed.contains(ownership.shard_of(raw));
                     // Messages of their DMs may be missing.
                     self.is_missed |= core.dm_ids().chain(self.core.dm_ids()).any(|id| lives_there(id.get()));
                     if !is_refused && !self.is_missed {

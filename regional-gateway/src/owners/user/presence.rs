@@ -26,7 +26,7 @@ impl LoadedUser {
     pub(super) fn take_news(&mut self) {
         let news = self.register.take();
         self.reopened(&news.reopened);
-        self.catch_up_with(news.missed);
+        self.catch_up_with(&news.missed);
         if news.have_moved {
             self.tell_of_presence();
         }
