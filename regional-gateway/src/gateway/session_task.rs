@@ -62,6 +62,8 @@ pub struct SessionTask {
 /// What a session of the process before had, besides its core.
 pub struct Kept {
     pub subscribed: Vec<GuildId>,
+    /// Asked for, of owners that answer it still.
+    pub asked: Vec<GuildId>,
     pub waiting: Vec<GuildId>,
     pub looks: BTreeMap<GuildId, Subscription>,
 }
@@ -123,13 +125,13 @@ impl SessionTask {
         user_session: UserSession,
         kept: Kept,
     ) -> Self {
-        let Kept { subscribed, waiting, looks } = kept;
+        let Kept { subscribed, asked, waiting, looks } = kept;
         Self {
             region,
             handle,
             session,
             socket: None,
-            subscriptions: Subscriptions::taken_up(subscribed, waiting),
+            subscriptions: Subscriptions::taken_up(subscribed, asked, waiting),
             member_requests: MemberRequests::new(),
             looks: Looks::taken_up(looks),
             presence: SessionPresence::taken_up(),
@@ -164,6 +166,7 @@ impl SessionTask {
             client,
             subscribed,
             waiting,
+            asked: self.subscriptions.asked().to_vec(),
             looks: kept::write_looks(self.looks.all()),
         })
     }

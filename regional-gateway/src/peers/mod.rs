@@ -8,7 +8,10 @@ mod audiences;
 pub mod forward;
 pub mod frame;
 mod incoming;
+mod parked;
+pub mod parking;
 mod proxies;
+pub mod returning;
 mod seen;
 pub mod stream;
 pub mod task;
@@ -17,6 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use rookery_link::Client;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 use rookery_model::user::Account;
@@ -26,6 +30,7 @@ use tokio::sync::mpsc;
 use crate::gateway::worker::Worker;
 use crate::owners::{Register, SessionNews, VoiceRequest};
 use frame::{Between, Frame, ToOwner};
+use returning::Returning;
 use stream::PeerStream;
 
 /// Other regions of a deployment at most.
@@ -213,6 +218,12 @@ pub struct Peer {
     worker: Arc<Worker>,
     /// Calls to it.
     calls: Client,
+    /// What it kept for the process before, until its task takes it.
+    returning: Mutex<Option<Returning>>,
+    /// It is to give that back, and sessions here count on it.
+    is_returning: AtomicBool,
+    /// What it was asked to keep for the next process.
+    parked: Mutex<Option<u128>>,
 }
 
 /// The end of a peer that its task holds.
@@ -240,6 +251,9 @@ impl Peer {
             epoch: AtomicU64::new(0),
             worker,
             calls,
+            returning: Mutex::default(),
+            is_returning: AtomicBool::new(false),
+            parked: Mutex::default(),
         };
         Outgoing { peer: Arc::new(peer), frames }
     }
@@ -258,11 +272,38 @@ impl Peer {
         metrics::gauge!("rookery_peer_open", "peer" => self.name.to_string()).set(f64::from(u8::from(is_open)));
     }
 
+    /// It kept what its owners had for sessions that this process took up; to be said before its task begins.
+    pub fn expect_return(&self, returning: Returning) {
+        self.set_returning(true);
+        *self.returning.lock() = Some(returning);
+    }
+
+    fn take_returning(&self, now_ms: u64) -> Option<Returning> {
+        let mut returning = self.returning.lock().take()?;
+        returning.begin(now_ms);
+        Some(returning)
+    }
+
+    fn set_returning(&self, is_returning: bool) {
+        self.is_returning.store(is_returning, Ordering::Release);
+    }
+
+    fn note_parked(&self, token: u128) {
+        *self.parked.lock() = Some(token);
+    }
+
+    /// What it is to be shown by the next process, if it keeps anything for that.
+    pub fn parked(&self) -> Option<u128> {
+        *self.parked.lock()
+    }
+
     /// Tells an owner there something; 503 if it cannot be told now.
     pub fn ask(&self, to_owner: ToOwner) -> Result<(), ApiError> {
         // Read before: if another epoch begins meanwhile, this was said in the one before and does not count.
         let epoch = self.epoch();
-        if !self.is_open() || epoch != self.epoch() {
+        // What a session looks at it tells once; its owner knows it again in a moment.
+        let waits = matches!(to_owner, ToOwner::Looks { .. }) && self.is_returning.load(Ordering::Acquire);
+        if !(self.is_open() || waits) || epoch != self.epoch() {
             return Err(ErrorCode::Unavailable.into());
         }
         self.push_in(epoch, Frame::ToOwner(to_owner)).map_err(|_| ErrorCode::Unavailable.into())
