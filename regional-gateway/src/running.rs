@@ -19,7 +19,7 @@ use crate::degradation::{self, Degradation};
 use crate::gateway::admission::Admission;
 use crate::gateway::clock::Clock;
 use crate::gateway::identify_line::{IdentifyLine, LineConfig};
-use crate::gateway::kept::{self, KeptSessions};
+use crate::gateway::kept::{self, KeptPark, KeptSessions};
 use crate::gateway::listener;
 use crate::gateway::registry::{Sessions, Signal};
 use crate::gateway::starts::SessionStarts;
@@ -30,6 +30,7 @@ use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
+use crate::peers::parking::Ending;
 use crate::peers::stream::PeerStream;
 use crate::peers::task::PeerTask;
 use crate::peers::{Outgoing, PEERS_MAX, Peer, PeerIndex, PeerInit, Peers, PeersInit};
@@ -82,11 +83,28 @@ const TELL_OF_MOVES_PAUSE: Duration = Duration::from_secs(1);
 /// The tasks of other regions, which end after everything that may have something for them.
 #[derive(Default)]
 struct Links {
+    park: CancellationToken,
+    unanswered: TaskTracker,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// How long other regions may take to say that they keep what they have for the sessions here.
+const PARK_WITHIN: Duration = Duration::from_millis(1_500);
+
 impl Links {
+    fn ending(&self) -> Ending {
+        Ending { park: self.park.clone(), unanswered: self.unanswered.token(), stop: self.stop.clone() }
+    }
+
+    /// Asks all of them to keep what they have for the sessions here, which say nothing more.
+    async fn park(&self) {
+        self.park.cancel();
+        self.unanswered.close();
+        // Whoever did not answer does not count.
+        let _ = tokio::time::timeout(PARK_WITHIN, self.unanswered.wait()).await;
+    }
+
     async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -186,17 +204,18 @@ impl Region {
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
-        let links = Links::default();
-        for OpenPeer { outgoing, inbox, stream } in peer_tasks {
-            let task = PeerTask::new(Arc::clone(&region), outgoing, inbox, stream, links.stop.clone());
-            links.tasks.spawn(task.run());
-        }
         let (degradation, config) = (Arc::clone(&region.degradation), region.config.degradation.clone());
         if config.enabled {
             region.tasks.spawn(degradation::run(degradation, config, region.closing.clone()));
         }
         if let Some(folder) = region.config.gateway.sessions_dir.clone() {
             kept::take_up(&region, &folder).await;
+        }
+        // Behind the sessions of the process before: their owners elsewhere are told of all of them at once.
+        let links = Links::default();
+        for OpenPeer { outgoing, inbox, stream } in peer_tasks {
+            let task = PeerTask::new(Arc::clone(&region), outgoing, inbox, stream, links.ending());
+            links.tasks.spawn(task.run());
         }
         // Owners begin when all sessions are there that they are to go on with.
         if let Some(task) = placement {
@@ -253,7 +272,13 @@ async fn give_away(region: &Region) {
 async fn keep_sessions(region: &Region, folder: PathBuf) {
     let (payloads, sessions) = region.sessions.workers().keep().await;
     let count = sessions.len();
-    let kept = KeptSessions { kept_at_unix_ms: now_ms(), payloads, sessions };
+    let ownership = region.peers.ownership();
+    let parked = |peer: &Arc<Peer>| {
+        let (peer, token, index) = (peer.name.to_string(), peer.parked()?, peer.index);
+        Some(KeptPark { peer, token, shards: ownership.write(&ownership.served_from(index)) })
+    };
+    let parked = region.peers.iter().filter_map(parked).collect();
+    let kept = KeptSessions { kept_at_unix_ms: now_ms(), payloads, sessions, parked };
     let written = tokio::task::spawn_blocking(move || kept::write(&folder, &kept)).await;
     match written {
         Ok(Ok(())) => tracing::info!(region = region.name(), sessions = count, "kept for the next process"),
@@ -392,6 +417,8 @@ impl RunningRegion {
                 if closed.is_err() {
                     tracing::warn!(region = region.name(), "some connections did not end in time");
                 }
+                // While the owners here still take what others have for their users.
+                self.links.park().await;
                 // From here on nothing happens any more that a session would have to hear of.
                 give_away(&region).await;
                 region.owners.stop().await;

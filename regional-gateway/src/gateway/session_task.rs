@@ -85,6 +85,8 @@ pub struct Kept {
     /// Guilds whose owners ended, with their epochs; the same of its user.
     pub parked: Vec<(GuildId, u64)>,
     pub user_parked: Option<u64>,
+    /// Asked for, of owners that answer it still.
+    pub asked: Vec<GuildId>,
     pub waiting: Vec<GuildId>,
     pub looks: BTreeMap<GuildId, Subscription>,
 }
@@ -147,9 +149,9 @@ impl SessionTask {
         user_session: UserSession,
         kept: Kept,
     ) -> Self {
-        let Kept { subscribed, parked, user_parked, waiting, looks } = kept;
+        let Kept { subscribed, parked, user_parked, asked, waiting, looks } = kept;
         let until_ms = region.clock.now_ms() + PARKED_FOR_MS;
-        let mut subscriptions = Subscriptions::taken_up(subscribed, waiting);
+        let mut subscriptions = Subscriptions::taken_up(subscribed, asked, waiting);
         parked.into_iter().for_each(|(guild_id, epoch)| subscriptions.take_up_parked(guild_id, epoch, until_ms));
         Self {
             region,
@@ -194,6 +196,7 @@ impl SessionTask {
             parked: self.subscriptions.parked(),
             user_parked: self.user_parked.map(|parked| parked.epoch),
             waiting,
+            asked: self.subscriptions.asked().to_vec(),
             looks: kept::write_looks(self.looks.all()),
         })
     }

@@ -42,11 +42,14 @@ impl Subscriptions {
         Self { subscribed: Vec::new(), starting: None }
     }
 
-    /// Those of a session of the process before: guilds that it has, and guilds that it waits for.
-    pub fn taken_up(mut subscribed: Vec<GuildId>, waiting: Vec<GuildId>) -> Self {
+    /// Those of a session of the process before: guilds that it has, guilds that it asked for and whose owners answer it
+    /// still, and guilds that it waits for.
+    pub fn taken_up(mut subscribed: Vec<GuildId>, asked: Vec<GuildId>, waiting: Vec<GuildId>) -> Self {
+        subscribed.extend(&asked);
         subscribed.sort_unstable();
         subscribed.dedup();
-        let mut all = Self { subscribed, starting: None };
+        let starting = (!asked.is_empty()).then(|| Box::new(Starting { asked, ..Starting::default() }));
+        let mut all = Self { subscribed, starting };
         waiting.into_iter().for_each(|guild_id| all.want(guild_id));
         all
     }
@@ -133,6 +136,11 @@ impl Subscriptions {
         if self.take_out(guild_id) {
             self.starting.get_or_insert_default().waiting.push_back(guild_id);
         }
+    }
+
+    /// The guilds that were asked for, without an answer yet.
+    pub fn asked(&self) -> &[GuildId] {
+        self.starting.as_ref().map_or(&[], |starting| &starting.asked)
     }
 
     /// The guilds asked for or already delivered, ascending.
@@ -326,10 +334,16 @@ mod tests {
         subscriptions.confirmed(A);
         let (subscribed, waiting) = subscriptions.parts();
         assert_eq!((&*subscribed, &*waiting), (&[A][..], &[B, C][..]));
-        let mut next = Subscriptions::taken_up(subscribed, waiting);
+        assert_eq!(subscriptions.asked(), [B]);
+        let mut next = Subscriptions::taken_up(subscribed.clone(), vec![], waiting);
         assert!(next.has(A) && next.is_starting());
         assert_eq!(next.next(0, 2, ROOM, all), Some(B));
-        let settled = Subscriptions::taken_up(vec![B, A, B], vec![]);
+        // Where the answer comes still, nobody asks again.
+        let mut next = Subscriptions::taken_up(subscribed, vec![B], vec![C]);
+        assert!(next.has(B) && next.parts() == (vec![A], vec![B, C]));
+        next.confirmed(B);
+        assert_eq!((next.next(0, 2, ROOM, all), next.next(0, 2, ROOM, all)), (Some(C), None));
+        let settled = Subscriptions::taken_up(vec![B, A, B], vec![], vec![]);
         assert_eq!((settled.subscribed(), settled.parts().1.len()), (&[A, B][..], 0));
     }
 

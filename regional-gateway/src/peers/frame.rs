@@ -31,6 +31,18 @@ pub enum Frame {
     Closed { epoch: u64 },
     /// The sender's process ends.
     Leaving,
+    /// The sender's process is about to be another. What the receiver has from here on for its sessions of that epoch, it
+    /// is to keep for whoever shows the token.
+    Park { epoch: u64, token: u128 },
+    /// The answer to it: what was said before is all that was said.
+    Parked { token: u128 },
+    /// The sender has sessions of the process that parked them, and they go on in this epoch; a part of them, and with the
+    /// last the epoch begins.
+    Return { epoch: u64, token: u128, sessions: Vec<ReturningSession>, is_last: bool },
+    /// The answer to it: the epoch is open, and what was kept follows.
+    Returned { epoch: u64 },
+    /// The other answer: nothing was kept for this token, or not all.
+    Forgotten { token: u128 },
     /// From a session to an owner.
     ToOwner(ToOwner),
     /// From an owner to sessions.
@@ -72,6 +84,15 @@ impl SessionRef {
     pub const fn name(&self) -> SessionId {
         SessionId::from_raw(self.session_id)
     }
+}
+
+/// A session that goes on in another process, and what it counts on having with the receiver's owners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturningSession {
+    /// Its name is what it was, its number is new.
+    pub session: SessionRef,
+    pub guild_ids: Vec<GuildId>,
+    pub has_user: bool,
 }
 
 /// As which a session subscribes to a guild.
@@ -289,6 +310,7 @@ pub enum ControlForm {
     Subscribed(GuildId),
     NoMembers(GuildId, Box<ApiError>),
     NotReady(Box<ApiError>),
+    GuildCut(GuildId),
 }
 
 /// From one owner, or the account behind it, to others.

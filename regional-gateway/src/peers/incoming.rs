@@ -23,6 +23,11 @@ impl PeerTask {
             Frame::Opened { epoch } => self.opened(epoch),
             Frame::Closed { epoch } => self.closed(epoch),
             Frame::Leaving => self.break_off("its process ends"),
+            Frame::Park { epoch, token } => self.park_theirs(epoch, token),
+            Frame::Parked { token } => self.parking.granted(token),
+            Frame::Return { epoch, token, sessions, is_last } => self.take_return(epoch, token, sessions, is_last),
+            Frame::Returned { epoch } => self.returned(epoch),
+            Frame::Forgotten { token } => self.forgotten(token),
             // A region that does not follow its own opening is told nothing, and nothing of it is believed.
             Frame::ToOwner(to_owner) if self.serves() => self.for_owner(to_owner),
             Frame::ToSessions(to_sessions) if self.is_followed() => self.for_sessions(to_sessions),
@@ -271,7 +276,8 @@ impl ControlForm {
             Control::Subscribed(id) => Self::Subscribed(id),
             Control::NoMembers(id, error) => Self::NoMembers(id, error),
             Control::NotReady(error) => Self::NotReady(error),
-            Control::Attach(_) | Control::GuildCut(_) => return None,
+            Control::GuildCut(id) => Self::GuildCut(id),
+            Control::Attach(_) => return None,
         })
     }
 
@@ -283,6 +289,7 @@ impl ControlForm {
             Self::Subscribed(id) => Control::Subscribed(id),
             Self::NoMembers(id, error) => Control::NoMembers(id, error),
             Self::NotReady(error) => Control::NotReady(error),
+            Self::GuildCut(id) => Control::GuildCut(id),
         }
     }
 }

@@ -55,8 +55,9 @@ impl Marks {
         self.next_batch
     }
 
-    fn begin(&mut self, held: Held) -> u64 {
+    fn begin(&mut self, held: Option<Held>) -> u64 {
         self.next_batch += 1;
+        let Some(held) = held else { return self.next_batch };
         if self.begun.len() >= BATCHES_MAX {
             self.begun.pop_front();
         }
@@ -69,6 +70,10 @@ impl PeerTask {
     /// Owners here begin. Of a node that is not open yet they wait for the sessions too, until their time is up: it may be
     /// this one that began a moment ago.
     pub(super) fn owners_began(&mut self, shards: &ShardEpochs, held: Held) {
+        self.tell_began(shards, Some(held));
+    }
+
+    pub(super) fn tell_began(&mut self, shards: &ShardEpochs, held: Option<Held>) {
         let batch = self.marks.begin(held);
         if self.serves() {
             let shards = self.region.peers.ownership().write(shards);

@@ -9,7 +9,10 @@ pub mod forward;
 pub mod frame;
 mod incoming;
 mod marks;
+mod parked;
+pub mod parking;
 mod proxies;
+pub mod returning;
 mod seen;
 pub mod stream;
 pub mod task;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rookery_link::Client;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 use rookery_model::user::Account;
@@ -30,6 +34,7 @@ use crate::owners::{Register, SessionNews, VoiceRequest};
 use crate::placement::task::PlacementInit;
 use crate::placement::{Location, Ownership};
 use frame::{Between, Frame, ToOwner};
+use returning::Returning;
 use stream::PeerStream;
 
 /// Other nodes of a deployment at most.
@@ -243,6 +248,12 @@ pub struct Peer {
     is_open: AtomicBool,
     /// Of these sessions; what was said in an earlier one does not count.
     epoch: AtomicU64,
+    /// What it kept for the process before, until its task takes it.
+    returning: Mutex<Option<Returning>>,
+    /// It is to give that back, and sessions here count on it.
+    is_returning: AtomicBool,
+    /// What it was asked to keep for the next process.
+    parked: Mutex<Option<u128>>,
 }
 
 /// The way to a node.
@@ -283,6 +294,9 @@ impl Peer {
             news: Register::default(),
             is_open: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
+            returning: Mutex::default(),
+            is_returning: AtomicBool::new(false),
+            parked: Mutex::default(),
         }
     }
 
@@ -318,11 +332,38 @@ impl Peer {
         metrics::gauge!("rookery_peer_open", "peer" => self.name.to_string()).set(f64::from(u8::from(is_open)));
     }
 
+    /// It kept what its owners had for sessions that this process took up; to be said before its task begins.
+    pub fn expect_return(&self, returning: Returning) {
+        self.set_returning(true);
+        *self.returning.lock() = Some(returning);
+    }
+
+    fn take_returning(&self, now_ms: u64) -> Option<Returning> {
+        let mut returning = self.returning.lock().take()?;
+        returning.begin(now_ms);
+        Some(returning)
+    }
+
+    fn set_returning(&self, is_returning: bool) {
+        self.is_returning.store(is_returning, Ordering::Release);
+    }
+
+    fn note_parked(&self, token: u128) {
+        *self.parked.lock() = Some(token);
+    }
+
+    /// What it is to be shown by the next process, if it keeps anything for that.
+    pub fn parked(&self) -> Option<u128> {
+        *self.parked.lock()
+    }
+
     /// Tells an owner there something; 503 if it cannot be told now.
     pub fn ask(&self, to_owner: ToOwner) -> Result<(), ApiError> {
         // Read before: if another epoch begins meanwhile, this was said in the one before and does not count.
         let epoch = self.epoch();
-        if !self.is_open() || epoch != self.epoch() {
+        // What a session looks at it tells once; its owner knows it again in a moment.
+        let waits = matches!(to_owner, ToOwner::Looks { .. }) && self.is_returning.load(Ordering::Acquire);
+        if !(self.is_open() || waits) || epoch != self.epoch() {
             return Err(ErrorCode::Unavailable.into());
         }
         self.push_in(epoch, Frame::ToOwner(to_owner)).map_err(|_| ErrorCode::Unavailable.into())

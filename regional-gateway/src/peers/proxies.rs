@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rookery_model::gateway::SubscriberId;
 use rookery_model::{GuildId, UserId};
 
-use super::frame::SessionRef;
+use super::frame::{ReturningSession, SessionRef};
 use crate::gateway::registry::{SessionHandle, Sessions};
 use crate::gateway::worker::{Worker, place_of, worker_of};
 
@@ -151,6 +151,38 @@ impl Proxies {
         audience.iter().filter(|id| worker_of(**id) == worker).filter_map(|id| self.at_home(*id)).collect()
     }
 
+    /// The sessions go on in another process, under new numbers; those that are not among them are over.
+    pub fn rebind(&mut self, sessions: &Sessions, returning: Vec<ReturningSession>) -> Rebound {
+        let mut rebound = Rebound::default();
+        let mut returning: HashMap<u128, ReturningSession> =
+            returning.into_iter().map(|returning| (returning.session.session_id, returning)).collect();
+        for (_, mut proxy) in std::mem::take(&mut self.by_session) {
+            let known = (proxy.session.user_id, proxy.session.device);
+            let session = returning
+                .get(&proxy.session.session_id)
+                .map(|it| it.session)
+                .filter(|it| (it.user_id, it.device) == known && !self.by_session.contains_key(&it.id));
+            let Some(session) = session else {
+                self.vacate(&proxy.handle);
+                sessions.remove_remote(&proxy.handle);
+                rebound.closed.push(proxy.closed());
+                continue;
+            };
+            if let Some(returning) = returning.remove(&session.session_id) {
+                rebound.compare(&returning, proxy.has_user, &proxy.guild_ids);
+            }
+            proxy.session = session;
+            if let Some(slot) = self.by_slot.get_mut(place_of(proxy.handle.subscriber).slot as usize) {
+                *slot = (proxy.handle.subscriber, session.id);
+            }
+            self.by_session.insert(session.id, proxy);
+        }
+        for unknown in returning.into_values() {
+            rebound.compare(&unknown, false, &BTreeSet::new());
+        }
+        rebound
+    }
+
     /// Takes all out, with the owners that count on them.
     pub fn close_all(&mut self, sessions: &Sessions) -> Vec<Closed> {
         self.by_slot.clear();
@@ -162,10 +194,126 @@ impl Proxies {
     }
 }
 
+/// What became of the sessions of a process that another goes on with.
+#[derive(Default)]
+pub struct Rebound {
+    /// Those that are over.
+    pub closed: Vec<Closed>,
+    /// Those that count on their user's owner in vain, by name.
+    pub lost: Vec<u128>,
+    /// Those that count on a guild's owner in vain, by their new numbers.
+    pub cut: Vec<(u64, GuildId)>,
+}
+
+impl Rebound {
+    fn compare(&mut self, returning: &ReturningSession, has_user: bool, guild_ids: &BTreeSet<GuildId>) {
+        if returning.has_user && !has_user {
+            self.lost.push(returning.session.session_id);
+        }
+        let missing = returning.guild_ids.iter().filter(|id| !guild_ids.contains(id));
+        self.cut.extend(missing.map(|id| (returning.session.id, *id)));
+    }
+}
+
 /// A session that is no more.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Closed {
     pub id: SubscriberId,
     /// Whose owner counts on it.
     pub user_id: Option<UserId>,
     pub guild_ids: Vec<GuildId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_model::DeviceId;
+
+    use super::*;
+    use crate::gateway::worker::Workers;
+
+    const GUILD: GuildId = GuildId::new(1 << 40);
+    const OTHER: GuildId = GuildId::new(2 << 40);
+
+    struct World {
+        sessions: Sessions,
+        worker: Arc<Worker>,
+        proxies: Proxies,
+    }
+
+    fn world() -> World {
+        let (mut workers, _inboxes) = Workers::new(1, 1);
+        let (worker, _inbox) = workers.add_remote(1);
+        World { sessions: Sessions::new(Arc::new(workers), 10), worker, proxies: Proxies::default() }
+    }
+
+    fn reference(name: u128, number: u64) -> SessionRef {
+        SessionRef { id: number, session_id: name, user_id: UserId::new(name as u64), device: DeviceId::new(1) }
+    }
+
+    impl World {
+        /// A session that is subscribed to a guild, as the owner knows it.
+        fn open(&mut self, name: u128, number: u64) -> SubscriberId {
+            let handle = self.proxies.open(&self.sessions, &self.worker, reference(name, number)).unwrap();
+            self.proxies.note_guild(number, GUILD);
+            handle.subscriber
+        }
+
+        fn rebind(&mut self, returning: Vec<ReturningSession>) -> Rebound {
+            self.proxies.rebind(&self.sessions, returning)
+        }
+    }
+
+    fn returning(name: u128, number: u64, guild_ids: &[GuildId], has_user: bool) -> ReturningSession {
+        ReturningSession { session: reference(name, number), guild_ids: guild_ids.to_vec(), has_user }
+    }
+
+    #[test]
+    fn owners_know_returning_sessions_as_before_and_the_others_are_over() {
+        let mut world = world();
+        let ids: Vec<SubscriberId> = (1..=3).map(|n| world.open(n, 10 + n as u64)).collect();
+        world.proxies.note_user(13);
+        // The new numbers are those that others had before.
+        let rebound = world.rebind(vec![returning(1, 13, &[GUILD], false), returning(3, 11, &[GUILD], true)]);
+        assert!(rebound.lost.is_empty() && rebound.cut.is_empty());
+        let over = Closed { id: ids[1], user_id: None, guild_ids: vec![GUILD] };
+        assert_eq!(rebound.closed, [over]);
+        assert_eq!(ids.iter().map(|id| world.proxies.at_home(*id)).collect::<Vec<_>>(), [Some(13), None, Some(11)]);
+        assert_eq!(world.proxies.of_audience(world.worker.index(), &ids), [13, 11]);
+        assert_eq!(world.proxies.get(13).map(|handle| handle.subscriber), Some(ids[0]));
+        assert_eq!(
+            (world.sessions.of_user(UserId::new(1)).len(), world.sessions.of_user(UserId::new(2)).len()),
+            (1, 0)
+        );
+        // Its user's owner counts on the third one still.
+        assert_eq!(world.proxies.close(&world.sessions, 11).map(|closed| closed.user_id), Some(Some(UserId::new(3))));
+    }
+
+    #[test]
+    fn who_counts_on_what_is_not_there_learns_it() {
+        let mut world = world();
+        world.open(1, 11);
+        let rebound = world.rebind(vec![
+            returning(1, 21, &[GUILD, OTHER], true),
+            returning(2, 22, &[GUILD], false),
+            returning(3, 23, &[], true),
+        ]);
+        let (mut lost, mut cut) = (rebound.lost, rebound.cut);
+        lost.sort_unstable();
+        cut.sort_unstable();
+        assert_eq!((lost, cut), (vec![1, 3], vec![(21, OTHER), (22, GUILD)]));
+        assert!(rebound.closed.is_empty());
+    }
+
+    #[test]
+    fn a_name_is_not_enough_and_no_number_is_given_twice() {
+        let mut world = world();
+        let ids = [world.open(1, 11), world.open(2, 12), world.open(3, 13)];
+        let mut stranger = returning(1, 21, &[GUILD], false);
+        stranger.session.user_id = UserId::new(9);
+        let rebound = world.rebind(vec![stranger, returning(2, 22, &[], false), returning(3, 22, &[GUILD], false)]);
+        assert_eq!(rebound.closed.len(), 2);
+        let at_home: Vec<u64> = ids.iter().filter_map(|id| world.proxies.at_home(*id)).collect();
+        assert_eq!(at_home, [22]);
+        assert_eq!(world.proxies.at_home(ids[0]), None);
+    }
 }

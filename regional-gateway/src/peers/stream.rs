@@ -156,8 +156,9 @@ impl PeerStream {
         }
     }
 
-    /// Sends what was handed over, as far as the other side takes it soon.
-    pub async fn finish(mut self) {
+    /// Sends what was handed over, as far as the other side takes it soon; whether it took all of it.
+    pub async fn finish(mut self) -> bool {
+        let frames_lost = self.link.stats().frames_lost;
         let flushed = async {
             while self.link.is_up() && !self.link.is_flushed() {
                 let now_ms = self.clock.now_ms();
@@ -176,5 +177,7 @@ impl PeerStream {
         if tokio::time::timeout(FINISH_WITHIN, flushed).await.is_err() {
             tracing::warn!(to = %self.to, "another region did not take what was said last");
         }
+        // What was given up does not wait any more either.
+        self.link.is_up() && self.link.is_flushed() && self.link.stats().frames_lost == frames_lost
     }
 }

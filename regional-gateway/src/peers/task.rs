@@ -9,15 +9,18 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use rookery_model::gateway::{Event, SubscriberId};
-use rookery_session::Payload;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::audiences::{Audiences, NUMBERED_FROM, Named, Told};
 use super::frame::{Between, ControlForm, Frame, PresenceForm, ToOwner, ToSessions, write_event};
 use super::marks::Marks;
+use super::parked::{Parked, Word};
+use super::parking::{Ending, Parking};
 use super::proxies::{Closed, Proxies};
+use super::returning::{Arriving, Returning};
 use super::seen::Seen;
 use super::stream::{PeerStream, StreamEvent};
 use super::{Outgoing, Peer, PeerNews, Queued};
@@ -83,6 +86,14 @@ pub struct PeerTask {
     cut_at_ms: Option<u64>,
     /// Why somebody has to begin anew.
     broken: Option<Broken>,
+    /// What it was asked to keep when the process here ends.
+    pub(super) parking: Parking,
+    /// What it kept for the process before, and is to give back.
+    pub(super) returning: Option<Returning>,
+    /// What is kept for its sessions while its process is replaced.
+    pub(super) parked: Option<Parked>,
+    /// Of its sessions that go on, those that it told so far.
+    pub(super) arriving: Arriving,
     stop: CancellationToken,
 }
 
@@ -100,6 +111,8 @@ enum Turn {
     News,
     Signals(Vec<Arc<SessionHandle>>),
     Flushed,
+    Replay,
+    Park,
     Due,
     Stop,
 }
@@ -111,10 +124,15 @@ impl PeerTask {
         outgoing: Outgoing,
         inbox: WorkerInbox,
         stream: PeerStream,
-        stop: CancellationToken,
+        ending: Ending,
     ) -> Self {
         let Outgoing { peer, worker, frames } = outgoing;
+        let Ending { park, unanswered, stop } = ending;
         Self {
+            parking: Parking::new(park, unanswered),
+            returning: peer.take_returning(region.clock.now_ms()),
+            parked: None,
+            arriving: Arriving::default(),
             worker,
             seen: Seen::new(peer.index),
             outbox: Outbox::new(Arc::clone(region.sessions.workers())),
@@ -157,6 +175,8 @@ impl PeerTask {
                     self.news(news);
                 }
                 Turn::Signals(sessions) => self.signals(&sessions),
+                Turn::Replay => self.replay(),
+                Turn::Park => self.park(),
                 Turn::Flushed | Turn::Due => {}
                 Turn::Stop => break,
             }
@@ -166,6 +186,12 @@ impl PeerTask {
             if self.cut_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
                 tracing::warn!(peer = &*self.peer.name, "the region is out of reach for too long");
                 self.begin_anew().await;
+            }
+            if self.parked.as_ref().and_then(Parked::poll_timeout).is_some_and(|at_ms| at_ms <= now_ms) {
+                self.forget_parked("it does not come back in time");
+            }
+            if self.returning.as_ref().and_then(Returning::poll_timeout).is_some_and(|at_ms| at_ms <= now_ms) {
+                self.give_up_returning().await;
             }
             if let Some(broken) = self.broken.take() {
                 tracing::warn!(peer = &*self.peer.name, why = broken.why, "sessions begin anew");
@@ -210,7 +236,14 @@ impl PeerTask {
         // Without room what there is waits, unless it is given up.
         let has_room = self.is_choked || self.stream.has_room();
         let full = self.full_since_ms.filter(|_| !self.is_choked).map(|since_ms| since_ms + FULL_AFTER_MS);
-        let due_ms = self.leaving.poll_timeout().into_iter().chain(self.cut_at_ms).chain(full).min();
+        let parked = self.parked.as_ref().and_then(Parked::poll_timeout);
+        let returning = self.returning.as_ref().and_then(Returning::poll_timeout);
+        let due_ms = self.leaving.poll_timeout().into_iter().chain(self.cut_at_ms).chain(full);
+        let due_ms = due_ms.chain(parked).chain(returning).min();
+        // What is kept needs no room, and what was kept comes before what there is now.
+        let (is_parked, is_replaying) = (self.is_parked(), self.is_replaying());
+        let takes = is_parked || has_room && !is_replaying;
+        let is_known = self.returning.is_none();
         let at_once = if self.is_choked { TAKEN_AT_ONCE } else { TAKEN_AT_ONCE.min(TAKEN_WITH_ROOM) };
         let clock = &self.region.clock;
         let worker = &self.worker;
@@ -225,13 +258,16 @@ impl PeerTask {
             () = self.outbox.flush(), if !is_flushed => Turn::Flushed,
             // What it sends waits while sessions here have no room for it, and then its owners wait.
             event = self.stream.next(is_flushed) => Turn::Stream(event),
-            sessions = ready, if has_room => Turn::Signals(sessions),
-            () = self.peer.news.changed(), if has_room => Turn::News,
-            count = self.inbox.recv_many(entries, at_once), if has_room => {
+            () = self.parking.due() => Turn::Park,
+            () = std::future::ready(()), if is_replaying && has_room => Turn::Replay,
+            sessions = ready, if has_room || is_parked => Turn::Signals(sessions),
+            // Before it knows the sessions again there is no news of them for it.
+            () = self.peer.news.changed(), if takes && is_known => Turn::News,
+            count = self.inbox.recv_many(entries, at_once), if takes => {
                 debug_assert!(count > 0, "the registry holds the other end");
                 Turn::Entries
             }
-            count = self.outgoing.recv_many(frames, at_once), if has_room => {
+            count = self.outgoing.recv_many(frames, at_once), if takes => {
                 debug_assert!(count > 0, "the peer holds the other end");
                 Turn::Frames
             }
@@ -294,6 +330,26 @@ impl PeerTask {
         self.is_opened
     }
 
+    /// Whether that is the epoch of its sessions.
+    pub(super) fn is_their_epoch(&self, epoch: u64) -> bool {
+        self.their_epoch == Some(epoch)
+    }
+
+    /// The epoch of the sessions here.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.own_epoch
+    }
+
+    /// Whether more may be sent than answers.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_choked && self.stream.has_room()
+    }
+
+    /// Whether nothing that was to be sent is lost or waits.
+    pub(super) fn takes_frames(&self) -> bool {
+        !self.is_choked && self.broken.is_none() && self.owed.is_empty()
+    }
+
     /// The other side is not to be followed any further; it is seen to after the frame at hand.
     pub(super) fn break_off(&mut self, why: &'static str) {
         self.broken.get_or_insert(Broken { why, both: false });
@@ -303,6 +359,7 @@ impl PeerTask {
     pub(super) fn begin_anew_for(&mut self, epoch: u64) {
         // That it may have missed something says that it left them itself.
         self.their_epoch = None;
+        self.parked = None;
         self.forget_theirs();
         self.their_epoch = Some(epoch);
         self.control(Frame::Opened { epoch });
@@ -310,7 +367,7 @@ impl PeerTask {
     }
 
     pub(super) fn opened(&mut self, epoch: u64) {
-        if epoch != self.own_epoch || self.is_opened {
+        if epoch != self.own_epoch || self.is_opened || self.returning.is_some() {
             return;
         }
         self.is_opened = true;
@@ -322,6 +379,21 @@ impl PeerTask {
         tracing::info!(peer = &*self.peer.name, epoch, "the region's owners can be subscribed to");
     }
 
+    /// The owners there are those that the sessions of the process before had, and nothing of what they said is missing.
+    pub(super) fn follow(&mut self) {
+        self.is_opened = true;
+        self.is_missing = false;
+        self.peer.set_returning(false);
+        self.peer.set_open(self.is_up);
+        self.region.peers.ownership().tell_changed();
+    }
+
+    /// Its sessions go on in this epoch.
+    pub(super) fn open_theirs(&mut self, epoch: u64) {
+        self.their_epoch = Some(epoch);
+        self.audiences.clear();
+    }
+
     pub(super) fn closed(&mut self, epoch: u64) {
         if epoch == self.own_epoch {
             self.break_off("it left the sessions of this region");
@@ -329,8 +401,9 @@ impl PeerTask {
     }
 
     /// Leaves all owners there, and opens a new epoch if they can be reached.
-    async fn reopen(&mut self) {
+    pub(super) async fn reopen(&mut self) {
         let was_open = std::mem::take(&mut self.is_opened);
+        self.parking.void();
         self.cut_at_ms = None;
         self.peer.set_open(false);
         self.told.clear();
@@ -341,14 +414,21 @@ impl PeerTask {
         let (peers, index) = (&self.region.peers, self.peer.index);
         self.region.accounts.forget(|id| peers.elsewhere(id.get()).is_some_and(|peer| peer.index == index));
         if was_open {
-            metrics::counter!("rookery_peer_cuts_total", "peer" => self.peer.name.to_string()).increment(1);
-            self.outbox.flush().await;
-            let shards = self.region.peers.ownership().serve_no_more(self.peer.index);
-            self.region.sessions.workers().cut_off(&Arc::new(shards)).await;
+            self.cut().await;
         }
         if self.is_up {
-            self.control(Frame::Open { epoch: self.own_epoch });
+            // Of several openings only the newest counts.
+            self.owed.retain(|owed| !matches!(owed, Frame::Open { .. } | Frame::Return { .. }));
+            self.opening().into_iter().for_each(|frame| self.control(frame));
         }
+    }
+
+    /// The sessions here learn that its owners are out of reach, behind everything that those said.
+    pub(super) async fn cut(&mut self) {
+        metrics::counter!("rookery_peer_cuts_total", "peer" => self.peer.name.to_string()).increment(1);
+        self.outbox.flush().await;
+        let shards = self.region.peers.ownership().serve_no_more(self.peer.index);
+        self.region.sessions.workers().cut_off(&Arc::new(shards)).await;
     }
 
     /// Both sides may have missed something.
@@ -358,8 +438,15 @@ impl PeerTask {
     }
 
     /// Its sessions are over for the owners here, and nobody speaks for its users.
-    fn forget_theirs(&mut self) {
-        if let Some(epoch) = self.their_epoch.take() {
+    pub(super) fn forget_theirs(&mut self) {
+        self.arriving.clear();
+        let epoch = self.their_epoch.take();
+        if self.is_parked() {
+            // What they had is complete, and waits for their next process.
+            return self.seen.clear(&self.region.owners.shared().registers);
+        }
+        self.parked = None;
+        if let Some(epoch) = epoch {
             // It may not know that something is missing.
             self.control(Frame::Closed { epoch });
         }
@@ -388,11 +475,7 @@ impl PeerTask {
     }
 
     /// Sends what says where somebody begins anew: it is never lost while the stream is not.
-    fn control(&mut self, frame: Frame) {
-        // Of several openings only the newest counts.
-        if matches!(frame, Frame::Open { .. }) {
-            self.owed.retain(|owed| !matches!(owed, Frame::Open { .. }));
-        }
+    pub(super) fn control(&mut self, frame: Frame) {
         if self.is_choked || !self.owed.is_empty() || !self.stream.send(frame.encode()) {
             self.owed.push_back(frame);
         }
@@ -404,8 +487,14 @@ impl PeerTask {
 
     /// Something that an owner here has for its sessions.
     fn entry(&mut self, entry: Entry) {
+        if self.is_parked() {
+            return self.keep_entry(entry);
+        }
         match entry {
-            Entry::FanOut { payload, audience } => self.fan_out(&payload, &audience),
+            Entry::FanOut { payload, audience } => {
+                // Mostly it was written before.
+                self.fan_out(payload.transit(write_event).clone(), &audience);
+            }
             Entry::To(id, input) => match self.proxies.at_home(id) {
                 Some(session) => self.hand_over(session, input),
                 None => self.came_too_late(id, input),
@@ -418,8 +507,7 @@ impl PeerTask {
         }
     }
 
-    fn fan_out(&mut self, payload: &Payload, audience: &Arc<[SubscriberId]>) {
-        let event = payload.transit(write_event).clone();
+    pub(super) fn fan_out(&mut self, event: Bytes, audience: &Arc<[SubscriberId]>) {
         // Mostly it was named before: then nobody looks at all of it.
         if audience.len() < NUMBERED_FROM {
             let sessions = self.proxies.of_audience(self.worker.index(), audience);
@@ -443,26 +531,28 @@ impl PeerTask {
     }
 
     fn hand_over(&mut self, session: u64, input: Input) {
-        match input {
-            Input::Dispatch(payload) => {
-                let event = payload.transit(write_event).clone();
-                self.tell_sessions(ToSessions::Dispatch { event, sessions: vec![session] });
-            }
-            Input::Own(event) => self.tell_sessions(ToSessions::Own { event: write_event(&event), session }),
-            Input::Control(control) => {
-                if let Control::NotSubscribed(guild_id, _) = &control {
+        if let Some(word) = Word::new(input) {
+            self.tell_one(session, word);
+        }
+    }
+
+    /// Sends something to one session.
+    pub(super) fn tell_one(&mut self, session: u64, word: Word) {
+        match word {
+            Word::Dispatch(event) => self.tell_sessions(ToSessions::Dispatch { event, sessions: vec![session] }),
+            Word::Own(event) => self.tell_sessions(ToSessions::Own { event, session }),
+            Word::Control(control) => {
+                if let ControlForm::NotSubscribed(guild_id, _) = &control {
                     self.proxies.leave_guild(&self.region.sessions, session, *guild_id);
                 }
-                if let Some(control) = ControlForm::new(control) {
-                    self.tell_sessions(ToSessions::Control { session, control });
-                }
+                self.tell_sessions(ToSessions::Control { session, control });
             }
         }
     }
 
     /// Something came for a session that is over. An owner that takes it for a subscriber heard of its end before it heard
     /// of its beginning.
-    fn came_too_late(&mut self, id: SubscriberId, input: Input) {
+    pub(super) fn came_too_late(&mut self, id: SubscriberId, input: Input) {
         match input {
             Input::Control(Control::Subscribed(guild_id)) => self.leaving.add_guild(guild_id, id),
             Input::Own(event) => {
@@ -476,6 +566,11 @@ impl PeerTask {
 
     /// Something that somebody here has for the other side.
     pub(super) fn queued(&mut self, queued: Queued) {
+        let queued = match queued.frame {
+            Frame::ToOwner(to_owner) if self.returning.is_some() => return self.hold_back(to_owner),
+            Frame::Between(between) if self.is_parked() => return self.keep_between(between),
+            _ => queued,
+        };
         // Said before the owners there were left.
         let is_past = matches!(queued.frame, Frame::ToOwner(_)) && (queued.epoch != self.own_epoch || !self.is_opened);
         if is_past {
@@ -515,14 +610,28 @@ impl PeerTask {
         for session in sessions {
             session.looked_at();
             let bits = session.take_signals().bits();
-            if bits != 0 {
-                self.tell_sessions(ToSessions::Signals { session_id: session.id.raw(), bits });
+            let session_id = session.id.raw();
+            match &mut self.parked {
+                _ if bits == 0 => {}
+                Some(parked) if !parked.is_replaying() => parked.signal(session_id, bits),
+                _ => self.tell_sessions(ToSessions::Signals { session_id, bits }),
             }
+        }
+    }
+
+    /// Sends what sessions and owners here have said so far.
+    pub(super) fn send_waiting(&mut self) {
+        let news = self.peer.news.take();
+        self.news(news);
+        while let Ok(queued) = self.outgoing.try_recv() {
+            self.queued(queued);
         }
     }
 
     /// Sends what owners said before they ended.
     async fn finish(mut self, mut entries: Vec<Entry>) {
+        // What the peer said last is for sessions that are about to be written down.
+        self.outbox.flush().await;
         loop {
             entries.drain(..).for_each(|entry| self.entry(entry));
             match self.inbox.try_recv() {
@@ -530,13 +639,16 @@ impl PeerTask {
                 Err(_) => break,
             }
         }
-        let news = self.peer.news.take();
-        self.news(news);
-        while let Ok(queued) = self.outgoing.try_recv() {
-            self.queued(queued);
-        }
+        self.send_waiting();
         self.peer.set_open(false);
         self.send(&Frame::Leaving);
-        self.stream.finish().await;
+        let (peer, token, is_choked) = (self.peer, self.parking.token(), self.is_choked);
+        // A peer that did not hear all of it may take the sessions for what they are not.
+        if self.stream.finish().await
+            && !is_choked
+            && let Some(token) = token
+        {
+            peer.note_parked(token);
+        }
     }
 }

@@ -293,6 +293,29 @@ impl Ownership {
         put(&self.served, shard, THERE + u64::from(peer.get()) | epoch << CODE_BITS);
     }
 
+    /// From which other node sessions of this one have an id's events.
+    pub fn served_peer(&self, raw: u64) -> Option<PeerIndex> {
+        if self.is_alone() {
+            return None;
+        }
+        let there = (load(&self.served, self.shard_of(raw)) & CODE_MASK).checked_sub(THERE)?;
+        u8::try_from(there).ok().map(PeerIndex::new)
+    }
+
+    /// All shards that they have from it.
+    pub fn served_from(&self, peer: PeerIndex) -> ShardEpochs {
+        let code = THERE + u64::from(peer.get());
+        let of_region = |(region, shards): (u8, &[AtomicU64])| {
+            let served = (0_u16..).zip(shards).filter_map(move |(number, word)| {
+                let word = word.load(Ordering::Acquire);
+                let shard = ShardRef { region, number };
+                (word & CODE_MASK == code).then_some(ShardEpoch { shard, epoch: word >> CODE_BITS, predecessor: None })
+            });
+            served.collect::<Vec<_>>()
+        };
+        (0_u8..).zip(self.served.iter().map(|shards| &**shards)).flat_map(of_region).collect()
+    }
+
     /// They have them from nobody.
     pub fn serve_ended(&self, shard: ShardRef) {
         put(&self.served, shard, NOWHERE);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn kept(kept_at_unix_ms: u64) -> KeptSessions {
-        KeptSessions { kept_at_unix_ms, payloads: Freezer::new().finish(), sessions: Vec::new() }
+        KeptSessions { kept_at_unix_ms, payloads: Freezer::new().finish(), sessions: Vec::new(), parked: Vec::new() }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! so that a session never goes back to an earlier point after a crash.
 
 mod file;
+mod parks;
 mod take_up;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use rookery_model::{DeviceId, GuildId};
 use rookery_session::{FrozenPayloads, FrozenSession};
 use rookery_user::SessionClient;
 use serde::{Deserialize, Serialize};
+
+use crate::peers::frame::ShardsForm;
 
 pub use file::{WriteError, write};
 pub use take_up::take_up;
@@ -40,6 +43,9 @@ pub struct KeptSession {
     pub user_parked: Option<u64>,
     /// Guilds whose snapshots it still waits for.
     pub waiting: Vec<GuildId>,
+    /// Of these, those that it had asked for.
+    #[serde(default)]
+    pub asked: Vec<GuildId>,
     /// What it looks at; JSON, which is how its client said it.
     pub looks: String,
 }
@@ -60,6 +66,19 @@ pub struct KeptSessions {
     pub kept_at_unix_ms: u64,
     pub payloads: FrozenPayloads,
     pub sessions: Vec<KeptSession>,
+    /// Who keeps what owners elsewhere have for them meanwhile.
+    #[serde(default)]
+    pub parked: Vec<KeptPark>,
+}
+
+/// Another region that keeps something for these sessions, and what it is to be shown for that.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptPark {
+    pub peer: String,
+    pub token: u128,
+    /// What it owns of what they had.
+    #[serde(default)]
+    pub shards: Vec<ShardsForm>,
 }
 
 const KINDS: [ClientKind; 3] = [ClientKind::Desktop, ClientKind::Mobile, ClientKind::Web];

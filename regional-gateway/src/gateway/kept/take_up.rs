@@ -11,6 +11,7 @@ use rookery_session::{Session, ThawError, ThawedPayloads};
 use rookery_user::UserSession;
 
 use super::file;
+use super::parks::Parks;
 use super::{KeptSession, KeptSessions, read_capabilities, read_looks};
 use crate::Region;
 use crate::gateway::registry::SessionHandle;
@@ -43,16 +44,17 @@ pub async fn take_up(region: &Arc<Region>, folder: &Path) {
         Ok(Some(kept)) => kept,
         Err(error) => return lost_all(&error),
     };
-    let KeptSessions { kept_at_unix_ms, payloads, sessions } = kept;
+    let KeptSessions { kept_at_unix_ms, payloads, sessions, parked } = kept;
     let payloads = match ThawedPayloads::new(payloads) {
         Ok(payloads) => payloads,
         Err(error) => return lost_all(&error),
     };
     let elapsed_ms = now_ms().saturating_sub(kept_at_unix_ms);
     let count = sessions.len();
+    let mut parks = Parks::new(&region.peers, parked);
     // All users first: then guilds are loaded when everybody is there, and have nothing to tell of them.
     let begun: Vec<Option<Begun>> = stream::iter(sessions)
-        .map(|kept| begin_or_lose(region, kept, elapsed_ms, &payloads))
+        .map(|kept| begin_or_lose(region, kept, elapsed_ms, &payloads, &parks))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -60,12 +62,14 @@ pub async fn take_up(region: &Arc<Region>, folder: &Path) {
     let mut guilds: BTreeMap<GuildId, Vec<(Arc<SessionHandle>, Subscriber)>> = BTreeMap::new();
     for Begun { handle, task } in begun.into_iter().flatten() {
         taken_up += 1;
-        for guild_id in task.guild_ids() {
+        parks.add(&region.peers, &handle, task.guild_ids());
+        for guild_id in task.guild_ids().iter().filter(|id| parks.of(&region.peers, id.get()).is_none()) {
             guilds.entry(*guild_id).or_default().push((Arc::clone(&handle), task.subscriber().clone()));
         }
         // Before any guild hears of it, so that nothing comes to nobody.
         handle.start(task).await;
     }
+    parks.expect_returns();
     for (guild_id, sessions) in guilds {
         region.owners.take_up_guild(guild_id, sessions).await;
     }
@@ -90,9 +94,10 @@ async fn begin_or_lose(
     kept: KeptSession,
     elapsed_ms: u64,
     payloads: &ThawedPayloads,
+    parks: &Parks,
 ) -> Option<Begun> {
     let user_id = kept.frozen.user_id();
-    match begin(region, kept, elapsed_ms, payloads).await {
+    match begin(region, kept, elapsed_ms, payloads, parks).await {
         Ok(begun) => Some(begun),
         Err(error) => {
             tracing::info!(%user_id, %error, "a session of the process before is lost");
@@ -106,9 +111,10 @@ async fn begin(
     kept: KeptSession,
     elapsed_ms: u64,
     payloads: &ThawedPayloads,
+    parks: &Parks,
 ) -> Result<Begun, Lost> {
     let KeptSession { frozen, device, epoch, is_bot, large_threshold, capabilities, client, .. } = kept;
-    let KeptSession { subscribed, parked, user_parked, waiting, looks, .. } = kept;
+    let KeptSession { subscribed, parked, user_parked, asked, waiting, looks, .. } = kept;
     let (id, user_id) = (frozen.session_id().parse().map_err(|_| Lost::Id)?, frozen.user_id());
     let account = region.accounts.get(user_id).await.map_err(Lost::User)?.ok_or(Lost::Revoked)?;
     if account.token_epoch != epoch || account.revoked_devices.contains(&device) {
@@ -132,7 +138,6 @@ async fn begin(
         large_threshold,
         capabilities: read_capabilities(capabilities),
     };
-    // Where owners come and go, the next one is asked to go on with the session when it begins.
     if region.peers.is_alone() {
         let owner = region.owners.user(user_id).await;
         let known = match owner {
@@ -143,8 +148,13 @@ async fn begin(
             region.sessions.remove(&handle);
             return Err(Lost::User(error));
         }
+    } else if user_parked.is_none() && parks.of(&region.peers, user_id.get()).is_none() {
+        // Neither did its owner end before the session did, nor does it have it still.
+        region.sessions.remove(&handle);
+        return Err(Lost::User(rookery_model::ErrorCode::Unavailable.into()));
     }
-    let kept = Kept { subscribed, parked, user_parked, waiting, looks: read_looks(&looks) };
+    let (asked, waiting) = parks.divide(&region.peers, asked, waiting);
+    let kept = Kept { subscribed, parked, user_parked, asked, waiting, looks: read_looks(&looks) };
     let region = Arc::clone(region);
     let task = SessionTask::taken_up(region, Arc::clone(&handle), session, is_bot, subscriber, user_session, kept);
     Ok(Begun { handle, task: Box::new(task) })
