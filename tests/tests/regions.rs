@@ -152,13 +152,18 @@ impl Region {
     }
 }
 
-/// The answer to a GET once the other region is reached again: its link is tried every second.
+/// The answer to a GET once the region is reached again: its link is tried every second.
 async fn answered(person: &Person, path: &str) -> anyhow::Result<Value> {
+    answer(person, Method::GET, path, None).await
+}
+
+/// The answer to a request, likewise.
+async fn answer(person: &Person, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     let began = Instant::now();
     let mut poll = tokio::time::interval(Duration::from_millis(50));
     loop {
         poll.tick().await;
-        let answer = person.ask(Method::GET, path, None).await?;
+        let answer = person.ask(method.clone(), path, body).await?;
         if answer.status != 503 {
             ensure!(answer.status == 200, "{answer:?}");
             return Ok(answer.body);
@@ -560,7 +565,8 @@ async fn a_region_restarts_and_sessions_of_owners_elsewhere_go_on() -> anyhow::R
     for session in &mut sessions {
         hears(session, "after").await?;
     }
-    bob.post(&format!("/channels/{}/messages/{after}/ack", guild.channel_id), &json!({})).await?;
+    let ack = format!("/channels/{}/messages/{after}/ack", guild.channel_id);
+    answer(&bob, Method::POST, &ack, Some(&json!({}))).await?;
     ensure!(next(&mut sessions[0]).await?.1["message_id"] == after.as_str());
     // One that is over by now is so for the owners in eu too: nothing holds up the rest.
     drop(sessions.remove(0));

@@ -10,6 +10,7 @@ use rookery_session::Payload;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
+use super::limbo::ForUser;
 use super::user::command::UserCommand;
 use crate::peers::frame::Between;
 
@@ -110,19 +111,14 @@ impl Shared {
         }
     }
 
-    /// Something for users whose owners are between two nodes is missing: their sessions start anew, wherever they are.
-    fn lose(&self, user_ids: &[UserId]) {
-        user_ids.iter().for_each(|id| self.sessions.lose(*id));
-        self.peers.lose(user_ids);
-    }
-
     /// Tells users that they joined or left a guild.
     fn tell_membership(&self, guild_id: GuildId, mut user_ids: Vec<UserId>, has_joined: bool) {
         for (peer, user_ids) in self.peers.take_out_elsewhere(&mut user_ids, UserId::get) {
             if peer.is_nobody() {
-                self.lose(&user_ids);
+                self.tell_membership_here(guild_id, &user_ids, has_joined);
+            } else {
+                peer.tell_membership(guild_id, &user_ids, has_joined);
             }
-            peer.tell_membership(guild_id, &user_ids, has_joined);
         }
         self.tell_membership_here(guild_id, &user_ids, has_joined);
     }
@@ -130,9 +126,8 @@ impl Shared {
     /// Tells the owners here of it.
     pub(crate) fn tell_membership_here(&self, guild_id: GuildId, user_ids: &[UserId], has_joined: bool) {
         for user_id in user_ids {
-            let command =
-                if has_joined { UserCommand::GuildJoined(guild_id) } else { UserCommand::GuildLeft(guild_id) };
-            self.send_user_if_loaded(*user_id, command);
+            let item = if has_joined { ForUser::GuildJoined(guild_id) } else { ForUser::GuildLeft(guild_id) };
+            self.tell_user_here(*user_id, item);
         }
     }
 
@@ -140,10 +135,11 @@ impl Shared {
     pub(crate) fn deliver_to_users(&self, user_ids: &[UserId], event: Arc<Event>) {
         let mut here = user_ids.to_vec();
         for (peer, user_ids) in self.peers.take_out_elsewhere(&mut here, UserId::get) {
-            if peer.is_nobody() && !event.is_ephemeral() {
-                self.lose(&user_ids);
+            if peer.is_nobody() {
+                user_ids.iter().for_each(|id| self.let_wait(*id, ForUser::Event(Arc::clone(&event))));
+            } else {
+                peer.deliver(&event, &user_ids);
             }
-            peer.deliver(&event, &user_ids);
         }
         self.deliver_here(&here, event);
     }
@@ -152,8 +148,12 @@ impl Shared {
     pub(crate) fn deliver_here(&self, user_ids: &[UserId], event: Arc<Event>) {
         let payload = Payload::new(Event::clone(&event));
         for user_id in user_ids {
-            let command = UserCommand::Deliver { event: Arc::clone(&event), payload: Arc::clone(&payload) };
-            self.send_user_if_loaded(*user_id, command);
+            if self.is_settled_here(*user_id) {
+                let command = UserCommand::Deliver { event: Arc::clone(&event), payload: Arc::clone(&payload) };
+                self.send_user_if_loaded(*user_id, command);
+            } else {
+                self.let_wait(*user_id, ForUser::Event(Arc::clone(&event)));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 mod carrier;
 mod directory;
 pub mod guild;
+mod limbo;
 mod locks;
 mod pipeline;
 mod register;
@@ -130,6 +131,8 @@ pub(crate) struct Shared {
     stopped: AtomicBool,
     incarnations: AtomicU64,
     carrier: carrier::Carrier,
+    /// What is for users whose owners are between two nodes.
+    pub(crate) limbo: limbo::Limbo,
 }
 
 impl Owners {
@@ -150,6 +153,7 @@ impl Owners {
             // 0 is nobody's.
             incarnations: AtomicU64::new(1),
             carrier: carrier::Carrier::start(weak.clone()),
+            limbo: limbo::Limbo::default(),
             region: init.region,
             config: init.config,
             guild_limits: init.guild_limits,
@@ -161,6 +165,9 @@ impl Owners {
             degradation: init.degradation,
             peers: init.peers,
         });
+        if !shared.peers.is_alone() {
+            limbo::Limbo::start(Arc::downgrade(&shared));
+        }
         Self { shared }
     }
 
@@ -509,15 +516,8 @@ impl Shared {
     ///
     /// A user whose owner has no room for it loses their sessions instead of silently missing something.
     pub(crate) fn send_user_if_loaded(&self, id: UserId, command: UserCommand) {
-        match self.users.send_if_loaded(id, command) {
-            Ok(None) => {}
-            // Who takes calls nowhere may have sessions that another owner is to go on with.
-            Ok(Some(command)) if !command.is_ephemeral() && !self.peers.ownership().takes_calls(id.get()) => {
-                self.sessions.lose(id);
-                self.peers.lose(&[id]);
-            }
-            Ok(Some(_)) => {}
-            Err(_) => self.sessions.lose(id),
+        if self.users.send_if_loaded(id, command).is_err() {
+            self.sessions.lose(id);
         }
     }
 }

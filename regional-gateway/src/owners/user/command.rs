@@ -101,11 +101,6 @@ pub struct AcknowledgeCommand {
 }
 
 impl UserCommand {
-    /// Whether it tells of a moment only, and may be missing.
-    pub fn is_ephemeral(&self) -> bool {
-        matches!(self, Self::Deliver { event, .. } if event.is_ephemeral())
-    }
-
     /// Tells whoever waits that it cannot be done.
     pub fn refuse(self, error: ApiError) {
         match self {
