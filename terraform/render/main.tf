@@ -51,6 +51,7 @@ output "machines" {
   value = { for name, machine in module.deployment.machines : name => {
     role       = machine.role
     region     = machine.region
+    node       = machine.node
     private_ip = machine.private_ip
     ipv4       = machine.ipv4
     files      = module.config[name].files

@@ -53,6 +53,27 @@ run "several_nodes_are_told_of_each_other" {
   }
 }
 
+run "servers_of_the_bus_are_let_in_by_each_other_alone" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables {
+    machine = { name = "eu-bus-1", role = "bus", region = "eu", node = "1", private_ip = "10.1.0.30", ipv4 = "192.0.2.30" }
+    machines = {
+      "eu-bus-1" = { name = "eu-bus-1", role = "bus", region = "eu", node = "1", private_ip = "10.1.0.30", ipv4 = "192.0.2.30", ipv6 = null }
+      "eu-bus-2" = { name = "eu-bus-2", role = "bus", region = "eu", node = "2", private_ip = "10.1.0.31", ipv4 = "192.0.2.31", ipv6 = null }
+    }
+  }
+
+  assert {
+    condition     = strcontains([for file in output.files : file.content if file.path == "/etc/nftables.conf"][0], "ip saddr { 10.1.0.30, 10.1.0.31 } tcp dport 6222 accept")
+    error_message = "The port of routes is open to others."
+  }
+  assert {
+    condition     = length(regexall("verify: true", [for file in output.files : file.content if file.path == "/etc/nats-server.conf"][0])) == 3
+    error_message = "Clients, routes and gateways all show certificates."
+  }
+}
+
 run "a_release_is_installed_with_its_hash" {
   command = plan
   module { source = "./modules/node-config" }

@@ -226,6 +226,20 @@ const NEEDS: &[Need] = &[
         install: || apt(&["systemd"]),
     },
     Need {
+        name: "ip (for machines that are namespaces)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(sbin("ip").is_ok()),
+        remedy: || "run `apt-get install --no-install-recommends iproute2`".into(),
+        install: || apt(&["iproute2"]),
+    },
+    Need {
+        name: "curl (which machines run)",
+        purpose: Purpose::Infra,
+        is_met: || Ok(shell::which("curl").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends curl`".into(),
+        install: || apt(&["curl"]),
+    },
+    Need {
         name: "Go 1.21 or newer (for Terraform's provider)",
         purpose: Purpose::Infra,
         is_met: || Ok(terraform::has_go() || terraform::has_provider()? && terraform::has_terraform()?),

@@ -54,6 +54,18 @@ pub fn run_aside(command: &mut Command) -> Result<()> {
     run(command.stdout(std::io::stderr()))
 }
 
+/// Like [`run`], but shows what the command printed only when it failed.
+pub fn run_quietly(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    say!("$ {shown}");
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("`{shown}` could not be started"))?;
+    if !output.status.success() {
+        let [said, told] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        bail!("`{shown}` failed: {}\n{said}{told}", output.status);
+    }
+    Ok(())
+}
+
 /// Like [`run`], but ends the command when it takes longer than `limit`.
 pub fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     let shown = show(command);

@@ -74,6 +74,9 @@ pub fn run(options: &Options) -> Result<()> {
     if !options.skip_infra {
         step("alerts", observability::test)?;
         step("Terraform", terraform::test)?;
+        if !options.skip_cql {
+            step("a region out of its cloud-init", terraform::trial)?;
+        }
     }
     // Ended when this function returns, whatever the tests say.
     let cluster = match options.skip_cql {

@@ -118,6 +118,7 @@ locals {
     observability = [["systemctl", "restart", "prometheus.service"]]
   }
   commands = concat(
+    [["install", "-d", "-m", "0700", "/etc/rookery/credentials"]],
     [["sysctl", "--system"], ["systemctl", "enable", "--now", "nftables.service"], ["nft", "-f", "/etc/nftables.conf"]],
     contains(["region", "pop", "geodns"], local.machine.role) ? local.install : [],
     local.start[local.machine.role],
@@ -134,7 +135,7 @@ locals {
         # Cloud-init has an end, and dashboards are long.
         length(file.content) < 4096 ? { content = file.content } : { content = base64gzip(file.content), encoding = "gz+b64" },
       )]
-      runcmd     = concat([["install", "-d", "-m", "0700", "/etc/rookery/credentials"]], local.commands)
+      runcmd     = local.commands
       ssh_pwauth = false
     },
     local.machine.role == "database" && var.database_apt_source != null ? {

@@ -95,7 +95,7 @@ impl LocalNode {
         Running::child(&child)?.with_context(|| format!("{} ended at once; {}", self.node.name, self.last_words()))
     }
 
-    fn command(&self, runtime: &Runtime, lifetime: Lifetime, archive: Archive<'_>) -> Result<Command> {
+    pub(crate) fn command(&self, runtime: &Runtime, lifetime: Lifetime, archive: Archive<'_>) -> Result<Command> {
         use std::os::unix::process::CommandExt as _;
         let wrapper = match lifetime {
             Lifetime::Detached => &[],
@@ -127,7 +127,7 @@ impl LocalNode {
         Ok(command)
     }
 
-    fn write_settings(&self, membership: Membership<'_>) -> Result<()> {
+    pub(crate) fn write_settings(&self, membership: Membership<'_>) -> Result<()> {
         let conf = self.folder.join("conf");
         for folder in [&conf, &self.log_folder()] {
             fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;

@@ -86,6 +86,11 @@ impl Topology {
     }
 }
 
+/// The token of a node that is alone.
+pub(crate) fn only_token() -> i64 {
+    token(0, 0, 1)
+}
+
 impl std::fmt::Display for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plural = |count: u8| if count == 1 { "" } else { "s" };

@@ -1,6 +1,7 @@
 //! `cargo xtask terraform`: the modules checked and tested offline, and what they would bring to machines looked at by
 //! the programs that read it.
 
+mod applied;
 mod rendered;
 mod tools;
 
@@ -29,6 +30,8 @@ pub struct Cli {
 enum TerraformCommand {
     /// Checks form and validity, runs the tests against an account that is played, and has every rendered file read.
     Test,
+    /// Applies what the machines of one region would be given to machines that are namespaces, until people chat there.
+    Trial,
     /// Writes what every machine of a deployment would run: DIR/<machine>/root and DIR/<machine>/machine.json.
     Render {
         /// A deployment.json.
@@ -51,21 +54,30 @@ const EXAMPLE: &str = "deployment/example.json";
 pub fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         TerraformCommand::Test => {
-            setup::install(&[Purpose::Build, Purpose::Infra])?;
-            component::build(Profile::Dev, LockFile::MayChange)?;
-            shell::run(paths::cargo().args(["build", "--package", "rookery"]))?;
-            test()
+            prepare()?;
+            test()?;
+            trial()
+        }
+        TerraformCommand::Trial => {
+            prepare()?;
+            trial()
         }
         TerraformCommand::Render { file, out, multi_node } => {
             setup::install(&[Purpose::Infra])?;
             let file = file.canonicalize().with_context(|| format!("{} is not there", file.display()))?;
             let copy = Copy::make()?;
             copy.run("render", &["init", "-input=false", "-no-color"])?;
-            rendered::write(&copy, &file, out, *multi_node)?;
+            rendered::write(&copy, &file, out, *multi_node, None)?;
             say!("wrote {}", out.display());
             Ok(())
         }
     }
+}
+
+fn prepare() -> Result<()> {
+    setup::install(&[Purpose::Build, Purpose::Infra, Purpose::Cluster])?;
+    component::build(Profile::Dev, LockFile::MayChange)?;
+    shell::run(paths::cargo().args(["build", "--package", "rookery"]))
 }
 
 /// What `cargo xtask test` does; the binary is built.
@@ -79,6 +91,13 @@ pub fn test() -> Result<()> {
     }
     copy.run(".", &["test", "-no-color"])?;
     rendered::check(&copy, &paths::root().join(EXAMPLE))
+}
+
+/// Brings a region up out of what its machines would be given; the binary is built.
+pub fn trial() -> Result<()> {
+    let copy = Copy::make()?;
+    copy.run_quietly("render", &["init", "-input=false", "-no-color"])?;
+    applied::check(&copy)
 }
 
 /// The modules and what they read, copied: Terraform writes into its folders, and adds to the lock files what it finds.
@@ -106,6 +125,11 @@ impl Copy {
         let mut command = tools::terraform()?;
         command.current_dir(self.folder.join("terraform").join(root)).env("TF_CLI_CONFIG_FILE", &self.cli_config);
         Ok(command)
+    }
+
+    /// Like [`Self::run`], but shows what it printed only when it failed.
+    fn run_quietly(&self, root: &str, args: &[&str]) -> Result<()> {
+        shell::run_quietly(self.command(root)?.args(args))
     }
 
     fn run(&self, root: &str, args: &[&str]) -> Result<()> {

@@ -18,26 +18,41 @@ const EXPOSURE_MAX: &str = "20";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Machine {
-    role: String,
-    region: String,
-    private_ip: String,
-    ipv4: Option<String>,
+    pub role: String,
+    pub region: String,
+    pub node: String,
+    pub private_ip: String,
+    pub ipv4: Option<String>,
     #[serde(skip_serializing)]
-    files: Vec<File>,
-    packages: Vec<String>,
-    commands: Vec<Vec<String>>,
+    pub files: Vec<File>,
+    pub packages: Vec<String>,
+    pub commands: Vec<Vec<String>>,
 }
 
+/// One file that a machine is given.
 #[derive(Debug, Deserialize)]
-struct File {
-    path: String,
+pub struct File {
+    pub path: String,
     mode: String,
     content: String,
 }
 
+/// The binary that machines install.
+#[derive(Debug, Serialize)]
+pub struct Release {
+    pub url: String,
+    pub sha256: String,
+}
+
 /// Writes `out/<machine>/root` and `out/<machine>/machine.json`.
-pub fn write(copy: &Copy, deployment: &Path, out: &Path, multi_node: bool) -> Result<BTreeMap<String, Machine>> {
-    let machines = machines(copy, deployment, multi_node)?;
+pub fn write(
+    copy: &Copy,
+    deployment: &Path,
+    out: &Path,
+    multi_node: bool,
+    release: Option<&Release>,
+) -> Result<BTreeMap<String, Machine>> {
+    let machines = machines(copy, deployment, multi_node, release)?;
     if out.exists() {
         fs::remove_dir_all(out).with_context(|| format!("cannot remove {}", out.display()))?;
     }
@@ -55,10 +70,17 @@ pub fn write(copy: &Copy, deployment: &Path, out: &Path, multi_node: bool) -> Re
     Ok(machines)
 }
 
-fn machines(copy: &Copy, deployment: &Path, multi_node: bool) -> Result<BTreeMap<String, Machine>> {
+fn machines(
+    copy: &Copy,
+    deployment: &Path,
+    multi_node: bool,
+    release: Option<&Release>,
+) -> Result<BTreeMap<String, Machine>> {
     let file = format!("-var=deployment_file={}", deployment.display());
     let multi_node = format!("-var=multi_node={multi_node}");
-    copy.run("render", &["apply", "-auto-approve", "-input=false", "-no-color", &file, &multi_node])?;
+    let release = format!("-var=release={}", serde_json::to_string(&release)?);
+    // It prints all that is rendered, twice.
+    copy.run_quietly("render", &["apply", "-auto-approve", "-input=false", "-no-color", &file, &multi_node, &release])?;
     let text = shell::output(copy.command("render")?.args(["output", "-json", "machines"]));
     serde_json::from_str(&text.context("Terraform has no output")?).context("the machines are not as expected")
 }
@@ -70,7 +92,7 @@ pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
     ensure!(rookery.is_file(), "{} is not built", rookery.display());
     shell::run_aside(shell::clean(&rookery).args(["deployment", "check"]).arg(deployment))?;
     let identity = identity(&rookery, &copy.folder.join("identity"))?;
-    let machines = write(copy, deployment, &out, false)?;
+    let machines = write(copy, deployment, &out, false, None)?;
     let mut seen = Vec::new();
     for (name, machine) in &machines {
         let root = out.join(name).join("root");
@@ -82,14 +104,27 @@ pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
             "bus" => bus(&root, &identity)?,
             "observability" => observability(&root)?,
             "geodns" => geodns(&rookery, &root)?,
-            // ScyllaDB is in no archive that tests install from.
-            "database" => {}
+            "database" => database(&root)?,
             other => bail!("nobody checks machines of the role {other}"),
         }
         seen.push(machine.role.as_str());
     }
     for role in ["region", "pop", "bus", "observability", "database", "geodns"] {
         ensure!(seen.contains(&role), "the example has no machine of the role {role}");
+    }
+    told_of_each_other(copy, &rookery, deployment)
+}
+
+/// Has nodes read what they are told where they are told of the other regions.
+fn told_of_each_other(copy: &Copy, rookery: &Path, deployment: &Path) -> Result<()> {
+    let out = copy.folder.join("rendered-multi-node");
+    let machines = write(copy, deployment, &out, true, None)?;
+    for (name, _) in machines.iter().filter(|(_, machine)| machine.role == "region") {
+        let folder = out.join(name).join("root/etc/rookery");
+        let file = format!("deployment_file={}", folder.join("deployment.json").display());
+        let mut check = shell::clean(rookery);
+        check.args(["region", "--check", "--config"]).arg(folder.join("region.toml")).args(["--set", &file]);
+        shell::run_aside(&mut check)?;
     }
     Ok(())
 }
@@ -134,15 +169,20 @@ fn unit(rookery: &Path, path: &Path) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let copy = folder.join(path.file_name().context("it has a name")?);
     fs::write(&copy, here)?;
-    // It tells of mistakes and ends well all the same.
-    let output = shell::clean("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && said.trim().is_empty(), "systemd does not take {}:\n{said}", path.display());
+    verify(&copy)?;
     let mut security = shell::clean("systemd-analyze");
     security.args(["security", "--no-pager", "--offline=true", "--threshold", EXPOSURE_MAX]).arg(&copy);
     let output = security.output()?;
     let told = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{} is too open:\n{told}", path.display());
+    Ok(())
+}
+
+fn verify(path: &Path) -> Result<()> {
+    // It tells of mistakes and ends well all the same.
+    let output = shell::clean("systemd-analyze").args(["verify", "--man=no"]).arg(path).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && said.trim().is_empty(), "systemd does not take {}:\n{said}", path.display());
     Ok(())
 }
 
@@ -172,7 +212,6 @@ fn bus(root: &Path, identity: &Path) -> Result<()> {
     let config = root.join("etc/nats-server.conf");
     let secrets = root.join("etc/nats");
     fs::create_dir_all(&secrets)?;
-    fs::write(secrets.join("cluster.conf"), "authorization { user: rookery, password: test }\n")?;
     for name in ["ca.pem", "cert.pem", "key.pem"] {
         fs::copy(identity.join(name), secrets.join(name))?;
     }
@@ -182,6 +221,19 @@ fn bus(root: &Path, identity: &Path) -> Result<()> {
     let copy = root.join("etc/nats-here.conf");
     fs::write(&copy, here)?;
     shell::run_aside(shell::clean(sbin("nats-server")?).args(["-t", "-c"]).arg(copy))
+}
+
+/// ScyllaDB is in no archive that tests install from: nobody reads its configuration, and its unit is played.
+fn database(root: &Path) -> Result<()> {
+    let folder = root.join("etc/systemd/system/here");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("scylla-server.service"), "[Service]\nExecStart=/bin/true\n")?;
+    for name in ["rookery-scylla-repair.service", "rookery-scylla-repair.timer"] {
+        let path = folder.join(name);
+        fs::copy(folder.with_file_name(name), &path).with_context(|| format!("{name} is not rendered"))?;
+        verify(&path)?;
+    }
+    Ok(())
 }
 
 fn geodns(rookery: &Path, root: &Path) -> Result<()> {
