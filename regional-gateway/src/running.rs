@@ -74,6 +74,8 @@ pub struct RunningRegion {
     links: Links,
 }
 
+/// How long the end waits to hear from the owners that it handed over.
+const SERVED_WITHIN: Duration = Duration::from_secs(2);
 /// How long a start waits for other nodes, and how often it looks.
 const PEERS_OPEN_WITHIN: Duration = Duration::from_secs(3);
 const PEERS_LOOK: Duration = Duration::from_millis(20);
@@ -261,10 +263,13 @@ impl OpenWebTransport {
     }
 }
 
-/// Hands over what is owned here, so that others need not wait for the end of the lease.
+/// Hands over what is owned here, so that others need not wait for the end of the lease; the sessions here go on with them.
 async fn give_away(region: &Region) {
-    if let Some(placement) = &region.placement {
-        placement.drain().await;
+    let Some(placement) = &region.placement else { return };
+    let given = placement.drain().await;
+    let served = region.peers.ownership().served_elsewhere(&given);
+    if tokio::time::timeout(SERVED_WITHIN, served).await.is_err() {
+        tracing::warn!("not all owners were heard of at the nodes that they went to");
     }
 }
 
@@ -417,10 +422,10 @@ impl RunningRegion {
                 if closed.is_err() {
                     tracing::warn!(region = region.name(), "some connections did not end in time");
                 }
-                // While the owners here still take what others have for their users.
+                // The sessions here go on with the owners where they are then, and those keep what they have for them.
+                give_away(&region).await;
                 self.links.park().await;
                 // From here on nothing happens any more that a session would have to hear of.
-                give_away(&region).await;
                 region.owners.stop().await;
                 self.links.stop().await;
                 keep_sessions(&region, folder).await;

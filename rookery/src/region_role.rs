@@ -21,6 +21,9 @@ use crate::store::{Opened, Schema};
 use crate::{descriptors, dev, secrets, start, store};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// How often the start tries to read what nodes have used, and the pause between.
+const READ_ATTEMPTS: u32 = 10;
+const READ_PAUSE: Duration = Duration::from_secs(1);
 /// Public token keys, for points of presence.
 pub const TOKEN_KEYS: &str = "token.pub";
 
@@ -128,7 +131,19 @@ impl RunningLink {
 
 /// How far ids and write timestamps came of all who ever wrote: owners begin above it where nobody noted who owned what.
 async fn used_before(store: &Store) -> anyhow::Result<Marks> {
-    let all = store.leases().await.context("what each node has used")?;
+    let mut attempts = 1;
+    let all = loop {
+        match store.leases().await {
+            Ok(all) => break all,
+            // A cluster that was reached a moment ago answers again.
+            Err(error) if attempts < READ_ATTEMPTS => {
+                tracing::warn!(%error, attempts, "what each node has used cannot be read yet");
+                attempts += 1;
+                tokio::time::sleep(READ_PAUSE).await;
+            }
+            Err(error) => return Err(error).context("what each node has used"),
+        }
+    };
     let marks = all
         .iter()
         .map(|lease| Marks { id_ms: lease.id_ceiling_ms, write_timestamp_us: lease.write_timestamp_ceiling_us });

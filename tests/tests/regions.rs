@@ -19,6 +19,8 @@ struct Deployment {
     links: [String; 2],
     /// Where clients find each region again after a restart.
     gateways: [String; 2],
+    /// Both are nodes of the first region.
+    is_one_region: bool,
 }
 
 /// A region with its point of presence.
@@ -32,26 +34,31 @@ const SCHEMA_PATIENCE: Duration = Duration::from_secs(240);
 
 impl Deployment {
     async fn prepare(cluster: Cluster) -> anyhow::Result<Self> {
+        Self::prepare_as(cluster, false).await
+    }
+
+    async fn prepare_as(cluster: Cluster, is_one_region: bool) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let nats = NatsServer::start(folder.path()).await?;
         let (links, gateways) = ([free_address()?, free_address()?], [free_address()?, free_address()?]);
-        let deployment = Self { folder, cluster, nats, links, gateways };
+        let deployment = Self { folder, cluster, nats, links, gateways, is_one_region };
         for name in NAMES {
             deployment.issue("region", name).await?;
             deployment.issue("pop", &format!("{name}-pop")).await?;
         }
-        let regions: Vec<_> = NAMES
-            .iter()
-            .zip(&deployment.links)
-            .zip(1..)
-            .map(|((name, link), number)| {
-                json!({
-                    "name": name, "data_center": name, "nats_urls": [deployment.nats.url],
-                    "nodes": [{ "name": format!("{name}-1"), "number": number, "link": link,
-                                "gateway": format!("wss://{name}.example.org"), "addresses": ["192.0.2.1"] }],
-                })
-            })
-            .collect();
+        let node = |index: usize| {
+            let gateway = format!("wss://{}.example.org", deployment.node(index));
+            json!({ "name": deployment.node(index), "number": index + 1, "link": deployment.links[index],
+                    "gateway": gateway, "addresses": ["192.0.2.1"] })
+        };
+        let region = |name: &str, nodes: &[usize]| {
+            let nodes: Vec<Value> = nodes.iter().map(|index| node(*index)).collect();
+            json!({ "name": name, "data_center": name, "nats_urls": [deployment.nats.url], "nodes": nodes })
+        };
+        let regions = match is_one_region {
+            true => vec![region(NAMES[0], &[0, 1])],
+            false => vec![region(NAMES[0], &[0]), region(NAMES[1], &[1])],
+        };
         // Few, so that a start takes little of the database's time.
         let file = json!({
             "name": "test", "domain": "example.org", "bus": "nats", "virtual_shards": 64, "regions": regions,
@@ -63,6 +70,15 @@ impl Deployment {
         let ended = run_for(SCHEMA_PATIENCE, deployment.folder.path(), args).await?;
         ensure!(ended.code == Some(0), "{ended:?}");
         Ok(deployment)
+    }
+
+    /// The region of a process, and its node.
+    const fn region(&self, index: usize) -> &'static str {
+        if self.is_one_region { NAMES[0] } else { NAMES[index] }
+    }
+
+    fn node(&self, index: usize) -> String {
+        format!("{}-{}", self.region(index), if self.is_one_region { index + 1 } else { 1 })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -96,7 +112,8 @@ impl Deployment {
     /// Each region has a data centre of its own where the cluster has as many.
     fn data_centre(&self, index: usize) -> String {
         let has_more = self.cluster.contact_points.split(',').count() >= NAMES.len();
-        if has_more { format!("dc{}", index + 1) } else { self.cluster.data_centre.clone() }
+        let number = if self.is_one_region { 1 } else { index + 1 };
+        if has_more { format!("dc{number}") } else { self.cluster.data_centre.clone() }
     }
 
     async fn start_region(&self, index: usize) -> anyhow::Result<Process> {
@@ -110,10 +127,12 @@ impl Deployment {
         }
         let points: Vec<&str> = self.cluster.contact_points.split(',').collect();
         let text = format!(
-            "name = {name:?}\nnode = \"{name}-1\"\ndeployment_file = {:?}\nlimits = \"off\"\ndata_dir = {data_dir:?}\n\
+            "name = {:?}\nnode = {:?}\ndeployment_file = {:?}\nlimits = \"off\"\ndata_dir = {data_dir:?}\n\
              operator = \"127.0.0.1:0\"\n[gateway]\nlisten = {:?}\n[store]\nengine = \"cql\"\n\
              [store.cql]\ncontact_points = {points:?}\nkeyspace = {:?}\nlocal_data_centre = {:?}\n\
              [link]\nlisten = {:?}\n{}",
+            self.region(index),
+            self.node(index),
             self.path("deployment.json"),
             self.gateways[index],
             self.cluster.keyspace,
@@ -705,6 +724,88 @@ async fn what_a_region_kept_for_another_ends_with_its_process() -> anyhow::Resul
     bob.say(&guild.channel_id, "after").await?;
     ensure!(of_bob.event("MESSAGE_CREATE").await?["content"] == "after");
     for process in [us.pop, us_again, eu.pop, eu_again] {
+        ensure!(process.terminate().await? == Some(0));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> anyhow::Result<()> {
+    const GUILDS: usize = 6;
+    let Some(cluster) = cluster("regions_nodes") else { return Ok(()) };
+    let deployment = Deployment::prepare_as(cluster, true).await?;
+    let (one, two) = (deployment.start(0).await?, deployment.start(1).await?);
+    let alice = Person::register(one.api()?, "alice").await?;
+    let bob = Person::register(two.api()?, "bob").await?;
+    let mut guilds = Vec::new();
+    for number in 0..GUILDS {
+        let guild = Guild::create(&alice, &format!("guild {number}")).await?;
+        guild.welcome(&alice, &bob).await?;
+        guilds.push(guild);
+    }
+    // Alice's session is at the node that goes, Bob's at the one that stays.
+    let mut of_bob = two.session(&bob).await?;
+    let mut of_alice = one.session(&alice).await?;
+    for session in [&mut of_bob, &mut of_alice] {
+        for _ in 0..GUILDS {
+            session.event("GUILD_CREATE").await?;
+        }
+        session.forget_early();
+    }
+    let owned = |process: &Process| {
+        let operator = process.address("operator").map(str::to_owned);
+        async move {
+            let metrics = reqwest::get(format!("{}/metrics", operator?)).await?.text().await?;
+            let line = metrics.lines().find(|line| line.starts_with("rookery_virtual_shards_owned "));
+            Ok::<f64, anyhow::Error>(line.and_then(|line| line.split(' ').next_back()).context("no figure")?.parse()?)
+        }
+    };
+    let (first, second) = (owned(&one.region).await?, owned(&two.region).await?);
+    ensure!(first + second == 64.0 && first > 10.0 && second > 10.0, "{first} {second}");
+
+    // Talks in all guilds; everybody hears it once, and no guild goes or comes.
+    let mut number = 0;
+    let mut talk = async |api: &str, sessions: &mut [&mut Gateway]| {
+        let bob = Person::new(api, &bob.id, &bob.token);
+        for guild in &guilds {
+            number += 1;
+            let content = format!("word {number}");
+            let path = format!("/channels/{}/messages", guild.channel_id);
+            answer(&bob, Method::POST, &path, Some(&json!({ "content": content }))).await?;
+            for session in &mut *sessions {
+                hears(session, &content).await?;
+            }
+        }
+        anyhow::Ok(())
+    };
+    talk(two.api()?, &mut [&mut of_bob, &mut of_alice]).await?;
+
+    // It ends on purpose: the other has everything, and Alice comes back to a session that missed nothing.
+    let ending = tokio::spawn(one.region.terminate());
+    while of_alice.payload().await?["op"] != 7 {}
+    let left = of_alice.leave_for_now().await?;
+    ensure!(ending.await?? == Some(0));
+    ensure!(owned(&two.region).await? == 64.0);
+    talk(two.api()?, &mut [&mut of_bob]).await?;
+    let again = deployment.start_region(0).await?;
+    let mut of_alice = resume(&left).await?;
+    for word in GUILDS + 1..=2 * GUILDS {
+        hears(&mut of_alice, &format!("word {word}")).await?;
+    }
+    talk(two.api()?, &mut [&mut of_bob, &mut of_alice]).await?;
+
+    // It dies: what it owned is the other's when its lease is over, with everything that was acknowledged.
+    again.kill().await?;
+    let bob = Person::new(two.api()?, &bob.id, &bob.token);
+    for guild in &guilds {
+        let path = format!("/channels/{}/messages", guild.channel_id);
+        let body = json!({ "content": "who is there?" });
+        answer(&bob, Method::POST, &path, Some(&body)).await?;
+        let history = answered(&bob, &path).await?;
+        ensure!(history.as_array().is_some_and(|all| all.len() >= 4), "{history}");
+    }
+    ensure!(owned(&two.region).await? == 64.0);
+    for process in [one.pop, two.pop, two.region] {
         ensure!(process.terminate().await? == Some(0));
     }
     Ok(())

@@ -293,6 +293,17 @@ impl Ownership {
         put(&self.served, shard, THERE + u64::from(peer.get()) | epoch << CODE_BITS);
     }
 
+    /// Waits until sessions of this node have the events of all these shards from others.
+    pub async fn served_elsewhere(&self, shards: &[ShardRef]) {
+        loop {
+            let changed = self.changed();
+            if shards.iter().all(|shard| load(&self.served, *shard) & CODE_MASK >= THERE) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// From which other node sessions of this one have an id's events.
     pub fn served_peer(&self, raw: u64) -> Option<PeerIndex> {
         if self.is_alone() {

@@ -60,8 +60,8 @@ struct Envelope {
 }
 
 enum Command {
-    /// Everything is given away; answered when it is.
-    Drain(oneshot::Sender<()>),
+    /// Everything is given away; answered when it is, with what others have now.
+    Drain(oneshot::Sender<Vec<ShardRef>>),
     /// An operator says that a region is lost, or is not any more.
     TakeOver { region: RegionName, is_begun: bool },
 }
@@ -85,13 +85,18 @@ impl PlacementHandle {
         }
     }
 
-    /// Gives everything away; returns when others own it, or could.
-    pub async fn drain(&self) {
+    /// Gives everything away; returns what others own from now on.
+    pub async fn drain(&self) -> Vec<ShardRef> {
         let (done, drained) = oneshot::channel();
-        if self.commands.send(Command::Drain(done)).await.is_ok()
-            && tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err()
-        {
-            tracing::warn!("not everything could be handed over in time; others take it when the lease is over");
+        if self.commands.send(Command::Drain(done)).await.is_err() {
+            return Vec::new();
+        }
+        match tokio::time::timeout(DRAIN_WITHIN, drained).await {
+            Ok(given) => given.unwrap_or_default(),
+            Err(_) => {
+                tracing::warn!("not everything could be handed over in time; others take it when the lease is over");
+                Vec::new()
+            }
         }
     }
 
@@ -127,7 +132,9 @@ pub struct PlacementTask {
     workers: Arc<Workers>,
     commands: mpsc::Receiver<Command>,
     is_ready: watch::Sender<bool>,
-    drained: Option<oneshot::Sender<()>>,
+    drained: Option<oneshot::Sender<Vec<ShardRef>>>,
+    /// Shards that were given to others since the end began.
+    given: Vec<ShardRef>,
     is_over: bool,
 }
 
@@ -183,6 +190,7 @@ impl PlacementTask {
             commands: receiver,
             is_ready,
             drained: None,
+            given: Vec::new(),
             is_over: false,
         };
         Ok((task, handle))
@@ -196,7 +204,7 @@ impl PlacementTask {
             if self.is_over {
                 // What was said last is to leave the process.
                 if let Some(drained) = self.drained.take() {
-                    let _ = drained.send(());
+                    let _ = drained.send(std::mem::take(&mut self.given));
                 }
                 return;
             }
@@ -388,6 +396,9 @@ impl PlacementTask {
                     }
                     ShardEpoch { shard, epoch, predecessor: None }
                 });
+            }
+            Event::Released { region, shard, owner: Some(_) } if self.drained.is_some() => {
+                self.given.extend(self.shard(&region, shard));
             }
             Event::Released { .. } | Event::LookedUp { .. } => {}
             Event::Ended => self.is_over = true,
