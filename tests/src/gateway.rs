@@ -96,10 +96,15 @@ impl Gateway {
     /// As [`Self::resume`], and this one stays as it is: for another attempt if this fails. Events that wait to be asked
     /// for stay with it.
     pub async fn resumed_copy(&self) -> anyhow::Result<Self> {
-        let session_id = self.ready["session_id"].as_str().context("no session to resume")?;
-        let mut next = Self::open(&self.url).await?;
-        next.send(&json!({ "op": 6, "d": { "token": self.token, "session_id": session_id, "seq": self.seq } })).await?;
-        Ok(Self { token: self.token.clone(), seq: self.seq, ready: self.ready.clone(), ..next })
+        Self::resume_at(&self.url, &self.token, &self.ready, self.seq).await
+    }
+
+    /// Continues a session of which this is known, at this address; HELLO is read, what follows is not.
+    pub async fn resume_at(url: &str, token: &str, ready: &Value, seq: u64) -> anyhow::Result<Self> {
+        let session_id = ready["session_id"].as_str().context("no session to resume")?;
+        let mut next = Self::open(url).await?;
+        next.send(&json!({ "op": 6, "d": { "token": token, "session_id": session_id, "seq": seq } })).await?;
+        Ok(Self { token: token.to_owned(), seq, ready: ready.clone(), ..next })
     }
 
     /// The session's id.

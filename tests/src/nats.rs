@@ -7,13 +7,14 @@ use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
 use crate::PATIENCE;
+use crate::process::{self, Signal};
 
 /// The server that set-up installed.
 const SERVER: &str = "ROOKERY_TEST_NATS";
 
 /// A running server; killed when dropped.
 pub struct NatsServer {
-    _child: Child,
+    child: Child,
     /// Where it takes clients: `nats://127.0.0.1:PORT`.
     pub url: String,
 }
@@ -21,11 +22,17 @@ pub struct NatsServer {
 impl NatsServer {
     /// Starts a server; its files are in the folder.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(folder, &["-a", "127.0.0.1", "-p", "-1"]).await
+    }
+
+    /// Starts a server that listens where the arguments say.
+    pub async fn start_with(folder: &Path, args: &[&str]) -> anyhow::Result<Self> {
         let server = std::env::var_os(SERVER)
             .with_context(|| format!("{SERVER} is not set: run the tests by `cargo xtask test`"))?;
-        let log = std::fs::File::create(folder.join("nats.log"))?;
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("nats.log"))?;
         let child = Command::new(server)
-            .args(["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir"])
+            .args(args)
+            .arg("--ports_file_dir")
             .arg(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -48,6 +55,20 @@ impl NatsServer {
             }
         });
         let url = url.await.context("the NATS server does not say where it listens")?;
-        Ok(Self { _child: child, url })
+        Ok(Self { child, url })
+    }
+    /// Ends the server at once, as a crash would.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("SIGKILL")
+    }
+
+    /// Sends the server a signal.
+    pub fn send(&self, signal: Signal) -> anyhow::Result<()> {
+        process::send(&self.child, signal)
+    }
+
+    /// The server's process id.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 }

@@ -64,6 +64,11 @@ impl Person {
         Self { authorization: Some(format!("Bot {token}")), id, token, ..self.clone() }
     }
 
+    /// A person with their token, at the same place, over the same connections.
+    pub fn person_of(&self, id: &str, token: &str) -> Self {
+        Self { authorization: Some(token.to_owned()), id: id.into(), token: token.into(), ..self.clone() }
+    }
+
     /// The same person at another point of presence.
     pub fn at(&self, api: &str) -> Self {
         Self { api: format!("{api}/v10"), ..self.clone() }

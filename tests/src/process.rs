@@ -33,7 +33,16 @@ pub struct Process {
 impl Process {
     /// Starts the binary with these arguments and waits for its ready file, `BASE.ready.json`; its log is `BASE.log`.
     pub async fn start(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
-        let mut process = Self::spawn(base, args)?;
+        Self::start_with(base, args, &[]).await
+    }
+
+    /// Likewise, with these variables in its environment.
+    pub async fn start_with(
+        base: &Path,
+        args: impl IntoIterator<Item: AsRef<OsStr>>,
+        variables: &[(String, String)],
+    ) -> anyhow::Result<Self> {
+        let mut process = Self::spawn(base, args, variables)?;
         process.ready().await?;
         Ok(process)
     }
@@ -53,7 +62,7 @@ impl Process {
         args: impl IntoIterator<Item: AsRef<OsStr>>,
         text: &str,
     ) -> anyhow::Result<Self> {
-        let process = Self::spawn(base, args)?;
+        let process = Self::spawn(base, args, &[])?;
         let mut poll = tokio::time::interval(std::time::Duration::from_millis(1));
         let found = async {
             while !process.log().contains(text) {
@@ -65,7 +74,11 @@ impl Process {
         Ok(process)
     }
 
-    fn spawn(base: &Path, args: impl IntoIterator<Item: AsRef<OsStr>>) -> anyhow::Result<Self> {
+    fn spawn(
+        base: &Path,
+        args: impl IntoIterator<Item: AsRef<OsStr>>,
+        variables: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let ready_file = base.with_extension("ready.json");
         match std::fs::remove_file(&ready_file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -75,6 +88,7 @@ impl Process {
         let log = std::fs::File::options().create(true).append(true).open(&log_file)?;
         let child = command(base.parent())?
             .args(args)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .arg("--ready-file")
             .arg(&ready_file)
             .stdout(log.try_clone()?)
@@ -107,14 +121,12 @@ impl Process {
 
     /// Asks the process to drain.
     pub fn ask_to_end(&self) -> anyhow::Result<()> {
-        let pid = self.child.id().context("the process has ended already")?;
-        // SAFETY: `kill` takes two integers; the child was not waited for, so the id is its own.
-        #[allow(unsafe_code, reason = "std has no call that sends SIGTERM")]
-        let sent = unsafe { libc::kill(pid.cast_signed(), libc::SIGTERM) };
-        if sent != 0 {
-            bail!("SIGTERM: {}", std::io::Error::last_os_error());
-        }
-        Ok(())
+        send(&self.child, Signal::End)
+    }
+
+    /// Sends the process a signal.
+    pub fn send(&self, signal: Signal) -> anyhow::Result<()> {
+        send(&self.child, signal)
     }
 
     /// Waits for the end; the exit code.
@@ -128,6 +140,34 @@ impl Process {
         self.ask_to_end()?;
         self.ended().await
     }
+}
+
+/// What a process can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: to end in good order.
+    End,
+    /// SIGSTOP: to do nothing until told to go on.
+    Halt,
+    /// SIGCONT.
+    GoOn,
+}
+
+/// Sends a signal to a process that was not waited for.
+pub(crate) fn send(child: &Child, signal: Signal) -> anyhow::Result<()> {
+    let pid = child.id().context("the process has ended already")?;
+    let number = match signal {
+        Signal::End => libc::SIGTERM,
+        Signal::Halt => libc::SIGSTOP,
+        Signal::GoOn => libc::SIGCONT,
+    };
+    // SAFETY: `kill` takes two integers; the child was not waited for, so the id is its own.
+    #[allow(unsafe_code, reason = "std has no call that sends a signal of choice")]
+    let sent = unsafe { libc::kill(pid.cast_signed(), number) };
+    if sent != 0 {
+        bail!("{signal:?}: {}", std::io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// What a command that ran to its end left.

@@ -28,6 +28,8 @@ const ACCEPTANCE: &str = "rookery-tests";
 const ON_CLUSTER: [&str; 1] = ["clients"];
 /// Kills nodes of clusters of its own, which takes longest: last.
 const FAULTS: &str = "rookery-test-database";
+/// Starts deployments of three regions with clusters of their own, one after the other.
+const GAME_DAYS: &str = "rookery-scenarios";
 /// Tells tests which store their servers run on.
 const TEST_STORE: &str = "ROOKERY_TEST_STORE";
 const EMBEDDED: &str = "embedded";
@@ -140,7 +142,7 @@ fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
         shell::run(command.env(TEST_GUEST, &guest).envs(environment.iter().cloned()))
     };
     let mut most = vec!["--workspace"];
-    for package in [BOTS, SCHEMA, STORE, FAULTS] {
+    for package in [BOTS, SCHEMA, STORE, FAULTS, GAME_DAYS] {
         most.extend(["--exclude", package]);
     }
     let mut outcomes =
@@ -151,7 +153,13 @@ fn tests(options: &Options, cluster: Option<&Cluster>) -> Result<()> {
         outcomes.push(test(&again, CQL));
     }
     outcomes.push(test(&["--package", FAULTS], EMBEDDED));
+    outcomes.push(test(&["--package", GAME_DAYS], EMBEDDED));
     outcomes.into_iter().collect()
+}
+
+/// What of it programs read that start servers, but use no client libraries.
+pub fn servers() -> Result<Vec<(&'static str, OsString)>> {
+    environment(&Options { skip_clients: true, skip_infra: true, ..Options::default() }, None)
 }
 
 /// What the acceptance tests read to find the programs that they start.

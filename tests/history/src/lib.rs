@@ -38,5 +38,5 @@ mod recorder;
 mod report;
 
 pub use operation::{Answer, Claim, Client, Outcome, Read, Span, Window, Write};
-pub use recorder::{History, PendingClaim, PendingRead, PendingWrite};
+pub use recorder::{History, PendingClaim, PendingPost, PendingRead, PendingWrite};
 pub use report::{Report, Summary, Violation, ViolationKind};

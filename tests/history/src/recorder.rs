@@ -1,5 +1,6 @@
 //! Writing a history down while it happens.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,8 +31,48 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Operations {
     writes: Vec<Write>,
+    posts: Vec<Post>,
     reads: Vec<Read>,
     claims: Vec<Claim>,
+}
+
+/// A message whose id the answer tells, if one comes.
+#[derive(Debug)]
+struct Post {
+    client: Client,
+    span: Span,
+    channel_id: ChannelId,
+    content: String,
+    message_id: Option<MessageId>,
+    outcome: Outcome,
+}
+
+impl Operations {
+    /// All writes in the order in which they began. A post that was not answered is the message that shows its content;
+    /// where none does it says nothing.
+    fn all_writes(&self) -> Vec<Write> {
+        let mut shown: HashMap<(ChannelId, &str), MessageId> = HashMap::new();
+        for read in &self.reads {
+            for (id, content) in read.page.iter().flatten() {
+                shown.entry((read.channel_id, content)).or_insert(*id);
+            }
+        }
+        let posts = self.posts.iter().filter_map(|post| {
+            let message_id =
+                post.message_id.or_else(|| shown.get(&(post.channel_id, post.content.as_str())).copied())?;
+            Some(Write {
+                client: post.client,
+                span: post.span,
+                channel_id: post.channel_id,
+                message_id,
+                content: Some(post.content.clone()),
+                outcome: post.outcome,
+            })
+        });
+        let mut writes: Vec<Write> = self.writes.iter().cloned().chain(posts).collect();
+        writes.sort_by_key(|write| write.span.began);
+        writes
+    }
 }
 
 impl History {
@@ -70,6 +111,24 @@ impl History {
         PendingWrite { history: self.clone(), index: operations.writes.len() - 1 }
     }
 
+    /// A new message is about to be written whose id the answer will tell; no two messages have the same content.
+    pub fn post(&self, client: Client, channel_id: ChannelId, content: impl Into<String>) -> PendingPost {
+        let mut operations = self.lock();
+        let (span, content) = (self.begin(), content.into());
+        operations.posts.push(Post { client, span, channel_id, content, message_id: None, outcome: Outcome::Unknown });
+        PendingPost { history: self.clone(), index: operations.posts.len() - 1 }
+    }
+
+    /// These acknowledged posts may be gone: what a lost region had not yet given to others where that is allowed. They
+    /// count as of unknown outcome, all others as before.
+    pub fn may_be_lost(&self, lost: &HashSet<MessageId>) {
+        for post in &mut self.lock().posts {
+            if post.message_id.is_some_and(|id| lost.contains(&id)) {
+                post.outcome = Outcome::Unknown;
+            }
+        }
+    }
+
     /// A page is about to be read.
     pub fn read(&self, client: Client, channel_id: ChannelId, window: Window, limit: usize) -> PendingRead {
         let mut operations = self.lock();
@@ -91,11 +150,12 @@ impl History {
     /// What is still pending counts as of unknown outcome.
     pub fn check(&self) -> Result<Summary, Report> {
         let operations = self.lock();
-        let mut violations = check_messages(&operations.writes, &operations.reads);
+        let writes = operations.all_writes();
+        let mut violations = check_messages(&writes, &operations.reads);
         violations.extend(check_claims(&operations.claims));
         let summary = Summary {
-            writes: operations.writes.len(),
-            acknowledged: operations.writes.iter().filter(|write| write.outcome == Outcome::Ok).count(),
+            writes: operations.writes.len() + operations.posts.len(),
+            acknowledged: writes.iter().filter(|write| write.outcome == Outcome::Ok).count(),
             reads: operations.reads.len(),
             claims: operations.claims.len(),
         };
@@ -144,6 +204,39 @@ impl PendingWrite {
         if let Some(write) = operations.writes.get_mut(self.index) {
             write.span.ended = Some(ended);
             write.outcome = outcome;
+        }
+    }
+}
+
+/// A post that was begun; dropped without an outcome it stays of unknown outcome, without an end.
+#[derive(Debug)]
+#[must_use = "the outcome is to be noted"]
+pub struct PendingPost {
+    history: History,
+    index: usize,
+}
+
+impl PendingPost {
+    /// It was acknowledged as this message.
+    pub fn ok(self, message_id: MessageId) {
+        self.end(Outcome::Ok, Some(message_id));
+    }
+    /// It was refused: no message shows it.
+    pub fn failed(self) {
+        self.end(Outcome::Failed, None);
+    }
+    /// It may have become a message, or may yet.
+    pub fn unknown(self) {
+        self.end(Outcome::Unknown, None);
+    }
+
+    fn end(self, outcome: Outcome, message_id: Option<MessageId>) {
+        let mut operations = self.history.lock();
+        let ended = self.history.tick();
+        if let Some(post) = operations.posts.get_mut(self.index) {
+            post.span.ended = Some(ended);
+            post.outcome = outcome;
+            post.message_id = message_id;
         }
     }
 }

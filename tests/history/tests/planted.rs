@@ -226,3 +226,63 @@ fn losers_are_told_one_possible_holder() {
         assert_eq!(kinds(&history), [ViolationKind::ImpossibleHolder], "{holder}");
     }
 }
+
+#[test]
+fn a_post_is_the_message_that_its_answer_names() {
+    let history = History::new();
+    let post = history.post(WRITER, CHANNEL, "text 7");
+    // Durable before it is answered: it may show.
+    page(&history, READER, &[7]);
+    post.ok(id(7));
+    page(&history, READER, &[7]);
+    assert_eq!(kinds(&history), []);
+    page(&history, READER, &[]);
+    assert_eq!(kinds(&history), [ViolationKind::LostWrite]);
+}
+
+#[test]
+fn a_post_without_an_answer_is_the_message_that_shows_its_text() {
+    for outcome in ["pending", "unknown"] {
+        let history = History::new();
+        let post = history.post(WRITER, CHANNEL, "text 7");
+        let pending = if outcome == "unknown" {
+            post.unknown();
+            None
+        } else {
+            Some(post)
+        };
+        page(&history, READER, &[]);
+        page(&history, READER, &[7]);
+        drop(pending);
+        assert_eq!(kinds(&history), [], "{outcome}");
+        // Done twice, it is a message that nobody wrote.
+        let read = history.read(READER, CHANNEL, Window::Latest, 50);
+        read.page([(id(8), "text 7"), (id(7), "text 7")]);
+        assert_eq!(kinds(&history), [ViolationKind::Fabricated], "{outcome}");
+    }
+    let history = History::new();
+    history.post(WRITER, CHANNEL, "text 7").failed();
+    page(&history, READER, &[]);
+    assert_eq!(kinds(&history), []);
+    page(&history, READER, &[7]);
+    assert_eq!(kinds(&history), [ViolationKind::FailedWriteVisible]);
+}
+
+#[test]
+fn what_may_be_lost_is_exactly_what_was_named() {
+    let history = History::new();
+    for n in [7, 8] {
+        history.post(WRITER, CHANNEL, format!("text {n}")).ok(id(n));
+    }
+    page(&history, READER, &[]);
+    assert_eq!(kinds(&history), [ViolationKind::LostWrite, ViolationKind::LostWrite]);
+    history.may_be_lost(&[id(8)].into());
+    assert_eq!(kinds(&history), [ViolationKind::LostWrite]);
+    // It may come back as well.
+    let history = History::new();
+    history.post(WRITER, CHANNEL, "text 8").ok(id(8));
+    history.may_be_lost(&[id(8)].into());
+    page(&history, READER, &[]);
+    page(&history, READER, &[8]);
+    assert_eq!(kinds(&history), []);
+}
