@@ -3,6 +3,7 @@
 mod clients;
 mod component;
 mod cql;
+mod lab;
 mod nats;
 mod observability;
 mod paths;
@@ -63,6 +64,8 @@ enum Command {
     Ci,
     /// A real Cassandra cluster on loopback addresses, for tests and for `rookery dev --cql`.
     Cql(cql::Cli),
+    /// Many regions on this machine, each in a network of its own, with delay and loss between them.
+    Lab(lab::Cli),
     /// The Terraform modules of a deployment, checked and tested without an account.
     Terraform(terraform::Cli),
     /// Has the alerts read and tried, and looks that each has its runbook.
@@ -107,6 +110,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(options) => suite::run(&options),
         Command::Ci => suite::run(&suite::Options::default()),
         Command::Cql(cli) => cql::run(&cli),
+        Command::Lab(cli) => lab::run(&cli),
         Command::Terraform(cli) => terraform::run(&cli),
         Command::Alerts => {
             setup::install(&[Purpose::Infra])?;

@@ -114,6 +114,11 @@ impl Cluster {
         self.nodes.iter().map(|local| Ok((local.node.clone(), local.state()?))).collect()
     }
 
+    /// The process of a node, if it runs.
+    pub fn process(&self, name: &str) -> Result<Option<Running>> {
+        self.find(name)?.running()
+    }
+
     /// Where a client finds the cluster: one address of each node.
     pub fn contact_points(&self) -> Vec<SocketAddrV4> {
         self.nodes.iter().map(|local| local.node.cql()).collect()

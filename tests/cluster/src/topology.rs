@@ -125,7 +125,8 @@ impl std::fmt::Display for Topology {
         if places.is_empty() {
             return write!(f, "on {subnet}.1 and up");
         }
-        let places: Vec<_> = places.iter().map(|place| format!("{} from {}", place.name, place.first_address)).collect();
+        let places: Vec<_> =
+            places.iter().map(|place| format!("{} from {}", place.name, place.first_address)).collect();
         f.write_str(&places.join(", "))
     }
 }
