@@ -24,6 +24,9 @@ const ENSURE_MS: u64 = 250;
 const ENSURE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a ceiling could not be stored.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How often a start asks for ids, and the pause between.
+const START_ATTEMPTS: u32 = 5;
+const START_PAUSE: Duration = Duration::from_secs(1);
 const SEQUENCE_BITS: u32 = 12;
 
 /// Microseconds now, as the wall clock has it.
@@ -61,12 +64,29 @@ impl IdGenerator {
     ///
     /// The background task ends when the generator is dropped.
     pub async fn start(store: Store, worker: u16) -> Result<Self, StoreError> {
-        let floor_ms = store.id_ceiling().await?.max(EPOCH_MS);
-        let shared = Arc::new(Shared::new(worker, floor_ms));
-        shared.raise(&store).await?;
+        let mut attempts = 1;
+        let shared = loop {
+            match Self::begin(&store, worker).await {
+                Ok(shared) => break Arc::new(shared),
+                // A store that was opened a moment ago answers again.
+                Err(error) if attempts < START_ATTEMPTS => {
+                    tracing::warn!(%error, attempts, "the store does not give out ids yet");
+                    attempts += 1;
+                    tokio::time::sleep(START_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let stop = CancellationToken::new();
         tokio::spawn(keep_raised(Arc::clone(&shared), store, stop.clone()));
         Ok(Self { shared, _stop: stop.drop_guard() })
+    }
+
+    async fn begin(store: &Store, worker: u16) -> Result<Shared, StoreError> {
+        let floor_ms = store.id_ceiling().await?.max(EPOCH_MS);
+        let shared = Shared::new(worker, floor_ms);
+        shared.raise(store).await?;
+        Ok(shared)
     }
 
     /// The next id. `Unavailable` when the stored ceiling leaves no room.

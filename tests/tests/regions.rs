@@ -721,7 +721,8 @@ async fn what_a_region_kept_for_another_ends_with_its_process() -> anyhow::Resul
             Arrival::Closed(code) => break ensure!(code == Some(4_000), "{code:?}"),
         }
     }
-    bob.say(&guild.channel_id, "after").await?;
+    let path = format!("/channels/{}/messages", guild.channel_id);
+    answer(&bob, Method::POST, &path, Some(&json!({ "content": "after" }))).await?;
     ensure!(of_bob.event("MESSAGE_CREATE").await?["content"] == "after");
     for process in [us.pop, us_again, eu.pop, eu_again] {
         ensure!(process.terminate().await? == Some(0));

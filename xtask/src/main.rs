@@ -4,6 +4,7 @@ mod clients;
 mod component;
 mod cql;
 mod gameday;
+mod lab;
 mod nats;
 mod observability;
 mod paths;
@@ -66,6 +67,8 @@ enum Command {
     Cql(cql::Cli),
     /// Plays a fault under load, on processes that it starts or in a lab, and prints what its clients saw.
     Gameday(gameday::Cli),
+    /// Many regions on this machine, each in a network of its own, with delay and loss between them.
+    Lab(lab::Cli),
     /// The Terraform modules of a deployment, checked and tested without an account.
     Terraform(terraform::Cli),
     /// Has the alerts read and tried, and looks that each has its runbook.
@@ -111,6 +114,7 @@ fn run(command: Command) -> Result<()> {
         Command::Ci => suite::run(&suite::Options::default()),
         Command::Cql(cli) => cql::run(&cli),
         Command::Gameday(cli) => gameday::run(&cli),
+        Command::Lab(cli) => lab::run(&cli),
         Command::Terraform(cli) => terraform::run(&cli),
         Command::Alerts => {
             setup::install(&[Purpose::Infra])?;

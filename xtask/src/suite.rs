@@ -186,6 +186,8 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
     }
     if options.skip_infra {
         variables.push(("ROOKERY_SKIP_INFRA", "1".into()));
+    } else {
+        variables.push((rookery_lab::TERRAFORM_VARIABLE, terraform::terraform_program()?.into()));
     }
     variables.extend(contact_points.map(|points| (cql::CONTACT_POINTS, points.into())));
     Ok(variables)

@@ -114,6 +114,11 @@ impl Cluster {
         self.nodes.iter().map(|local| Ok((local.node.clone(), local.state()?))).collect()
     }
 
+    /// The process of a node, if it runs.
+    pub fn process(&self, name: &str) -> Result<Option<Running>> {
+        self.find(name)?.running()
+    }
+
     /// Where a client finds the cluster: one address of each node.
     pub fn contact_points(&self) -> Vec<SocketAddrV4> {
         self.nodes.iter().map(|local| local.node.cql()).collect()
@@ -272,7 +277,9 @@ impl Cluster {
 
     /// Starts these nodes, seeds first: a node that hears no seed when it starts gives up.
     fn start_all(&self, missing: &[&LocalNode]) -> Result<()> {
-        let sockets: Vec<_> = missing.iter().flat_map(|local| local.node.sockets()).collect();
+        // Addresses of other network namespaces cannot be looked at from here, and are nobody else's.
+        let here = missing.iter().filter(|local| local.node.network_namespace.is_none());
+        let sockets: Vec<_> = here.flat_map(|local| local.node.sockets()).collect();
         if let Some(taken) = first_taken(&sockets)? {
             bail!("{taken} is in use by another program; `--subnet` chooses other addresses");
         }

@@ -1,4 +1,5 @@
-//! A real Apache Cassandra cluster on loopback addresses: any number of data centres, started, ended and watched.
+//! A real Apache Cassandra cluster on loopback addresses, or in network namespaces: any number of data centres,
+//! started, ended and watched.
 //!
 //! `cargo xtask cql` is the command line of this crate. Acceptance tests use it to end nodes and data centres under
 //! load: [`TemporaryCluster`] brings one up in a folder of its own and takes it down when dropped. All calls block
@@ -22,8 +23,9 @@ mod waiting;
 pub use cluster::{Cluster, Lifetime, Up};
 pub use gossip::RingEntry;
 pub use node::State;
+pub use process::Running;
 pub use runtime::{Runtime, SKIP_VARIABLE};
 pub use standalone::{Place, standalone};
 pub use subnet::Subnet;
 pub use temporary::TemporaryCluster;
-pub use topology::{CQL_PORT, Node, Topology};
+pub use topology::{CQL_PORT, DataCentre, Node, Topology};

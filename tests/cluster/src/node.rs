@@ -97,11 +97,14 @@ impl LocalNode {
 
     pub(crate) fn command(&self, runtime: &Runtime, lifetime: Lifetime, archive: Archive<'_>) -> Result<Command> {
         use std::os::unix::process::CommandExt as _;
-        let wrapper = match lifetime {
-            Lifetime::Detached => &[],
-            Lifetime::OfStartingThread => DIE_WITH_STARTER,
+        let namespace = self.node.network_namespace.as_ref().map(|name| format!("--net=/run/netns/{name}"));
+        let mut wrapper: Vec<&str> = match lifetime {
+            Lifetime::Detached => Vec::new(),
+            Lifetime::OfStartingThread => DIE_WITH_STARTER.to_vec(),
         };
-        let mut command = runtime.node(wrapper, archive);
+        // Becomes what stands behind it, too.
+        wrapper.extend(namespace.iter().flat_map(|namespace| ["nsenter", namespace.as_str()]));
+        let mut command = runtime.node(&wrapper, archive);
         let conf = self.folder.join("conf");
         // By this argument the process is recognised later.
         command.arg(joined("-Drookery.node=", &self.folder));

@@ -1,4 +1,4 @@
-//! A process that some earlier program may have started: found by its pid file, watched and ended by a pidfd.
+//! A process that some earlier program may have started: found by its id, watched and ended by a pidfd.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ const EXEC_LOOKS_MAX: u32 = 4;
 
 /// A process that was there when it was looked for.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     pid: Pid,
     fd: OwnedFd,
 }
@@ -43,7 +43,7 @@ impl Running {
     }
 
     /// A child of this program.
-    pub(crate) fn child(child: &Child) -> Result<Option<Self>> {
+    pub fn child(child: &Child) -> Result<Option<Self>> {
         Pid::from_raw(child.id().cast_signed()).map_or(Ok(None), Self::open)
     }
 
@@ -72,6 +72,22 @@ impl Running {
         Ok(false)
     }
 
+    /// The process of this id that was started at this time ([`Self::start_ticks`]); `None` when that has ended.
+    pub fn of(pid: u32, start_ticks: u64) -> Result<Option<Self>> {
+        let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw) else { return Ok(None) };
+        let Some(running) = Self::open(pid)? else { return Ok(None) };
+        // As long as it has not ended, its id is not given to another: what was read was about this process.
+        let is_it = running.start_ticks() == Some(start_ticks) && !running.ends_within(Duration::ZERO)?;
+        Ok(is_it.then_some(running))
+    }
+
+    /// When it was started, in ticks of the kernel's clock: with its id it tells it from all others of this boot.
+    pub fn start_ticks(&self) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        // The 22nd field; the name, which is the second, stands in parentheses and may hold any character.
+        text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    }
+
     /// `None` when there is no such process.
     fn open(pid: Pid) -> Result<Option<Self>> {
         match pidfd_open(pid, PidfdFlags::empty()) {
@@ -82,12 +98,12 @@ impl Running {
     }
 
     /// Its number.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         id(self.pid)
     }
 
     /// Waits for its end for at most so long; whether it has ended.
-    pub(crate) fn ends_within(&self, limit: Duration) -> Result<bool> {
+    pub fn ends_within(&self, limit: Duration) -> Result<bool> {
         let limit = Timespec::try_from(limit).context("the limit is too long")?;
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let ready = loop {
@@ -107,12 +123,12 @@ impl Running {
     }
 
     /// Asks it to end in good order (SIGTERM).
-    pub(crate) fn ask_to_end(&self) -> Result<()> {
+    pub fn ask_to_end(&self) -> Result<()> {
         self.signal(Signal::TERM)
     }
 
     /// Ends it at once (SIGKILL), as a crash or the kernel would; returns when it is gone.
-    pub(crate) fn kill(&self, limit: Duration) -> Result<()> {
+    pub fn kill(&self, limit: Duration) -> Result<()> {
         self.signal(Signal::KILL)?;
         anyhow::ensure!(
             self.ends_within(limit)?,
@@ -124,7 +140,7 @@ impl Running {
     }
 
     /// Halts it (SIGSTOP); returns when none of its threads runs any more.
-    pub(crate) fn halt(&self, limit: Duration) -> Result<()> {
+    pub fn halt(&self, limit: Duration) -> Result<()> {
         self.signal(Signal::STOP)?;
         let deadline = Deadline::after(limit);
         while !self.is_halted()? {
@@ -140,7 +156,7 @@ impl Running {
     }
 
     /// Lets it go on after [`Self::halt`] (SIGCONT).
-    pub(crate) fn go_on(&self) -> Result<()> {
+    pub fn go_on(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
@@ -221,6 +237,18 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_id_and_its_start() {
+        let mut child = marked();
+        let ticks = Running::child(&child).unwrap().unwrap().start_ticks().unwrap();
+        assert!(Running::of(child.id(), ticks + 1).unwrap().is_none());
+        let running = Running::of(child.id(), ticks).unwrap().unwrap();
+        running.kill(Duration::from_secs(10)).unwrap();
+        assert!(Running::of(child.id(), ticks).unwrap().is_none());
+        assert!(child.wait().is_err());
+        assert!(Running::of(0, 0).unwrap().is_none() && Running::of(u32::MAX, 0).unwrap().is_none());
     }
 
     #[test]

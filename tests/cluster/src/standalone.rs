@@ -25,7 +25,8 @@ pub struct Place {
 /// Writes the settings of a cluster of one node into a folder; the command that starts it, which is not run.
 pub fn standalone(folder: &Path, place: Place, runtime: &Runtime) -> Result<Command> {
     let Place { dc, rack, address } = place;
-    let node = Node { name: "node".into(), dc, rack, address, is_seed: true, token: only_token() };
+    let node =
+        Node { name: "node".into(), dc, rack, address, is_seed: true, token: only_token(), network_namespace: None };
     let local = LocalNode::new(folder, node);
     local.write_settings(Membership { cluster_name: "standalone", seeds: &[address] })?;
     local.command(runtime, Lifetime::Detached, Archive::Use)

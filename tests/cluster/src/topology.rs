@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::subnet::{NODES_MAX, Subnet};
@@ -20,6 +20,20 @@ pub struct Topology {
     dcs: u8,
     nodes_per_dc: u8,
     subnet: Subnet,
+    /// One for each data centre where they are not all on the subnet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<DataCentre>,
+}
+
+/// Where the nodes of one data centre are, when it is said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataCentre {
+    /// What the data centre is called; its nodes are `NAME-db-1`, `NAME-db-2`, …
+    pub name: String,
+    /// The address of its first node; the others follow it.
+    pub first_address: Ipv4Addr,
+    /// The network namespace (of `ip netns`) that the nodes run in, which has these addresses.
+    pub network_namespace: Option<String>,
 }
 
 /// One node of a [`Topology`].
@@ -35,6 +49,8 @@ pub struct Node {
     pub address: Ipv4Addr,
     /// Whether others find the ring through it: the first of each data centre.
     pub is_seed: bool,
+    /// The network namespace that it runs in; none where that is this program's.
+    pub network_namespace: Option<String>,
     pub(crate) token: i64,
 }
 
@@ -45,7 +61,17 @@ impl Topology {
         ensure!(nodes_per_dc > 0, "a data centre has at least one node");
         let nodes = u32::from(dcs) * u32::from(nodes_per_dc);
         ensure!(nodes <= NODES_MAX, "{dcs} × {nodes_per_dc} are {nodes} nodes; a subnet has room for {NODES_MAX}");
-        Ok(Self { dcs, nodes_per_dc, subnet })
+        Ok(Self { dcs, nodes_per_dc, subnet, places: Vec::new() })
+    }
+
+    /// Data centres with names, addresses and network namespaces of their own, of `nodes_per_dc` nodes each.
+    pub fn placed(places: Vec<DataCentre>, nodes_per_dc: u8) -> Result<Self> {
+        let dcs = u8::try_from(places.len()).context("a cluster has at most 255 data centres")?;
+        for place in &places {
+            let last = place.first_address.octets()[3].checked_add(nodes_per_dc).filter(|end| *end < u8::MAX);
+            ensure!(last.is_some(), "{} has no room for {nodes_per_dc} nodes from {}", place.name, place.first_address);
+        }
+        Ok(Self { places, ..Self::new(dcs, nodes_per_dc, Subnet::DEFAULT)? })
     }
 
     /// How many data centres.
@@ -70,13 +96,18 @@ impl Topology {
     }
 
     fn node(&self, dc: u8, place: u8) -> Node {
+        let token = token(dc, place, self.nodes_per_dc);
+        if let Some(data_centre) = self.places.get(usize::from(dc)) {
+            return data_centre.node(place, token);
+        }
         Node {
             name: format!("dc{}-{}", dc + 1, place + 1),
             dc: format!("dc{}", dc + 1),
             rack: format!("r{}", place + 1),
             address: self.subnet.host(dc * self.nodes_per_dc + place + 1),
             is_seed: place == 0,
-            token: token(dc, place, self.nodes_per_dc),
+            network_namespace: None,
+            token,
         }
     }
 
@@ -94,9 +125,30 @@ pub(crate) fn only_token() -> i64 {
 impl std::fmt::Display for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plural = |count: u8| if count == 1 { "" } else { "s" };
-        let Self { dcs, nodes_per_dc, subnet } = self;
+        let Self { dcs, nodes_per_dc, subnet, places } = self;
         write!(f, "{dcs} data centre{} of {nodes_per_dc} node{} ", plural(*dcs), plural(*nodes_per_dc))?;
-        write!(f, "on {subnet}.1 and up")
+        if places.is_empty() {
+            return write!(f, "on {subnet}.1 and up");
+        }
+        let places: Vec<_> =
+            places.iter().map(|place| format!("{} from {}", place.name, place.first_address)).collect();
+        f.write_str(&places.join(", "))
+    }
+}
+
+impl DataCentre {
+    fn node(&self, place: u8, token: i64) -> Node {
+        let [a, b, c, first] = self.first_address.octets();
+        Node {
+            name: format!("{}-db-{}", self.name, place + 1),
+            dc: self.name.clone(),
+            rack: format!("r{}", place + 1),
+            // There is room: it was looked at when the topology was made.
+            address: Ipv4Addr::new(a, b, c, first.saturating_add(place)),
+            is_seed: place == 0,
+            network_namespace: self.network_namespace.clone(),
+            token,
+        }
     }
 }
 
@@ -173,6 +225,29 @@ mod tests {
         assert_eq!(shown[0], "dc1-1 dc1 r1 127.0.2.1");
         assert_eq!(shown[5], "dc2-3 dc2 r3 127.0.2.6");
         assert_eq!(topology.seeds(), [Ipv4Addr::new(127, 0, 2, 1), Ipv4Addr::new(127, 0, 2, 4)]);
+    }
+
+    #[test]
+    fn data_centres_stand_where_it_is_said() {
+        let place = |name: &str, address: [u8; 4]| DataCentre {
+            name: name.into(),
+            first_address: address.into(),
+            network_namespace: Some(format!("lab-{name}")),
+        };
+        let topology = Topology::placed(vec![place("eu", [10, 9, 1, 100]), place("us", [10, 9, 2, 100])], 2).unwrap();
+        let nodes = topology.nodes();
+        let shown: Vec<_> =
+            nodes.iter().map(|node| format!("{} {} {} {}", node.name, node.dc, node.rack, node.address)).collect();
+        assert_eq!(shown[0], "eu-db-1 eu r1 10.9.1.100");
+        assert_eq!(shown[3], "us-db-2 us r2 10.9.2.101");
+        assert_eq!(nodes[3].network_namespace.as_deref(), Some("lab-us"));
+        assert_eq!(topology.seeds(), [Ipv4Addr::new(10, 9, 1, 100), Ipv4Addr::new(10, 9, 2, 100)]);
+        assert!(nodes[0].token != nodes[2].token);
+        let text = serde_json::to_string(&topology).unwrap();
+        assert_eq!(serde_json::from_str::<Topology>(&text).unwrap(), topology);
+        assert!(topology.to_string().ends_with("eu from 10.9.1.100, us from 10.9.2.100"), "{topology}");
+        let error = Topology::placed(vec![place("eu", [10, 9, 1, 253])], 2).unwrap_err().to_string();
+        assert_eq!(error, "eu has no room for 2 nodes from 10.9.1.253");
     }
 
     #[test]

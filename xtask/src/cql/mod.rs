@@ -170,7 +170,7 @@ pub fn runtime() -> Result<Runtime> {
 }
 
 /// Java, the jars and the class archives, installed or made where they are missing.
-fn prepared_runtime() -> Result<Runtime> {
+pub fn prepared_runtime() -> Result<Runtime> {
     setup::install(&[Purpose::Cluster])?;
     let runtime = runtime()?;
     if !runtime.has_archives() {

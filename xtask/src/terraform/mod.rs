@@ -18,7 +18,7 @@ use crate::shell::say;
 use crate::{paths, shell};
 
 pub use rendered::sbin;
-pub use tools::{has_go, has_provider, has_terraform, install_provider, install_terraform};
+pub use tools::{has_go, has_provider, has_terraform, install_provider, install_terraform, terraform_program};
 
 #[derive(Args)]
 pub struct Cli {

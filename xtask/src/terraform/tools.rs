@@ -26,10 +26,14 @@ const GO_MIN: (u32, u32) = (1, 21);
 const TERRAFORM_MIN: (u32, u32) = (1, 10);
 const OPENTOFU_MIN: (u32, u32) = (1, 11);
 
+/// Where Terraform is, or OpenTofu where that is what there is.
+pub fn terraform_program() -> Result<PathBuf> {
+    find_terraform()?.context("Terraform is not installed; run `cargo xtask setup`")
+}
+
 /// Terraform, or OpenTofu where that is what there is.
 pub fn terraform() -> Result<Command> {
-    let program = find_terraform()?.context("Terraform is not installed; run `cargo xtask setup`")?;
-    let mut command = shell::clean(program);
+    let mut command = shell::clean(terraform_program()?);
     // Neither a person's settings nor a look for newer versions.
     command.env("CHECKPOINT_DISABLE", "1").env("TF_IN_AUTOMATION", "1").env_remove("TF_CLI_ARGS");
     command.env("TF_CLI_CONFIG_FILE", "/dev/null");
