@@ -42,6 +42,8 @@ pub struct SpeakersConfig {
 /// How video is sent on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoConfig {
+    /// Members of a room, of this node or another, that show video at once.
+    pub publishers_max: usize,
     /// Publishers that one member may watch at once.
     pub subscriptions_max: usize,
     /// Packets kept for retransmission, for each publisher and layer. A power of two.
@@ -123,6 +125,7 @@ impl Default for SpeakersConfig {
 impl Default for VideoConfig {
     fn default() -> Self {
         Self {
+            publishers_max: 25,
             subscriptions_max: 25,
             cache_packets: 512,
             key_frame_interval_us: 500_000,
@@ -139,13 +142,7 @@ impl Default for VideoConfig {
 
 impl Default for PacerConfig {
     fn default() -> Self {
-        Self {
-            rate_percent: 200,
-            burst_us: 15_000,
-            queue_packets_max: 256,
-            wait_max_us: 600_000,
-            interval_us: 5_000,
-        }
+        Self { rate_percent: 200, burst_us: 15_000, queue_packets_max: 256, wait_max_us: 600_000, interval_us: 5_000 }
     }
 }
 

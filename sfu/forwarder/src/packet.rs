@@ -133,13 +133,16 @@ pub struct Forward {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes to so many receivers now; video is to be kept in the slot.
-    Forwarded { receivers: u32, store: Option<Slot> },
-    Dropped(Drop),
+    Forwarded {
+        receivers: u32,
+        store: Option<Slot>,
+    },
+    Dropped(DropReason),
 }
 
 /// Why a packet goes nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drop {
+pub enum DropReason {
     /// Its sender is not in the room.
     UnknownMember,
     /// The sender was not given this SSRC, or not for what it carries.

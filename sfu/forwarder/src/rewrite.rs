@@ -27,13 +27,16 @@ impl Run {
     fn end(&self) -> u16 {
         self.first.wrapping_add(self.length)
     }
-    fn extend_to(&mut self, incoming: u16) {
+    /// Whether it has become so long that those before it are forgotten, lest numbers that come again find them.
+    fn extend_to(&mut self, incoming: u16) -> bool {
         self.length = incoming.wrapping_sub(self.first).wrapping_add(1);
-        if self.length > 2 * RUN_LENGTH_MAX {
+        let long = self.length > 2 * RUN_LENGTH_MAX;
+        if long {
             let excess = self.length - RUN_LENGTH_MAX;
             self.first = self.first.wrapping_add(excess);
             self.length = RUN_LENGTH_MAX;
         }
+        long
     }
 }
 
@@ -117,8 +120,11 @@ impl Rewriter {
             });
         }
         let run = self.current()?;
-        run.extend_to(incoming);
+        let long = run.extend_to(incoming);
         let (sequence, pictures) = (incoming.wrapping_sub(run.offset), run.pictures);
+        if long {
+            self.len = 1;
+        }
         self.next = sequence.wrapping_add(1);
         Some(Mapped { sequence, pictures, late: false })
     }

@@ -70,12 +70,6 @@ impl<T> Slab<T> {
             Some((MemberKey { index: index as u32, generation: entry.generation }, entry.value.as_ref()?))
         })
     }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberKey, &mut T)> {
-        self.entries.iter_mut().enumerate().filter_map(|(index, entry)| {
-            Some((MemberKey { index: index as u32, generation: entry.generation }, entry.value.as_mut()?))
-        })
-    }
 }
 
 #[cfg(test)]

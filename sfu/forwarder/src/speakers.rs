@@ -7,9 +7,9 @@
 //! Streams keep their senders' SSRCs: bots and clients know whose voice an SSRC is from SPEAKING, and would hear strangers
 //! under a reused one.
 
+use crate::MemberKey;
 use crate::config::SpeakersConfig;
 use crate::packet::Audio;
-use crate::MemberKey;
 
 /// Silence of this length starts the measure anew.
 const FORGET_US: u64 = 300_000;
@@ -110,7 +110,7 @@ impl Speakers {
             return Selection::Heard;
         }
         let free = self.places.len() < self.limit;
-        if !loudness.voice && !(free && silence_too) {
+        if !(loudness.voice || free && silence_too) {
             return Selection::NotHeard;
         }
         let candidate = Place { member, since_us: now_us, loudness, priority };
@@ -180,16 +180,8 @@ impl Speakers {
         gone
     }
 
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = MemberKey> {
         self.places.iter().map(|place| place.member)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
     }
 }
 

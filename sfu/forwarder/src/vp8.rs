@@ -31,9 +31,8 @@ impl Vp8Rewriter {
 
     /// The counters that go out for these, `pictures` having been left out before.
     pub(crate) fn map(&mut self, incoming: Vp8, pictures: u16, late: bool) -> Vp8 {
-        let picture_id = incoming
-            .picture_id
-            .map(|id| id.with(id.value().wrapping_sub(self.picture_offset).wrapping_sub(pictures)));
+        let picture_id =
+            incoming.picture_id.map(|id| id.with(id.value().wrapping_sub(self.picture_offset).wrapping_sub(pictures)));
         let base_index = incoming.base_index.map(|index| index.wrapping_sub(self.base_offset));
         let key_index = incoming.key_index.map(|index| index.wrapping_sub(self.key_offset) & 0x1f);
         if !late {

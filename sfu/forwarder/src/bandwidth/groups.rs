@@ -52,11 +52,7 @@ impl Groups {
         before.map(|before| {
             let sent_delta_us = complete.last_sent_us as f64 - before.last_sent_us as f64;
             let arrived_delta_us = complete.last_arrived_us as f64 - before.last_arrived_us as f64;
-            Delta {
-                arrived_us: complete.last_arrived_us,
-                sent_delta_us,
-                delay_us: arrived_delta_us - sent_delta_us,
-            }
+            Delta { arrived_us: complete.last_arrived_us, sent_delta_us, delay_us: arrived_delta_us - sent_delta_us }
         })
     }
 }

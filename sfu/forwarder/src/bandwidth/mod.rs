@@ -17,13 +17,13 @@ mod rate;
 mod trend;
 
 pub use history::SendHistory;
+pub(crate) use rate::RateMeter;
 
 use aimd::Aimd;
 use detector::{Detector, Usage};
 use groups::Groups;
 use loss::LossControl;
 use probe::Probe;
-use rate::RateMeter;
 use trend::Trend;
 
 /// Bounds of the estimate.

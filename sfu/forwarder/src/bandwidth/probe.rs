@@ -29,6 +29,7 @@ struct Burst {
     packets: u32,
     first_sent_us: u64,
     last_sent_us: u64,
+    /// Of all that left last at one moment.
     last_length: u32,
     first_arrived_us: u64,
     first_length: u32,
@@ -78,7 +79,9 @@ impl Probe {
         burst.bytes = burst.bytes.saturating_add(length_bytes);
         burst.packets += 1;
         burst.first_sent_us = burst.first_sent_us.min(sent_us);
-        if sent_us >= burst.last_sent_us {
+        if sent_us == burst.last_sent_us {
+            burst.last_length = burst.last_length.saturating_add(length_bytes);
+        } else if sent_us > burst.last_sent_us {
             (burst.last_sent_us, burst.last_length) = (sent_us, length_bytes);
         }
         if arrived_us < burst.first_arrived_us {

@@ -52,7 +52,8 @@ impl RateMeter {
         }
         // The newest bucket is not full yet.
         let newest = (self.newest % BUCKETS as u64) as usize;
-        let bytes: u64 = self.buckets.iter().enumerate().filter(|(at, _)| *at != newest).map(|(_, b)| u64::from(*b)).sum();
+        let bytes: u64 =
+            self.buckets.iter().enumerate().filter(|(at, _)| *at != newest).map(|(_, b)| u64::from(*b)).sum();
         Some(bytes * 8 * 1_000_000 / (buckets.min(BUCKETS as u64 - 1) * BUCKET_US))
     }
 
