@@ -9,6 +9,7 @@ use crate::reception::Reception;
 use crate::rewrite::Rewriter;
 use crate::speakers::Loudness;
 use crate::ssrc::Streams;
+use crate::video::down_track::DownTrack;
 use crate::video::track::VideoTrack;
 use crate::{MemberKey, NodeId, Ssrc};
 
@@ -165,6 +166,8 @@ pub(crate) struct Member {
     pub inbound: SmallVec<[(Ssrc, Inbound); 4]>,
     pub audio: Option<Box<AudioTrack>>,
     pub video: Option<Box<VideoTrack>>,
+    /// Receivers of the video that it showed before, whose numbers go on if it shows something again.
+    pub parked: Vec<DownTrack>,
     pub outlet: Option<Box<Outlet>>,
     pub feedback: Feedback,
     pub rtx: bool,

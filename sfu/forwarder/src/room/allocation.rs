@@ -35,7 +35,7 @@ impl Room {
     fn candidate(&mut self, now_us: u64, publisher: MemberKey, receiver: MemberKey) -> Candidate {
         let upgrade_after_us = self.config.video.upgrade_after_us;
         let nothing =
-            Candidate { wanted: 0, layers: [None; 3], temporal: false, target: None, may_rise: false, started: false };
+            Candidate { wanted: 0, layers: [None; 3], temporal: false, target: None, may_rise: false, paused: false };
         let Some(track) = self.members.get_mut(publisher).and_then(|member| member.video.as_mut()) else {
             return nothing;
         };
@@ -47,7 +47,7 @@ impl Room {
             temporal,
             target: down.target,
             may_rise: down.lowered_us.is_none_or(|at_us| now_us.saturating_sub(at_us) >= upgrade_after_us),
-            started: down.newest().is_some(),
+            paused: down.target.is_none() && down.lowered_us.is_some(),
         }
     }
 
@@ -55,9 +55,11 @@ impl Room {
         let Some(member) = self.members.get_mut(publisher) else { return };
         let ssrc = member.streams.video;
         let Some(track) = &mut member.video else { return };
+        let offered = track.offered(now_us);
         let Some(down) = track.down_mut(receiver) else { return };
         let before = down.target;
-        down.aim(now_us, target);
+        let scarce = before.is_some_and(|before| offered.get(before.layer.index()).is_some_and(Option::is_some));
+        down.aim(now_us, target, scarce);
         let Some(layer) = target.map(|target| target.layer) else { return };
         let begins = down.waits_for(layer) && before.map(|before| before.layer) != Some(layer);
         if begins && let Some(state) = track.layer_mut(layer) {

@@ -262,6 +262,7 @@ impl Member {
             inbound: SmallVec::new(),
             audio: None,
             video: None,
+            parked: Vec::new(),
             outlet: None,
             feedback: Feedback::None,
             rtx: false,

@@ -83,6 +83,7 @@ impl Room {
     fn subscribe(&mut self, publisher: MemberKey, receiver: MemberKey, quality: Option<u8>) {
         let Some(track) = self.members.get_mut(publisher).and_then(|member| member.video.as_mut()) else { return };
         let before = track.down_mut(receiver).map(|down| down.quality);
+        let quality = quality.filter(|quality| *quality > 0);
         match (before, quality) {
             (None, None) => return,
             (None, Some(quality)) => track.down.push(DownTrack::new(receiver, quality)),
@@ -92,8 +93,11 @@ impl Room {
                     down.quality = quality;
                 }
             }
+            (Some(0), None) => return,
             (Some(_), None) => {
-                track.down.retain(|down| down.receiver != receiver);
+                if let Some(down) = track.down_mut(receiver) {
+                    down.park();
+                }
                 if let Some(outlet) = self.members.get_mut(receiver).and_then(|member| member.outlet.as_mut()) {
                     outlet.forget(publisher);
                 }
@@ -110,11 +114,13 @@ impl Room {
         }
     }
 
-    /// Ends all that a receiver watches.
+    /// Ends all that a receiver watches, or has watched.
     pub(super) fn unsubscribe_from_all(&mut self, receiver: MemberKey) {
-        let Some(outlet) = self.members.get_mut(receiver).and_then(|member| member.outlet.as_mut()) else { return };
-        for publisher in std::mem::take(&mut outlet.subscriptions) {
-            self.subscribe(publisher, receiver, None);
+        for publisher in self.publishers.clone() {
+            if let Some(track) = self.members.get_mut(publisher).and_then(|member| member.video.as_mut()) {
+                track.down.retain(|down| down.receiver != receiver);
+                self.note_demand(publisher);
+            }
         }
     }
 }

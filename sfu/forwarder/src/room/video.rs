@@ -40,7 +40,10 @@ impl Room {
         }
         self.unpublish_video(now_us, key);
         let Some(member) = self.members.get_mut(key) else { return Err(PublishRefused::UnknownMember) };
-        let mut track = VideoTrack::new(now_us, layers);
+        let mut down = std::mem::take(&mut member.parked);
+        down.retain(|down| self.members.get(down.receiver).is_some());
+        let Some(member) = self.members.get_mut(key) else { return Err(PublishRefused::UnknownMember) };
+        let mut track = VideoTrack::new(layers, down);
         for (ssrc, inbound) in &member.inbound {
             if let Inbound::Video(layer) = inbound
                 && let Some(state) = track.layer_mut(*layer)
@@ -59,13 +62,17 @@ impl Room {
 
     /// Says that a member no longer shows video.
     pub fn unpublish_video(&mut self, now_us: u64, key: MemberKey) {
-        let Some(track) = self.members.get_mut(key).and_then(|member| member.video.take()) else { return };
+        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(track) = member.video.take() else { return };
         self.publishers.retain(|publisher| *publisher != key);
         for down in &track.down {
             if let Some(outlet) = self.members.get_mut(down.receiver).and_then(|member| member.outlet.as_mut()) {
                 outlet.subscriptions.retain(|publisher| *publisher != key);
                 outlet.forget(key);
             }
+        }
+        if let Some(member) = self.members.get_mut(key) {
+            member.parked = track.down;
         }
         // Whoever had as many as it may can have another one now.
         self.resubscribe_all(now_us);
@@ -86,6 +93,10 @@ impl Room {
         if !member.flags.shows() {
             return Verdict::Dropped(DropReason::NotPermitted);
         }
+        if member.video.as_ref().is_some_and(|track| track.is_new(layer, now_us)) {
+            self.expect_layer(now_us, sender, layer);
+        }
+        let Some(member) = self.members.get_mut(sender) else { return Verdict::Dropped(DropReason::UnknownMember) };
         // Out of its place while others are looked at; a move of a pointer.
         let Some(mut track) = member.video.take() else { return Verdict::Dropped(DropReason::NotPermitted) };
         let verdict = match self.police(now_us, sender, &track, layer, packet) {
@@ -96,6 +107,17 @@ impl Room {
             member.video = Some(track);
         }
         verdict
+    }
+
+    /// Lets all who watch choose anew, because there is a layer that was not there before.
+    fn expect_layer(&mut self, now_us: u64, sender: MemberKey, layer: Layer) {
+        let Some(track) = self.members.get_mut(sender).and_then(|member| member.video.as_mut()) else { return };
+        track.expect(layer, now_us);
+        let watchers: Vec<MemberKey> =
+            track.down.iter().filter(|down| down.quality > 0).map(|down| down.receiver).collect();
+        for receiver in watchers {
+            self.reallocate(now_us, receiver);
+        }
     }
 
     /// Why a packet of a stream is over what it was granted, if it is.

@@ -19,8 +19,8 @@ pub(crate) struct Candidate {
     pub target: Option<Target>,
     /// Whether it may get more than that already.
     pub may_rise: bool,
-    /// Whether it had something before.
-    pub started: bool,
+    /// Whether it had something and lost it for want of bandwidth.
+    pub paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Candidate {
     fn cost(&self, layer: Layer, offered: Offered, headroom_percent: u32) -> u64 {
         let rises = match self.target {
             Some(target) => layer > target.layer,
-            None => self.started,
+            None => self.paused,
         };
         if rises { offered.bps * u64::from(headroom_percent) / 100 } else { offered.bps }
     }
@@ -89,7 +89,7 @@ pub(crate) fn allocate(budget_bps: u64, candidates: &[Candidate], caps: Caps, he
 
 fn smallest(candidate: &Candidate, caps: Caps, headroom_percent: u32, left_bps: &mut u64) -> Option<Target> {
     let (layer, offered) = candidate.choices(caps).next()?;
-    if candidate.target.is_none() && candidate.started && !candidate.may_rise {
+    if candidate.target.is_none() && candidate.paused && !candidate.may_rise {
         return None;
     }
     let cost = candidate.cost(layer, offered, headroom_percent);
@@ -138,7 +138,7 @@ mod tests {
             temporal: false,
             target: None,
             may_rise: true,
-            started: false,
+            paused: false,
         }
     }
 

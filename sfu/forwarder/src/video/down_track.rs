@@ -8,6 +8,8 @@ use crate::video::cache::Cached;
 use crate::vp8::Vp8Rewriter;
 use crate::{Layer, MemberKey, Ssrc};
 
+/// Epoch of a timeline that no stream has.
+const PARKED: u32 = u32::MAX;
 /// Retransmissions that are remembered, so that each is not repeated at once.
 const RETRANSMITTED: usize = 16;
 
@@ -89,10 +91,12 @@ impl DownTrack {
             && self.current.is_none_or(|current| current.layer != layer)
     }
 
-    /// Goes for another target. Nothing stops at once, a better or worse layer begins with a key frame.
-    pub(crate) fn aim(&mut self, now_us: u64, target: Option<Target>) {
+    /// Goes for another target: a better or worse layer begins with a key frame, until then the old one goes on.
+    ///
+    /// `scarce` says that what it had could still be had, if there were bandwidth enough.
+    pub(crate) fn aim(&mut self, now_us: u64, target: Option<Target>, scarce: bool) {
         let rank = |target: Option<Target>| target.map(|target| target.layer);
-        if rank(target) < rank(self.target) {
+        if scarce && rank(target) < rank(self.target) {
             self.lowered_us = Some(now_us);
         }
         self.target = target;
@@ -109,6 +113,14 @@ impl DownTrack {
     /// Stops until the next key frame, because something that went before is lost.
     pub(crate) fn interrupt(&mut self) {
         self.current = None;
+    }
+
+    /// Stops until the receiver wants it again, or the publisher has something else to show. Numbers go on then.
+    pub(crate) fn park(&mut self) {
+        (self.quality, self.current, self.target, self.lowered_us) = (0, None, None, None);
+        if let Some(anchor) = &mut self.anchor {
+            anchor.epoch = PARKED;
+        }
     }
 
     /// Decides about a packet of one of the layers.

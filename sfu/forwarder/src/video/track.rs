@@ -12,7 +12,7 @@ use crate::video::down_track::{DownTrack, StreamClock};
 use crate::video::key_frames::KeyFrameRequests;
 use crate::{Layer, MemberKey, Ssrc};
 
-/// A layer of which nothing has come for so long is not sent any more.
+/// A layer of which nothing has come for so long, while others came, is not sent any more.
 const SILENT_AFTER_US: u64 = 1_500_000;
 
 /// One encoding that a publisher announces.
@@ -48,9 +48,10 @@ impl LayerState {
         }
     }
 
-    /// Whether it is being sent.
-    pub(crate) fn is_live(&self, now_us: u64) -> bool {
-        self.heard_us.is_some_and(|at_us| now_us.saturating_sub(at_us) < SILENT_AFTER_US)
+    /// Whether it is being sent, the newest packet of any layer being of this moment. A picture that does not change may
+    /// come seldom.
+    fn is_live(&self, newest_us: u64) -> bool {
+        self.heard_us.is_some_and(|at_us| newest_us.saturating_sub(at_us) < SILENT_AFTER_US)
     }
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct VideoTrack {
     pub temporal: bool,
     /// The highest quality that anybody wants, as the publisher was told.
     pub demand: Option<u8>,
-    published_us: u64,
+    newest_us: u64,
 }
 
 /// What became of a packet on arrival.
@@ -75,14 +76,16 @@ pub(crate) enum Taken {
 }
 
 impl VideoTrack {
-    pub(crate) fn new(now_us: u64, specs: &[LayerSpec]) -> Self {
+    /// `down` are those of before, if the member has shown video already: their numbers go on.
+    pub(crate) fn new(specs: &[LayerSpec], mut down: Vec<DownTrack>) -> Self {
+        down.iter_mut().for_each(DownTrack::park);
         Self {
             layers: specs.iter().take(LAYERS_MAX).map(|spec| LayerState::new(*spec)).collect(),
             clocks: Default::default(),
-            down: Vec::new(),
+            down,
             temporal: false,
             demand: None,
-            published_us: now_us,
+            newest_us: 0,
         }
     }
 
@@ -115,6 +118,7 @@ impl VideoTrack {
             Arrival::First | Arrival::Ahead | Arrival::Late => {}
         }
         state.heard_us = Some(now_us);
+        self.newest_us = now_us;
         state.rate.add(now_us, u32::from(packet.length_bytes));
         if video.key_frame && video.frame_start {
             state.requests.arrived();
@@ -128,14 +132,27 @@ impl VideoTrack {
         self.down.iter_mut().find(|down| down.receiver == receiver)
     }
 
+    /// Whether a packet of this layer would be the first, or the first after a silence. Then it is to be
+    /// [expected](Self::expect), and receivers choose anew.
+    pub(crate) fn is_new(&self, layer: Layer, now_us: u64) -> bool {
+        self.layers.get(layer.index()).is_some_and(|state| !state.is_live(now_us.min(self.newest_us)))
+    }
+
+    pub(crate) fn expect(&mut self, layer: Layer, now_us: u64) {
+        self.newest_us = now_us;
+        if let Some(state) = self.layers.get_mut(layer.index()) {
+            state.heard_us = Some(now_us);
+        }
+    }
+
     /// What can be had now, for [`allocate`](crate::video::allocate::allocate).
     pub(crate) fn offered(&mut self, now_us: u64) -> [Option<Offered>; LAYERS_MAX] {
         let mut offered = [None; LAYERS_MAX];
         // Before anything has come, all that was announced is believed to.
-        let starting = now_us.saturating_sub(self.published_us) < SILENT_AFTER_US
-            && self.layers.iter().all(|layer| layer.heard_us.is_none());
+        let starting = self.newest_us == 0;
+        let newest_us = self.newest_us;
         for (at, layer) in self.layers.iter_mut().enumerate() {
-            if starting || layer.is_live(now_us) {
+            if starting || layer.is_live(newest_us) {
                 let bps = layer.rate.bps_at(now_us).filter(|bps| *bps > 0).unwrap_or(layer.spec.expected_bps);
                 offered[at] = Some(Offered { bps, quality: layer.spec.quality });
             }

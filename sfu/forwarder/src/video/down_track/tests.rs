@@ -43,10 +43,10 @@ fn sent(offer: Offer) -> (u16, u32) {
 #[test]
 fn it_begins_and_switches_at_key_frames_only_and_numbers_go_on() {
     let mut world = World::new();
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     assert_eq!(world.delta(0, 100, 9_000), Offer::Nothing);
     assert_eq!(sent(world.key(0, 101, 12_000)), (101, 12_000));
-    world.down.aim(world.now_us, target(2));
+    world.down.aim(world.now_us, target(2), true);
     assert_eq!(world.delta(2, 7_000, 1), Offer::Nothing);
     world.now_us += 33_000;
     assert_eq!(sent(world.delta(0, 102, 15_000)), (102, 15_000), "the old layer goes on until then");
@@ -62,9 +62,9 @@ fn sender_reports_give_the_exact_timestamp() {
     let mut world = World::new();
     world.clocks[0].report = Some((50_000_000, 1_000_000));
     world.clocks[1].report = Some((50_500_000, 7_045_000));
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     world.key(0, 1, 1_000_000);
-    world.down.aim(world.now_us, target(1));
+    world.down.aim(world.now_us, target(1), true);
     world.now_us += 50_000;
     // The second stream is at 7,000,000 where the first is at 1,000,000.
     assert_eq!(sent(world.key(1, 900, 7_003_000)).1, 1_003_000);
@@ -75,21 +75,21 @@ fn timestamps_never_go_back_whatever_reports_say() {
     let mut world = World::new();
     world.clocks[0].report = Some((50_000_000, 1_000_000));
     world.clocks[1].report = Some((10_000_000, 7_045_000));
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     world.key(0, 1, 1_000_000);
-    world.down.aim(world.now_us, target(1));
+    world.down.aim(world.now_us, target(1), true);
     assert_eq!(sent(world.key(1, 900, 5)).1, 1_000_001);
 }
 
 #[test]
 fn a_paused_picture_comes_back_with_a_key_frame_on_its_own_timeline() {
     let mut world = World::new();
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     world.key(0, 10, 1_000);
-    world.down.aim(world.now_us, None);
+    world.down.aim(world.now_us, None, true);
     assert_eq!(world.delta(0, 11, 4_000), Offer::Nothing);
     world.now_us += 5_000_000;
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     assert!(world.down.waits_for(Layer(0)));
     assert_eq!(world.delta(0, 500, 448_000), Offer::Nothing);
     assert_eq!(sent(world.key(0, 501, 451_000)), (11, 451_000));
@@ -109,11 +109,11 @@ fn temporal_layers_end_at_once_and_begin_where_a_frame_allows() {
         Offer::Send(header) => header.vp8.unwrap().picture_id.unwrap().value(),
         other => panic!("{other:?}"),
     };
-    world.down.aim(world.now_us, Some(Target { layer: Layer(0), temporal: 1 }));
+    world.down.aim(world.now_us, Some(Target { layer: Layer(0), temporal: 1 }), true);
     assert_eq!(id(world.packet(0, 1, 0, frame(0, 0, false))), 0);
     assert_eq!(world.packet(0, 2, 10, frame(1, 2, true)), Offer::Nothing);
     assert_eq!(id(world.packet(0, 3, 20, frame(2, 1, true))), 1);
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     assert_eq!(world.packet(0, 4, 30, frame(3, 2, false)), Offer::Nothing, "it needs frames that were left out");
     assert_eq!(id(world.packet(0, 5, 40, frame(4, 0, false))), 2);
     assert_eq!(id(world.packet(0, 6, 50, frame(5, 2, true))), 3);
@@ -123,7 +123,7 @@ fn temporal_layers_end_at_once_and_begin_where_a_frame_allows() {
 #[test]
 fn what_is_asked_for_again_comes_once_an_interval() {
     let mut world = World::new();
-    world.down.aim(world.now_us, target(0));
+    world.down.aim(world.now_us, target(0), true);
     world.key(0, 10, 0);
     world.delta(0, 11, 3_000);
     assert_eq!(world.down.original(world.now_us, 11, 60_000), Some(11));
