@@ -42,7 +42,7 @@ impl Layer {
 ///
 /// The caller has a ring of [`cache_packets`](crate::RoomConfig::cache_packets) buffers for each publisher and layer, and puts
 /// a packet where the room says; what was there before is not asked for again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     pub publisher: MemberKey,
     pub layer: Layer,

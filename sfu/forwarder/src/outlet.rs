@@ -190,6 +190,11 @@ impl Outlet {
         self.pacer.pop()
     }
 
+    /// Whether a packet of video waits for its first time.
+    pub(crate) fn holds(&self, publisher: MemberKey, outgoing: u16) -> bool {
+        self.pacer.queue.iter().any(|waiting| waiting.publisher == publisher && waiting.header.sequence == outgoing)
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         self.pacer.is_waiting() || self.probe.is_some()
     }

@@ -1,5 +1,7 @@
 //! One room at several nodes.
 
+#![allow(clippy::unwrap_used, reason = "what tests share fails like a test")]
+
 mod common;
 
 use common::*;

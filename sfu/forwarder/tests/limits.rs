@@ -7,8 +7,7 @@ use rookery_forwarder::*;
 
 #[test]
 fn a_room_is_full_at_its_limit_and_a_user_is_in_it_once() {
-    let mut config = RoomConfig::default();
-    config.members_max = 3;
+    let config = RoomConfig { members_max: 3, ..RoomConfig::default() };
     let mut world = at(1, RoomKind::Voice, config);
     let first = world.bot(1);
     assert_eq!(world.room.join(0, join(1, Transport::Udp)), Err(JoinRefused::AlreadyIn));
@@ -44,8 +43,7 @@ fn five_thousand_listen_and_come_and_go() {
 
 #[test]
 fn events_that_nobody_takes_are_bounded_and_counted() {
-    let mut config = RoomConfig::default();
-    config.events_max = 10;
+    let mut config = RoomConfig { events_max: 10, ..RoomConfig::default() };
     config.speakers.speakers_max = 1;
     let mut world = at(1, RoomKind::Voice, config);
     for user in 1..=30 {

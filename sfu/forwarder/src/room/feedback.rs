@@ -2,7 +2,7 @@
 
 use super::Room;
 use crate::outlet::{Outlet, Waiting};
-use crate::packet::{Forward, Inbound};
+use crate::packet::{Forward, Header, Inbound};
 use crate::ssrc::StreamKind;
 use crate::video::down_track::is_recent;
 use crate::{MemberKey, Ssrc};
@@ -20,7 +20,7 @@ impl Room {
         receiver: MemberKey,
         ssrc: Ssrc,
         numbers: impl IntoIterator<Item = u16>,
-        send: impl FnMut(Forward),
+        mut send: impl FnMut(Forward),
     ) {
         let Some((publisher, StreamKind::Video)) = self.ssrcs.owner(ssrc) else { return };
         for number in numbers.into_iter().take(NACKED_MAX) {
@@ -31,6 +31,7 @@ impl Room {
                         self.stats.retransmissions += 1;
                     }
                 }
+                Found::Padding(header) => self.send_padding(now_us, receiver, header, &mut send),
                 Found::Missed => self.stats.retransmissions_missed += 1,
                 Found::NotNow => {}
             }
@@ -42,6 +43,10 @@ impl Room {
         let interval_us = self.config.video.retransmit_interval_us;
         let rtx = self.members.get(receiver).is_some_and(|member| member.rtx);
         let hops = u8::from(self.link_of(publisher).is_some());
+        let outlet = self.members.get(receiver).and_then(|member| member.outlet.as_ref());
+        if outlet.is_none_or(|outlet| outlet.holds(publisher, number)) {
+            return Found::NotNow;
+        }
         let Some(track) = self.members.get_mut(publisher).and_then(|member| member.video.as_mut()) else {
             return Found::NotNow;
         };
@@ -54,6 +59,9 @@ impl Room {
         let Some(incoming) = down.original(now_us, number, interval_us) else { return Found::NotNow };
         let cached = track.layers.get(layer.index()).and_then(|state| state.cache.as_ref()?.get(incoming));
         let Some((_, cached)) = cached else { return Found::Missed };
+        if down.was_padded(number) {
+            return Found::Padding(down.again(cached, number, ssrc));
+        }
         Found::Again(Waiting {
             publisher,
             layer,
@@ -128,6 +136,8 @@ impl Room {
 /// What is left of a packet that is asked for.
 enum Found {
     Again(Waiting),
+    /// It was not for this receiver, and what filled its number is missing too.
+    Padding(Header),
     Missed,
     /// Just sent again, or nothing is sent at the moment.
     NotNow,

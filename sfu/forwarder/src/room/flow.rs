@@ -11,6 +11,8 @@ const FLUSHED_MAX: usize = 512;
 const PROBE_INTERVAL_US: u64 = 1_000;
 /// What a packet of a probe counts at least, so that small ones do not make many.
 const PROBE_BYTES_MIN: u16 = 200;
+/// What a packet of nothing but padding takes, about.
+const PADDING_BYTES: u16 = 32;
 
 /// A packet that goes now.
 struct Ready {
@@ -93,10 +95,23 @@ impl Room {
         send(Forward { receiver, header, body, transport_sequence, hops, ducked: false });
     }
 
+    /// Fills a number again for which there is nothing.
+    pub(super) fn send_padding(
+        &mut self,
+        now_us: u64,
+        receiver: MemberKey,
+        header: Header,
+        send: &mut impl FnMut(Forward),
+    ) {
+        let ready = Ready { header, body: Body::Padding, length_bytes: PADDING_BYTES, hops: 0, probe: false };
+        self.send_now(now_us, receiver, ready, send);
+    }
+
     /// Sends what is due of a probe: newest packets again, which a receiver throws away.
     fn probe(&mut self, now_us: u64, receiver: MemberKey, send: &mut impl FnMut(Forward)) {
         let Some(outlet) = self.members.get_mut(receiver).and_then(|member| member.outlet.as_mut()) else { return };
-        let Some(run) = outlet.probe else { return };
+        // What waits says enough about the path while it does.
+        let Some(run) = outlet.probe.filter(|_| outlet.waiting_packets() == 0) else { return };
         let Some(again) = self.newest_again(receiver) else {
             self.set_probe(receiver, None);
             return;
@@ -143,6 +158,9 @@ impl Room {
             let at = track.down.iter().position(|down| down.receiver == receiver)?;
             let down = &mut track.down[at];
             let (layer, number) = (down.layer()?, down.newest()?);
+            if down.was_padded(number) {
+                return None;
+            }
             let incoming = down.incoming_of(number)?;
             let (index, cached) = track.layers.get(layer.index())?.cache.as_ref()?.get(incoming)?;
             let slot = Slot { publisher, layer, index };

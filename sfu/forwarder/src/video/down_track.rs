@@ -8,6 +8,8 @@ use crate::video::cache::Cached;
 use crate::vp8::Vp8Rewriter;
 use crate::{Layer, MemberKey, Ssrc};
 
+/// Numbers that were padded, and are remembered.
+const PADDED: usize = 32;
 /// Epoch of a timeline that no stream has.
 const PARKED: u32 = u32::MAX;
 /// Retransmissions that are remembered, so that each is not repeated at once.
@@ -65,6 +67,9 @@ pub(crate) struct DownTrack {
     rtx_sequence: u16,
     retransmitted: [(u16, u32); RETRANSMITTED],
     retransmitted_next: u8,
+    /// Numbers under which padding went out.
+    padded: [Option<u16>; PADDED],
+    padded_next: u8,
 }
 
 impl DownTrack {
@@ -82,6 +87,8 @@ impl DownTrack {
             rtx_sequence: 0,
             retransmitted: [(0, 0); RETRANSMITTED],
             retransmitted_next: 0,
+            padded: [None; PADDED],
+            padded_next: 0,
         }
     }
 
@@ -100,13 +107,9 @@ impl DownTrack {
             self.lowered_us = Some(now_us);
         }
         self.target = target;
-        match (&mut self.current, target) {
-            (current, None) => *current = None,
-            (Some(current), Some(target)) if current.layer == target.layer => {
-                // More temporal layers begin where a frame allows it.
-                current.temporal = current.temporal.min(target.temporal);
-            }
-            _ => {}
+        // Temporal layers begin and end where a frame does.
+        if target.is_none() {
+            self.current = None;
         }
     }
 
@@ -140,12 +143,13 @@ impl DownTrack {
             }
             self.switch(now_us, layer, packet, video, clocks);
         }
-        if !self.takes_temporal(video) {
-            let new_picture = self.rewriter.is_ahead(packet.sequence) && self.vp8.skip(video.vp8, video.frame_start);
-            return match self.rewriter.skip(packet.sequence, new_picture) {
-                Some(sequence) => Offer::Pad(self.header(sequence, packet, ssrc)),
-                None => Offer::Nothing,
-            };
+        let ahead = self.rewriter.is_ahead(packet.sequence);
+        if !self.takes_temporal(video, ahead) {
+            let new_picture = ahead && self.vp8.skip(video.vp8, video.frame_start);
+            let Some(sequence) = self.rewriter.skip(packet.sequence, new_picture) else { return Offer::Nothing };
+            self.padded[usize::from(self.padded_next)] = Some(sequence);
+            self.padded_next = (self.padded_next + 1) % PADDED as u8;
+            return Offer::Pad(self.header(sequence, packet, ssrc));
         }
         let Some(mapped) = self.rewriter.accept(packet.sequence) else { return Offer::Nothing };
         let mut header = self.header(mapped.sequence, packet, ssrc);
@@ -165,15 +169,16 @@ impl DownTrack {
         Header { ssrc, sequence, timestamp, marker: packet.marker, vp8: None }
     }
 
-    fn takes_temporal(&mut self, video: &Video) -> bool {
+    fn takes_temporal(&mut self, video: &Video, ahead: bool) -> bool {
         let (Some(current), Some(target)) = (&mut self.current, self.target) else { return true };
+        let may_change = ahead && video.frame_start && current.layer == target.layer;
+        if may_change {
+            current.temporal = current.temporal.min(target.temporal);
+        }
         if video.temporal <= current.temporal {
             return true;
         }
-        let begins = current.layer == target.layer
-            && video.temporal <= target.temporal
-            && video.temporal_sync
-            && video.frame_start;
+        let begins = may_change && video.temporal <= target.temporal && video.temporal_sync;
         if begins {
             current.temporal = video.temporal;
         }
@@ -210,6 +215,11 @@ impl DownTrack {
         self.retransmitted[usize::from(self.retransmitted_next)] = (outgoing, now_ms);
         self.retransmitted_next = (self.retransmitted_next + 1) % RETRANSMITTED as u8;
         Some(original)
+    }
+
+    /// Whether padding went out under this number.
+    pub(crate) fn was_padded(&self, outgoing: u16) -> bool {
+        self.padded.contains(&Some(outgoing))
     }
 
     /// The incoming number of what went out under this one, if that is known.

@@ -1,5 +1,6 @@
 //! A room with members who send and are watched.
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what tests share fails like a test")]
 
 use rookery_forwarder::*;
 use rookery_model::UserId;
