@@ -150,10 +150,22 @@ ids! {
     AuditLogEntryId,
     /// A signed-in device: the last part of a token's claims.
     DeviceId,
+    /// What a voice connection is for: a guild, or the channel of a private call.
+    VoiceServerId,
 }
 
 impl From<ApplicationId> for UserId {
     fn from(id: ApplicationId) -> Self {
+        Self(id.0)
+    }
+}
+impl From<GuildId> for VoiceServerId {
+    fn from(id: GuildId) -> Self {
+        Self(id.0)
+    }
+}
+impl From<ChannelId> for VoiceServerId {
+    fn from(id: ChannelId) -> Self {
         Self(id.0)
     }
 }

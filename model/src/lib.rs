@@ -28,6 +28,7 @@ pub mod store;
 pub mod timestamp;
 pub mod user;
 pub mod username;
+pub mod voice;
 pub mod webhook;
 
 pub use client_network::client_network;
