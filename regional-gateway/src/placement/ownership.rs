@@ -284,13 +284,13 @@ impl Ownership {
     pub fn learn(&self, shard: ShardRef, peer: PeerIndex, epoch: u64) {
         let word = self.word(shard);
         if word >> CODE_BITS < epoch && !matches!(word & CODE_MASK, HERE | BEGINNING) {
-            self.put(shard, THERE + u64::from(peer.get()) | epoch << CODE_BITS);
+            self.put(shard, (THERE + u64::from(peer.get())) | (epoch << CODE_BITS));
         }
     }
 
     /// Sessions of this node have a shard's events from another from now on.
     pub fn serve(&self, shard: ShardRef, peer: PeerIndex, epoch: u64) {
-        put(&self.served, shard, THERE + u64::from(peer.get()) | epoch << CODE_BITS);
+        put(&self.served, shard, (THERE + u64::from(peer.get())) | (epoch << CODE_BITS));
     }
 
     /// Waits until sessions of this node have the events of all these shards from others.

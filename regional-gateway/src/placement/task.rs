@@ -241,22 +241,22 @@ impl PlacementTask {
         // What was heard comes behind what was done: a lease that is renewed in time is worth more than news.
         tokio::select! {
                 biased;
-                Some((op, answer)) = self.ops.next(), if !self.ops.is_empty() => return Turn::Stored(op, answer),
-                () = timer => return Turn::Due,
+                Some((op, answer)) = self.ops.next(), if !self.ops.is_empty() => Turn::Stored(op, answer),
+                () = timer => Turn::Due,
                 // None of these panics; if one did, its shards would wait for the end of the lease.
                 Some(drained) = self.drains.join_next(), if !self.drains.is_empty() => {
-                    return drained.map_or(Turn::Idle, Turn::Drained);
+                    drained.map_or(Turn::Idle, Turn::Drained)
                 }
                 Some(ended) = self.ends.join_next(), if !self.ends.is_empty() => {
-                    return ended.map_or(Turn::Idle, Turn::Ended);
+                    ended.map_or(Turn::Idle, Turn::Ended)
                 }
                 Some(begun) = self.begins.join_next(), if !self.begins.is_empty() => {
-                    return begun.map_or(Turn::Idle, Turn::Begun);
+                    begun.map_or(Turn::Idle, Turn::Begun)
                 }
-                Some(command) = self.commands.recv() => return Turn::Command(command),
-                () = tokio::time::sleep_until(used_at) => return Turn::TellUsed,
-                Some(received) = own.recv() => return heard(received),
-                Some(received) = all.recv() => return heard(received),
+                Some(command) = self.commands.recv() => Turn::Command(command),
+                () = tokio::time::sleep_until(used_at) => Turn::TellUsed,
+                Some(received) = own.recv() => heard(received),
+                Some(received) = all.recv() => heard(received),
         }
     }
 
