@@ -1,12 +1,18 @@
 //! Who uses the deployment: guilds whose members live in several regions.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::Method;
 use rookery_tests::{Guild, Person, Seed};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::deployment::Layout;
 
+/// How long people may take to be made, and the pause between two attempts.
+const SEED_WITHIN: Duration = Duration::from_secs(60);
+const SEED_PAUSE: Duration = Duration::from_millis(500);
 /// Requests on their way at once while the scene is set.
 const AT_ONCE: usize = 16;
 /// Members of a guild who see its hidden channel, beside its bot.
@@ -152,8 +158,17 @@ async fn seed(layout: &Layout, region: usize, users: usize) -> anyhow::Result<Se
     let file = &layout.regions[region].admin_token_file;
     let secret = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let operator = Person::stranger(api).with_authorization(&format!("Operator {}", secret.trim()));
-    let made: Value = operator.post("/operator/seed", &json!({ "users": users, "members": 0 })).await?;
-    Seed::from_json(&made)
+    let body = json!({ "users": users, "members": 0 });
+    let began = Instant::now();
+    loop {
+        let answer = operator.ask(Method::POST, "/operator/seed", Some(&body)).await?;
+        // A database that just started does not answer all in time.
+        if answer.status != 503 || began.elapsed() >= SEED_WITHIN {
+            ensure!(answer.status == 200, "seeding: {answer:?}");
+            return Seed::from_json(&answer.body);
+        }
+        tokio::time::sleep(SEED_PAUSE).await;
+    }
 }
 
 /// People who live in a region and have come into a guild of another one.
