@@ -92,6 +92,11 @@ impl Shared {
             Effect::GuildDeleted { guild_id, user_ids } => self.tell_membership(guild_id, user_ids, false),
             Effect::Mentioned { channel_id, message_id, mut user_ids } => {
                 for (peer, user_ids) in self.peers.take_out_elsewhere(&mut user_ids, UserId::get) {
+                    if peer.is_nobody() {
+                        // Tried for a moment, and counted if nobody takes it.
+                        self.mention_here(channel_id, message_id, user_ids);
+                        continue;
+                    }
                     let count = user_ids.len() as u64;
                     if !peer.tell(Between::Mentioned { channel_id, message_id, user_ids }) {
                         metrics::counter!("rookery_mentions_dropped_total").increment(count);
