@@ -4,7 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use rookery_model::voice::{EncryptionMode, SecretKey, Ssrc};
-use rookery_rtp::{DatagramKind, Received, RtpPacket, Sealer, TransportCipher, UdpEndpoint, UdpLimits, classify, clear_len};
+use rookery_rtp::{
+    DatagramKind, Received, RtpPacket, Sealer, TransportCipher, UdpEndpoint, UdpLimits, classify, clear_len,
+};
 
 fuzz_target!(|data: &[u8]| {
     let client = "192.0.2.1:9".parse().expect("an address");
