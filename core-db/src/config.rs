@@ -118,7 +118,8 @@ pub struct CqlConfig {
     /// The deadline of a read with all its attempts, milliseconds.
     #[serde(default = "defaults::read_timeout_ms")]
     pub read_timeout_ms: u64,
-    /// When a second node is asked for the same rows, milliseconds.
+    /// When a second node is asked for the same rows at the earliest, milliseconds: it is, for at most a tenth of the
+    /// reads, when a read takes this long and three times the usual.
     #[serde(default = "defaults::speculative_after_ms")]
     pub speculative_after_ms: u64,
     /// The deadline of one attempt of a write, milliseconds.

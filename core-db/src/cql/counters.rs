@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::policies::Purpose;
+use super::policies::{Hedge, Purpose};
 use crate::StoreStats;
 use crate::embedded::damage::KnownDamage;
 
@@ -21,6 +21,8 @@ pub struct Counters {
     pub purged_rows: AtomicU64,
     /// Rows that cannot be understood.
     pub damage: KnownDamage,
+    /// Which reads are slow.
+    pub hedge: Hedge,
     queries: AtomicU64,
     retries: AtomicU64,
     speculative: AtomicU64,
@@ -36,6 +38,9 @@ impl Counters {
     /// A call ended.
     pub fn called(&self, purpose: Purpose, took: Duration) {
         Self::add(&self.queries, 1);
+        if purpose == Purpose::Read {
+            self.hedge.took(took);
+        }
         metrics::counter!("rookery_store_queries_total", "purpose" => purpose.name()).increment(1);
         metrics::histogram!("rookery_store_query_seconds", "purpose" => purpose.name()).record(took.as_secs_f64());
     }
@@ -49,6 +54,7 @@ impl Counters {
     /// A second node was asked while the first was still thinking.
     pub fn speculated(&self) {
         Self::add(&self.speculative, 1);
+        self.hedge.asked();
         metrics::counter!("rookery_store_speculative_reads_total").increment(1);
     }
 

@@ -2,6 +2,7 @@
 
 mod compare_and_set;
 pub mod everywhere;
+mod hedge;
 mod observe;
 mod reads;
 mod retry;
@@ -15,6 +16,7 @@ use scylla::client::execution_profile::ExecutionProfileHandle;
 use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
 use scylla::statement::{Consistency, SerialConsistency};
 
+pub use self::hedge::Hedge;
 pub use self::observe::Observer;
 use self::silence::{Silence, SilentLast};
 use crate::config::{CqlConfig, Durability};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::policies::load_balancing::LoadBalancingPolicy;
-use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
+use scylla::policies::speculative_execution::{Context, SpeculativeExecutionPolicy};
 
 use super::Levels;
 use super::retry::{Again, NextNode};
@@ -18,10 +18,8 @@ pub fn profile(
     nodes: Arc<dyn LoadBalancingPolicy>,
     counters: &Arc<Counters>,
 ) -> ExecutionProfileHandle {
-    let speculative = SimpleSpeculativeExecutionPolicy {
-        max_retry_count: 1,
-        retry_interval: Duration::from_millis(config.speculative_after_ms),
-    };
+    let speculative =
+        SlowReads { counters: counters.clone(), after: Duration::from_millis(config.speculative_after_ms) };
     ExecutionProfile::builder()
         .consistency(levels.quorum)
         .request_timeout(Some(Duration::from_millis(config.read_timeout_ms)))
@@ -30,4 +28,22 @@ pub fn profile(
         .speculative_execution_policy(Some(Arc::new(speculative)))
         .build()
         .into_handle_with_label("reads".into())
+}
+
+/// One second node for a read that is slow, while the budget lasts.
+#[derive(Debug)]
+struct SlowReads {
+    counters: Arc<Counters>,
+    /// No read is slow before this.
+    after: Duration,
+}
+
+impl SpeculativeExecutionPolicy for SlowReads {
+    fn max_retry_count(&self, _: &Context) -> usize {
+        usize::from(self.counters.hedge.begins())
+    }
+
+    fn retry_interval(&self, _: &Context) -> Duration {
+        self.counters.hedge.slow_after(self.after)
+    }
 }
