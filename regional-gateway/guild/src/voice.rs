@@ -9,6 +9,7 @@ use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, User
 
 use crate::Outcome;
 use crate::access::require;
+use crate::outcome::{Effect, VoiceEntry, VoiceRights};
 use crate::state::{GuildCore, GuildSpace, Space};
 use crate::subscribers::Wanters;
 
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     self_deaf: bool,
     self_video: bool,
     suppress: bool,
+    /// What the channel grants beside; others are not told of it.
+    granted: VoiceRights,
     /// Was let in by itself, and not moved in by a moderator: without CONNECT it has to go.
     has_entered: bool,
 }
@@ -122,6 +125,7 @@ impl GuildCore {
             self_deaf: update.self_deaf,
             self_video: update.self_video && access.permissions.contains(Permissions::STREAM),
             suppress: is_suppressed(access.channel, access.permissions),
+            granted: granted(access.permissions),
             has_entered: !is_there || old.is_some_and(|old| old.has_entered),
         };
         self.connect(&mut out, user_id, connection);
@@ -165,6 +169,7 @@ impl GuildCore {
             channel_id,
             suppress: is_suppressed(access.channel, theirs),
             self_video: old.self_video && theirs.contains(Permissions::STREAM),
+            granted: granted(theirs),
             has_entered: theirs.contains(Permissions::CONNECT),
             ..old.clone()
         }))
@@ -175,6 +180,7 @@ impl GuildCore {
         let Some(connection) = self.voice.get(user_id).cloned() else { return };
         let to = self.voice_audience(user_id, connection.channel_id);
         let Some(state) = self.voice_state(user_id, &connection) else { return };
+        self.let_in(out, &state, &connection);
         out.send(Event::VoiceStateUpdate(Box::new(state)), to);
     }
 
@@ -184,7 +190,10 @@ impl GuildCore {
         match self.voice.get(user_id) {
             Some(_) => self.announce_voice(&mut out, user_id),
             // Where it was seen nobody knows any more: whoever did not see it learns of a member that is in no channel.
-            None => out.send(left(self.guild_id(), user_id, ""), self.voice_followers()),
+            None => {
+                self.put_out(&mut out, user_id);
+                out.send(left(self.guild_id(), user_id, ""), self.voice_followers());
+            }
         }
         out
     }
@@ -192,6 +201,7 @@ impl GuildCore {
     /// Ends a member's connection; nothing happens to who has none.
     pub(crate) fn disconnect(&mut self, out: &mut Outcome, user_id: UserId) {
         let Some(old) = self.voice.remove(user_id) else { return };
+        self.put_out(out, user_id);
         let to = self.voice_audience(user_id, old.channel_id);
         out.send(left(self.guild_id(), user_id, &old.session_id), to);
     }
@@ -244,9 +254,8 @@ impl GuildCore {
         };
         let suppress = is_suppressed(channel, permissions);
         let self_video = old.self_video && permissions.contains(Permissions::STREAM);
-        if (suppress, self_video) != (old.suppress, old.self_video) {
-            self.connect(out, user_id, Connection { suppress, self_video, ..old.clone() });
-        }
+        let granted = granted(permissions);
+        self.connect(out, user_id, Connection { suppress, self_video, granted, ..old.clone() });
     }
 
     /// The connections in the channels that a user sees, for GUILD_CREATE.
@@ -293,6 +302,7 @@ impl GuildCore {
         self.voice = voice;
         for user_id in unknown {
             self.voice.remove(user_id);
+            self.put_out(out, user_id);
             let event = left(self.guild_id(), user_id, "");
             out.send(event, self.voice_followers());
         }
@@ -321,6 +331,10 @@ impl GuildCore {
         let channel_id = connection.channel_id;
         let old = self.voice.put(user_id, connection.clone());
         let Some(state) = self.voice_state(user_id, &connection) else { return };
+        self.let_in(out, &state, &connection);
+        if old.as_ref().is_some_and(|old| *old == Connection { granted: old.granted, ..connection.clone() }) {
+            return;
+        }
         let to = self.voice_audience(user_id, channel_id);
         if let Some(old) = old.filter(|old| old.channel_id != channel_id) {
             // Those who see only where it was learn that it left, and not where to.
@@ -329,6 +343,30 @@ impl GuildCore {
             out.send(left(self.guild_id(), user_id, &old.session_id), only);
         }
         out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+    }
+
+    /// Has the room of a member's channel let them in, or know what they may now.
+    fn let_in(&self, out: &mut Outcome, state: &VoiceState, connection: &Connection) {
+        let Space::Guild(guild) = &self.space else { return };
+        let Some(channel) = guild.channels().get(&connection.channel_id) else { return };
+        let rights = [(VoiceRights::SPEAK, !state.mute && !state.suppress), (VoiceRights::HEAR, !state.deaf)];
+        let spoken: VoiceRights = rights.into_iter().filter(|(_, has)| *has).map(|(right, _)| right).collect();
+        out.effects.push(Effect::VoiceConnected(Box::new(VoiceEntry {
+            guild_id: guild.id(),
+            channel_id: connection.channel_id,
+            is_stage: channel.kind == ChannelType::GuildStageVoice,
+            user_id: state.user_id,
+            subscriber: connection.subscriber,
+            session_id: connection.session_id.clone(),
+            rights: spoken | connection.granted,
+        })));
+    }
+
+    /// Has the room of a member's channel put them out.
+    fn put_out(&self, out: &mut Outcome, user_id: UserId) {
+        if let Some(guild_id) = self.guild_id() {
+            out.effects.push(Effect::VoiceDisconnected { guild_id, user_id });
+        }
     }
 
     fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
@@ -415,4 +453,12 @@ fn is_suppressed(channel: &Channel, permissions: Permissions) -> bool {
         ChannelType::GuildStageVoice => !permissions.intersects(STAGE_MODERATOR),
         _ => !permissions.contains(Permissions::SPEAK),
     }
+}
+
+/// What permissions grant that a voice state does not show.
+fn granted(permissions: Permissions) -> VoiceRights {
+    let mut granted = VoiceRights::empty();
+    granted.set(VoiceRights::SHOW, permissions.contains(Permissions::STREAM));
+    granted.set(VoiceRights::PRIORITY, permissions.contains(Permissions::PRIORITY_SPEAKER));
+    granted
 }

@@ -1,6 +1,6 @@
 //! Voice states: who may connect, who is told, and what ends a connection.
 
-use rookery_guild::{Outcome, Subscriber, SubscriberId};
+use rookery_guild::{Effect, Outcome, Subscriber, SubscriberId, VoiceRights};
 use rookery_model::call::{Call, CreateChannel, ModifyMember};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
@@ -294,8 +294,12 @@ fn who_may_not_speak_is_suppressed() {
     }
     let outcome = v.join(v.alice, stage);
     assert!(states(&outcome, v.bob)[0].suppress);
+    assert_eq!(rooms(&outcome), [(ALICE, Some((stage, VoiceRights::HEAR | VoiceRights::SHOW)))]);
+    let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
+    assert!(entry.is_stage);
     let outcome = v.join(v.owner, stage);
     assert!(!states(&outcome, v.bob)[0].suppress);
+    assert!(rooms(&outcome)[0].1.is_some_and(|(_, rights)| rights.contains(VoiceRights::SPEAK)));
 }
 
 #[test]
@@ -370,4 +374,66 @@ fn when_the_process_ends_nobody_is_in_voice_any_more() {
     assert_eq!(heard(&outcome, bob), [(BOB, None)], "he did not see her");
     assert_eq!(v.seen_by(OWNER), []);
     assert!(v.world.core.end_voice().dispatches.is_empty());
+}
+
+/// What rooms are to do, in order: whom to let in where with which rights, whom to put out.
+fn rooms(outcome: &Outcome) -> Vec<(UserId, Option<(ChannelId, VoiceRights)>)> {
+    let of = |effect: &Effect| match effect {
+        Effect::VoiceConnected(entry) => Some((entry.user_id, Some((entry.channel_id, entry.rights)))),
+        Effect::VoiceDisconnected { user_id, .. } => Some((*user_id, None)),
+        _ => None,
+    };
+    outcome.effects.iter().filter_map(of).collect()
+}
+
+#[test]
+fn rooms_learn_who_is_in_them_and_what_they_may() {
+    let mut v = Voice::new();
+    let (alice, open, hidden) = (v.alice, v.open, v.hidden);
+    let ordinary = VoiceRights::SPEAK | VoiceRights::HEAR | VoiceRights::SHOW;
+    let outcome = v.join(alice, open);
+    assert_eq!(rooms(&outcome), [(ALICE, Some((open, ordinary)))]);
+    let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
+    assert_eq!((entry.subscriber, entry.guild_id, entry.is_stage), (alice, v.world.guild_id(), false));
+    assert_eq!(*entry.session_id, format!("voice{}", alice.0), "the one that the client shows");
+    assert!(rooms(&v.join(alice, open)).is_empty(), "nothing changed");
+    assert_eq!(rooms(&v.join(alice, hidden)), [(ALICE, Some((hidden, ordinary)))], "one place at a time");
+
+    let mute = ModifyMember { mute: Patch::Set(true), deaf: Patch::Set(true), ..ModifyMember::default() };
+    let outcome = v.modify(OWNER, ALICE, mute).unwrap();
+    assert_eq!(rooms(&outcome), [(ALICE, Some((hidden, VoiceRights::SHOW)))]);
+    let free = ModifyMember { mute: Patch::Set(false), deaf: Patch::Set(false), ..ModifyMember::default() };
+    v.modify(OWNER, ALICE, free).unwrap();
+
+    // What permissions grant changes while somebody is there; others see a difference only where there is one to see.
+    let outcome = v.world.overwrite(hidden, for_member(ALICE, VIEW | Permissions::PRIORITY_SPEAKER, NONE));
+    assert_eq!(rooms(&outcome), [(ALICE, Some((hidden, ordinary | VoiceRights::PRIORITY)))]);
+    assert!(heard(&outcome, v.owner).is_empty());
+    let outcome = v.world.overwrite(hidden, for_member(ALICE, VIEW, Permissions::SPEAK | Permissions::STREAM));
+    assert_eq!(rooms(&outcome), [(ALICE, Some((hidden, VoiceRights::HEAR)))]);
+    assert_eq!(heard(&outcome, v.owner), [(ALICE, Some(hidden))]);
+    let outcome = v.world.overwrite(hidden, for_member(ALICE, NONE, VIEW));
+    assert_eq!(rooms(&outcome), [(ALICE, None)]);
+}
+
+#[test]
+fn rooms_learn_of_every_end() {
+    let mut v = Voice::new();
+    let (alice, bob, open) = (v.alice, v.bob, v.open);
+    v.join(alice, open);
+    assert_eq!(rooms(&v.to(alice, None).unwrap()), [(ALICE, None)]);
+    v.join(alice, open);
+    assert_eq!(rooms(&v.world.core.unsubscribe(alice)), [(ALICE, None)]);
+    v.join(bob, open);
+    let out = ModifyMember { channel_id: Patch::Clear, ..ModifyMember::default() };
+    assert_eq!(rooms(&v.modify(OWNER, BOB, out).unwrap()), [(BOB, None)]);
+    v.join(bob, open);
+    assert_eq!(rooms(&v.world.call(OWNER, Call::DeleteChannel { channel_id: open }).unwrap()), [(BOB, None)]);
+    let other = v.world.make_channel(channel("other", ChannelType::GuildVoice)).id;
+    v.join(bob, other);
+    assert_eq!(rooms(&v.world.core.end_voice()), [(BOB, None)]);
+    // What was told may have been lost.
+    assert_eq!(rooms(&v.world.core.repeat_voice(BOB)), [(BOB, None)]);
+    v.join(bob, other);
+    assert!(rooms(&v.world.core.repeat_voice(BOB))[0].1.is_some());
 }
