@@ -6,6 +6,7 @@
 mod clients;
 mod close_code;
 mod codec;
+mod control;
 mod dave;
 mod encryption_mode;
 mod identify;
@@ -23,6 +24,7 @@ mod video;
 pub use clients::{ClientDisconnect, ClientFlags, ClientPlatform, ClientsConnect};
 pub use close_code::VoiceCloseCode;
 pub use codec::{Codec, CodecType, SessionUpdate, SessionUpdateEvent};
+pub use control::{RoomAdmission, RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
 pub use dave::{DaveExecuteTransition, DavePolicy, DavePrepareEpoch, DavePrepareTransition, DaveTransition};
 pub use encryption_mode::EncryptionMode;
 pub use identify::VoiceIdentify;

@@ -40,7 +40,7 @@ pub use create_guild::create_guild;
 pub use limits::Limits;
 pub use mentions::Mentions;
 pub use needs::{Given, LockKey, Need};
-pub use outcome::{Audience, Caller, Dispatch, Effect, IdSource, Outcome, VoiceEntry, VoiceRights};
+pub use outcome::{Audience, Caller, Dispatch, Effect, IdSource, Outcome};
 pub use passive::PASSIVE_UPDATE_INTERVAL_MS;
 pub use request_members::MembersCursor;
 pub use rookery_model::gateway::SubscriberId;

@@ -6,6 +6,7 @@ use rookery_model::call::Reply;
 use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::store::Write;
 use rookery_model::user::User;
+use rookery_model::voice::VoiceEntry;
 use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, UserId};
 
 /// Makes ids; each is above every one given before, and above every id that the guild's rows hold.
@@ -90,34 +91,4 @@ pub enum Effect {
     VoiceConnected(Box<VoiceEntry>),
     /// A member is in no voice channel of the guild any more.
     VoiceDisconnected { guild_id: GuildId, user_id: UserId },
-}
-
-/// What a voice room must know of a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VoiceEntry {
-    pub guild_id: GuildId,
-    pub channel_id: ChannelId,
-    /// Whether it is a stage, where most only listen.
-    pub is_stage: bool,
-    pub user_id: UserId,
-    /// The session that is told which server to go to.
-    pub subscriber: SubscriberId,
-    /// `session_id` of the member's voice state, which the client shows to the voice gateway.
-    pub session_id: Box<str>,
-    pub rights: VoiceRights,
-}
-
-bitflags::bitflags! {
-    /// What a member may do in a voice room.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct VoiceRights: u8 {
-        /// Others hear them.
-        const SPEAK = 1;
-        /// They hear others.
-        const HEAR = 1 << 1;
-        /// Others see their camera and screen.
-        const SHOW = 1 << 2;
-        /// Others are turned down while they speak, if they say so.
-        const PRIORITY = 1 << 3;
-    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rookery_model::channel::{Channel, ChannelType};
 use rookery_model::gateway::{Event, Intents, SubscriberId, VoiceState, VoiceStateUpdate};
+use rookery_model::voice::{VoiceEntry, VoiceRights};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId};
 
 use crate::Outcome;
 use crate::access::require;
-use crate::outcome::{Effect, VoiceEntry, VoiceRights};
+use crate::outcome::Effect;
 use crate::state::{GuildCore, GuildSpace, Space};
 use crate::subscribers::Wanters;
 

@@ -1,10 +1,11 @@
 //! Voice states: who may connect, who is told, and what ends a connection.
 
-use rookery_guild::{Effect, Outcome, Subscriber, SubscriberId, VoiceRights};
+use rookery_guild::{Effect, Outcome, Subscriber, SubscriberId};
 use rookery_model::call::{Call, CreateChannel, ModifyMember};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
 use rookery_model::gateway::{Capabilities, Event, Intents, VoiceState, VoiceStateUpdate};
+use rookery_model::voice::VoiceRights;
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId};
 
 use crate::world::*;

@@ -1,0 +1,114 @@
+//! What the owners of guilds and voice nodes tell one another.
+//!
+//! Each message may be lost: whoever wants something says so until it is answered. Everything about a member has a
+//! revision, and a node passes over what is older than what it knows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::SubscriberId;
+use crate::{ChannelId, GuildId, UserId};
+
+bitflags::bitflags! {
+    /// What a member may do in a voice room.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct VoiceRights: u8 {
+        /// Others hear them.
+        const SPEAK = 1;
+        /// They hear others.
+        const HEAR = 1 << 1;
+        /// Others see their camera and screen.
+        const SHOW = 1 << 2;
+        /// Others are turned down while they speak, if they say so.
+        const PRIORITY = 1 << 3;
+    }
+}
+
+/// A member in a voice channel, as the owner of the guild wants them in its room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoiceEntry {
+    pub guild_id: GuildId,
+    pub channel_id: ChannelId,
+    /// Whether it is a stage, where most only listen.
+    pub is_stage: bool,
+    pub user_id: UserId,
+    /// The session that is told which server to go to.
+    pub subscriber: SubscriberId,
+    /// As in the member's voice state; the client shows it to the voice gateway.
+    pub session_id: Box<str>,
+    pub rights: VoiceRights,
+}
+
+/// A change of who is in a voice room, to its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomCommand {
+    /// Lets a member in, or changes what they may. They are in one room of a guild: in no other from now on.
+    Admit(Box<RoomAdmission>),
+    /// Puts a member out.
+    Expel { guild_id: GuildId, user_id: UserId, revision: u64 },
+    /// Puts out all whom the sender let in by a lower revision.
+    Clear { revision: u64 },
+}
+
+/// A member of a voice room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomAdmission {
+    pub revision: u64,
+    pub guild_id: GuildId,
+    pub channel_id: ChannelId,
+    /// Whether it is a stage, where most only listen.
+    pub is_stage: bool,
+    pub user_id: UserId,
+    /// As in the member's voice state.
+    pub session_id: Box<str>,
+    pub rights: VoiceRights,
+    pub token: VoiceToken,
+}
+
+/// What a client shows to the voice gateway, made for one session of one member in one room.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VoiceToken(Box<str>);
+
+impl VoiceToken {
+    /// A token of this text, which nobody can guess.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text, for the client.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for VoiceToken {
+    /// Without the text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("VoiceToken(…)")
+    }
+}
+
+/// What a voice node tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomEvent {
+    /// A command was carried out, or one of a later revision.
+    Done { guild_id: GuildId, user_id: UserId, revision: u64 },
+    /// Everybody of a lower revision is out.
+    Cleared { revision: u64 },
+    /// A member's connection is gone for good.
+    Gone { guild_id: GuildId, user_id: UserId, session_id: Box<str> },
+}
+
+/// What a voice node says of itself, again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceBeacon {
+    /// Its name in the deployment.
+    pub node: Box<str>,
+    /// Another one after each start: what it knew before is gone.
+    pub boot: u64,
+    /// Host and port of its voice gateway, as clients are told.
+    pub endpoint: Box<str>,
+    /// Members of all its rooms.
+    pub members: u32,
+    /// It is about to end and takes no more rooms.
+    pub is_draining: bool,
+}

@@ -1,0 +1,50 @@
+//! A guild's members in voice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rookery_model::voice::{RoomAdmission, RoomCommand, VoiceEntry, VoiceToken};
+use rookery_model::{GuildId, UserId};
+
+/// The members of a guild, and their node.
+#[derive(Debug, Default)]
+pub struct Guild {
+    pub node: Option<Arc<str>>,
+    pub members: BTreeMap<UserId, Member>,
+}
+
+/// A member, or one who is on their way out.
+#[derive(Debug)]
+pub struct Member {
+    /// None: to be put out.
+    pub entry: Option<VoiceEntry>,
+    pub revision: u64,
+    pub token: VoiceToken,
+    /// When the command is said again; none once it is done.
+    pub due_ms: Option<u64>,
+    /// Whether the client was told where to go, with this token.
+    pub is_told: bool,
+}
+
+impl Member {
+    /// What their node is to do.
+    pub fn command(&self, guild_id: GuildId, user_id: UserId) -> RoomCommand {
+        let revision = self.revision;
+        let Some(entry) = &self.entry else { return RoomCommand::Expel { guild_id, user_id, revision } };
+        RoomCommand::Admit(Box::new(RoomAdmission {
+            revision,
+            guild_id,
+            channel_id: entry.channel_id,
+            is_stage: entry.is_stage,
+            user_id,
+            session_id: entry.session_id.clone(),
+            rights: entry.rights,
+            token: self.token.clone(),
+        }))
+    }
+}
+
+/// Whether a client that is told of the one has to be told of the other.
+pub fn is_elsewhere(old: &VoiceEntry, new: &VoiceEntry) -> bool {
+    (&old.session_id, old.channel_id, old.subscriber) != (&new.session_id, new.channel_id, new.subscriber)
+}

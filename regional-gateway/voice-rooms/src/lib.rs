@@ -1,0 +1,17 @@
+//! Which voice node has a guild's rooms, and who is let into them, as a state machine.
+//!
+//! There is no socket, clock, task or randomness in here. [`VoiceRooms`] takes what the owners of guilds want
+//! ([`VoiceEntry`](rookery_model::voice::VoiceEntry)), and what voice nodes tell; [`poll_output`](VoiceRooms::poll_output) gives commands for nodes, and notices
+//! for guilds: which server a client is to go to. Commands and what they are answered with may be lost, so a command
+//! is said again until it is done.
+//!
+//! All members of a guild are at one node, because a client is told one server a guild. When that node falls silent,
+//! starts anew or drains, the guild goes to another one and every member is told. A node that was silent is told to forget
+//! everybody when it is heard again: all of them are elsewhere by then.
+
+mod debts;
+mod guild;
+mod nodes;
+mod rooms;
+
+pub use rooms::{Config, Notice, Output, Tokens, VoiceRooms};

@@ -1,0 +1,346 @@
+//! The state machine.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use rookery_model::gateway::SubscriberId;
+use rookery_model::voice::{RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceToken};
+use rookery_model::{GuildId, UserId};
+
+use crate::debts::{Debt, Debts};
+use crate::guild::{Guild, Member, is_elsewhere};
+use crate::nodes::{Change, Nodes};
+
+/// Times, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// A node that says nothing for so long is dead.
+    pub silent_after_ms: u64,
+    /// A command that is not done is said again.
+    pub again_after_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { silent_after_ms: 1_200, again_after_ms: 200 }
+    }
+}
+
+/// Makes tokens that nobody can guess.
+pub trait Tokens {
+    fn next_token(&mut self) -> VoiceToken;
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Tell a voice node. It is meant for the process of this start alone: one that starts later must not take it.
+    Command { node: Arc<str>, boot: u64, command: RoomCommand },
+    /// Tell the owner of a guild.
+    Notice { guild_id: GuildId, notice: Notice },
+}
+
+/// What the owner of a guild is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A member's client is to connect there; with no endpoint it waits until it is told one.
+    Server {
+        user_id: UserId,
+        subscriber: SubscriberId,
+        session_id: Box<str>,
+        token: VoiceToken,
+        endpoint: Option<Arc<str>>,
+    },
+    /// A member's voice connection is gone for good.
+    Gone { user_id: UserId, session_id: Box<str> },
+}
+
+/// The voice rooms of the guilds whose owners are here.
+#[derive(Debug)]
+pub struct VoiceRooms {
+    config: Config,
+    nodes: Nodes,
+    guilds: HashMap<GuildId, Guild>,
+    debts: Debts,
+    /// Commands to be said again, by when.
+    due: BTreeSet<(u64, GuildId, UserId)>,
+    /// The highest so far.
+    revision: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl VoiceRooms {
+    /// Without nodes and rooms. Revisions are above `revision`, which is above all that an earlier process here gave.
+    pub fn new(config: Config, revision: u64) -> Self {
+        Self {
+            config,
+            nodes: Nodes::default(),
+            guilds: HashMap::new(),
+            debts: Debts::default(),
+            due: BTreeSet::new(),
+            revision,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A member is in a voice channel: newly, or otherwise than before.
+    pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
+        let (guild_id, user_id) = (entry.guild_id, entry.user_id);
+        self.place(guild_id);
+        let guild = self.guilds.entry(guild_id).or_default();
+        let keeps_token = guild.members.get(&user_id).and_then(|member| {
+            let old = member.entry.as_ref()?;
+            (!is_elsewhere(old, &entry)).then(|| (member.token.clone(), member.is_told))
+        });
+        let (token, is_told) = keeps_token.unwrap_or_else(|| (tokens.next_token(), false));
+        let has_node = guild.node.is_some();
+        if !is_told && !has_node {
+            self.outputs.push_back(server(&entry, &token, None));
+        }
+        self.put(now_ms, guild_id, user_id, Some(entry), token, is_told);
+    }
+
+    /// A member is in no voice channel any more.
+    pub fn handle_leave(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
+        let Some(guild) = self.guilds.get(&guild_id) else { return };
+        let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
+        let token = member.token.clone();
+        self.put(now_ms, guild_id, user_id, None, token, false);
+    }
+
+    /// A voice node says that it is there.
+    pub fn handle_beacon(&mut self, now_ms: u64, beacon: &VoiceBeacon, tokens: &mut impl Tokens) {
+        let change = self.nodes.heard(now_ms, beacon);
+        let is_this = |_: &Nodes, at: Option<&str>| at == Some(&*beacon.node);
+        match change {
+            Change::Nothing => {}
+            Change::New => {
+                // It may have members of a process before this one, or of the time before it was silent.
+                self.owe(now_ms, &Arc::from(&*beacon.node), Debt::Everything);
+                self.place_all(now_ms, has_no_place, tokens);
+            }
+            Change::Opened => self.place_all(now_ms, has_no_place, tokens),
+            Change::Drains => self.place_all(now_ms, is_this, tokens),
+            Change::Restarted => {
+                self.debts.forgive(&beacon.node);
+                self.place_all(now_ms, is_this, tokens);
+                self.place_all(now_ms, has_no_place, tokens);
+            }
+        }
+    }
+
+    /// A voice node tells something.
+    pub fn handle_event(&mut self, node: &str, event: RoomEvent) {
+        match event {
+            RoomEvent::Done { guild_id, user_id, revision } => {
+                self.debts.done(node, Debt::Member(guild_id, user_id), revision);
+                self.done(node, guild_id, user_id, revision);
+            }
+            RoomEvent::Cleared { revision } => self.debts.done(node, Debt::Everything, revision),
+            RoomEvent::Gone { guild_id, user_id, session_id } => {
+                let Some(guild) = self.guilds.get(&guild_id).filter(|guild| guild.node.as_deref() == Some(node)) else {
+                    return;
+                };
+                let entry = guild.members.get(&user_id).and_then(|member| member.entry.as_ref());
+                if entry.is_some_and(|entry| entry.session_id == session_id) {
+                    let notice = Notice::Gone { user_id, session_id };
+                    self.outputs.push_back(Output::Notice { guild_id, notice });
+                }
+            }
+        }
+    }
+
+    /// Says commands again that are not done, and gives the rooms of silent nodes to others.
+    pub fn handle_timeout(&mut self, now_ms: u64, tokens: &mut impl Tokens) {
+        let silent = now_ms.checked_sub(self.config.silent_after_ms).map(|since| self.nodes.fall_silent(since));
+        for node in silent.into_iter().flatten() {
+            self.debts.forgive(&node);
+            self.place_all(now_ms, |_, at| at == Some(&*node), tokens);
+        }
+        for (node, command) in self.debts.say_again(now_ms, now_ms + self.config.again_after_ms) {
+            self.tell(node, command);
+        }
+        while let Some(&(due_ms, guild_id, user_id)) = self.due.first() {
+            if due_ms > now_ms {
+                return;
+            }
+            self.due.pop_first();
+            self.say(now_ms, guild_id, user_id);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let again = self.due.first().map(|(due, ..)| *due);
+        let silent = self.nodes.longest_silent_ms().map(|heard| heard + self.config.silent_after_ms);
+        again.into_iter().chain(silent).chain(self.debts.due_ms()).min()
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Members of all guilds, and guilds that have some.
+    pub fn count(&self) -> (usize, usize) {
+        (self.guilds.values().map(|guild| guild.members.len()).sum(), self.guilds.len())
+    }
+
+    /// Has a node forget something.
+    fn owe(&mut self, now_ms: u64, node: &Arc<str>, debt: Debt) {
+        self.revision += 1;
+        let command = self.debts.owe(node, debt, self.revision, now_ms + self.config.again_after_ms);
+        self.tell(node.clone(), command);
+    }
+
+    fn tell(&mut self, node: Arc<str>, command: RoomCommand) {
+        if let Some(boot) = self.nodes.get(&node).map(|node| node.boot) {
+            self.outputs.push_back(Output::Command { node, boot, command });
+        }
+    }
+
+    /// Gives a guild a node that has none.
+    fn place(&mut self, guild_id: GuildId) {
+        let guild = self.guilds.entry(guild_id).or_default();
+        if guild.node.is_none() {
+            guild.node = self.nodes.pick(guild_id).map(|node| node.name.clone());
+        }
+    }
+
+    /// Puts a member's wish in place and says it to the node.
+    fn put(
+        &mut self,
+        now_ms: u64,
+        guild_id: GuildId,
+        user_id: UserId,
+        entry: Option<VoiceEntry>,
+        token: VoiceToken,
+        is_told: bool,
+    ) {
+        self.revision += 1;
+        let member = Member { entry, revision: self.revision, token, due_ms: None, is_told };
+        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        match guild.members.insert(user_id, member) {
+            Some(old) => drop(old.due_ms.map(|due_ms| self.due.remove(&(due_ms, guild_id, user_id)))),
+            None => count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_add(1)),
+        }
+        self.say(now_ms, guild_id, user_id);
+    }
+
+    /// Says to the node what it is to do with a member; without a node nothing, and whoever was to leave is gone.
+    fn say(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
+        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        let Some(member) = guild.members.get_mut(&user_id) else { return };
+        let Some(node) = guild.node.clone() else {
+            member.due_ms = None;
+            if member.entry.is_none() {
+                self.forget(guild_id, user_id);
+            }
+            return;
+        };
+        let due_ms = now_ms + self.config.again_after_ms;
+        member.due_ms = Some(due_ms);
+        self.debts.forgive_member(&node, guild_id, user_id);
+        self.due.insert((due_ms, guild_id, user_id));
+        let command = member.command(guild_id, user_id);
+        self.tell(node, command);
+    }
+
+    fn done(&mut self, node: &str, guild_id: GuildId, user_id: UserId, revision: u64) {
+        let Some(guild) = self.guilds.get_mut(&guild_id).filter(|guild| guild.node.as_deref() == Some(node)) else {
+            return;
+        };
+        let Some(member) = guild.members.get_mut(&user_id).filter(|member| member.revision == revision) else { return };
+        if let Some(due_ms) = member.due_ms.take() {
+            self.due.remove(&(due_ms, guild_id, user_id));
+        }
+        let Some(entry) = &member.entry else { return self.forget(guild_id, user_id) };
+        if !std::mem::replace(&mut member.is_told, true) {
+            let endpoint = self.nodes.get(node).map(|node| node.endpoint.clone());
+            self.outputs.push_back(server(entry, &member.token, endpoint));
+        }
+    }
+
+    fn forget(&mut self, guild_id: GuildId, user_id: UserId) {
+        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        if let Some(member) = guild.members.remove(&user_id) {
+            count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_sub(1));
+            if let Some(due_ms) = member.due_ms {
+                self.due.remove(&(due_ms, guild_id, user_id));
+            }
+        }
+        if guild.members.is_empty() {
+            self.guilds.remove(&guild_id);
+        }
+    }
+
+    /// Gives guilds whose node, or none, is such a one to another that is there.
+    fn place_all(&mut self, now_ms: u64, is_from: impl Fn(&Nodes, Option<&str>) -> bool, tokens: &mut impl Tokens) {
+        let is_concerned = |guild: &Guild| is_from(&self.nodes, guild.node.as_deref());
+        let mut concerned: Vec<GuildId> =
+            self.guilds.iter().filter(|(_, guild)| is_concerned(guild)).map(|(id, _)| *id).collect();
+        concerned.sort_unstable();
+        for guild_id in concerned {
+            self.move_guild(now_ms, guild_id, tokens);
+        }
+    }
+
+    fn move_guild(&mut self, now_ms: u64, guild_id: GuildId, tokens: &mut impl Tokens) {
+        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        let old = guild.node.take();
+        let picked = self.nodes.pick(guild_id).map(|node| node.name.clone());
+        // Where nobody else is there, a node that drains is better than none while it lasts.
+        let stays = picked.is_none() && old.as_deref().is_some_and(|name| self.nodes.get(name).is_some());
+        guild.node = if stays { old.clone() } else { picked };
+        let members = u32::try_from(guild.members.len()).unwrap_or(u32::MAX);
+        let is_same = guild.node == old;
+        if !is_same {
+            count(&mut self.nodes, old.as_deref(), |assigned| assigned.saturating_sub(members));
+            count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_add(members));
+        }
+        let drains_on = stays && old.as_deref().is_some_and(|name| !self.nodes.takes_rooms(name));
+        if drains_on || (old.is_none() && guild.node.is_none()) {
+            return;
+        }
+        let members: Vec<(UserId, Option<VoiceEntry>)> =
+            guild.members.iter().map(|(user_id, member)| (*user_id, member.entry.clone())).collect();
+        let (old, has_node) = (old.filter(|_| !is_same), guild.node.is_some());
+        for (user_id, entry) in members {
+            // The node before may be there still, and must not keep what moved.
+            if let Some(node) = old.as_ref().filter(|name| self.nodes.get(name).is_some()) {
+                self.owe(now_ms, node, Debt::Member(guild_id, user_id));
+            }
+            let Some(entry) = entry else {
+                self.forget(guild_id, user_id);
+                continue;
+            };
+            let token = tokens.next_token();
+            if !has_node {
+                self.outputs.push_back(server(&entry, &token, None));
+            }
+            self.put(now_ms, guild_id, user_id, Some(entry), token, false);
+        }
+    }
+}
+
+/// At no node, or at one that drains.
+fn has_no_place(nodes: &Nodes, at: Option<&str>) -> bool {
+    at.is_none_or(|at| !nodes.takes_rooms(at))
+}
+
+fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32) {
+    if let Some(node) = name.and_then(|name| nodes.get_mut(name)) {
+        node.assigned = change(node.assigned);
+    }
+}
+
+fn server(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) -> Output {
+    let notice = Notice::Server {
+        user_id: entry.user_id,
+        subscriber: entry.subscriber,
+        session_id: entry.session_id.clone(),
+        token: token.clone(),
+        endpoint,
+    };
+    Output::Notice { guild_id: entry.guild_id, notice }
+}

@@ -1,0 +1,257 @@
+//! What guilds and voice nodes are told, one rule a test.
+
+use std::sync::Arc;
+
+use rookery_model::gateway::SubscriberId;
+use rookery_model::voice::{RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
+use rookery_model::{ChannelId, GuildId, UserId};
+use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
+
+const GUILD: GuildId = GuildId::new(1);
+const ALICE: UserId = UserId::new(10);
+const BOB: UserId = UserId::new(11);
+
+#[derive(Default)]
+struct Counted(u64);
+
+impl Tokens for Counted {
+    fn next_token(&mut self) -> VoiceToken {
+        self.0 += 1;
+        VoiceToken::new(format!("token{}", self.0))
+    }
+}
+
+fn entry(user_id: UserId, channel: u64) -> VoiceEntry {
+    VoiceEntry {
+        guild_id: GUILD,
+        channel_id: ChannelId::new(channel),
+        is_stage: false,
+        user_id,
+        subscriber: SubscriberId(user_id.get()),
+        session_id: format!("session{user_id}").into(),
+        rights: VoiceRights::SPEAK | VoiceRights::HEAR,
+    }
+}
+
+fn beacon(node: &str, boot: u64, members: u32, is_draining: bool) -> VoiceBeacon {
+    VoiceBeacon { node: node.into(), boot, endpoint: format!("{node}.example.org:443").into(), members, is_draining }
+}
+
+struct World {
+    rooms: VoiceRooms,
+    tokens: Counted,
+    now: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { rooms: VoiceRooms::new(Config::default(), 100), tokens: Counted::default(), now: 0 }
+    }
+    fn beacon(&mut self, node: &str, boot: u64, members: u32, is_draining: bool) {
+        self.rooms.handle_beacon(self.now, &beacon(node, boot, members, is_draining), &mut self.tokens);
+    }
+    fn enter(&mut self, entry: VoiceEntry) {
+        self.rooms.handle_entry(self.now, entry, &mut self.tokens);
+    }
+    /// Time passes, and those nodes say that they are there.
+    fn pass(&mut self, ms: u64, alive: &[&str]) {
+        self.now += ms;
+        for node in alive {
+            self.beacon(node, 1, 0, false);
+        }
+        self.rooms.handle_timeout(self.now, &mut self.tokens);
+    }
+    fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.rooms.poll_output()).collect()
+    }
+    /// What each node is told, where only commands are expected; they forget at once what they are to forget.
+    fn commands(&mut self) -> Vec<(Arc<str>, RoomCommand)> {
+        let outputs = self.outputs();
+        let of = |output| match output {
+            Output::Command { node, command: RoomCommand::Clear { revision }, .. } => {
+                self.rooms.handle_event(&node, RoomEvent::Cleared { revision });
+                None
+            }
+            Output::Command { node, command, .. } => Some((node, command)),
+            Output::Notice { .. } => panic!("{output:?}"),
+        };
+        outputs.into_iter().filter_map(of).collect()
+    }
+    /// The next command is carried out; where the client is sent for it, if anywhere.
+    fn carry_out(&mut self) -> Option<(String, Option<String>)> {
+        let commands = self.commands();
+        let [(node, command)] = &commands[..] else { panic!("{commands:?}") };
+        self.rooms.handle_event(node, done(command));
+        let notices = self.outputs();
+        match &notices[..] {
+            [] => None,
+            [Output::Notice { notice: Notice::Server { token, endpoint, .. }, .. }] => {
+                Some((token.as_str().to_owned(), endpoint.as_deref().map(str::to_owned)))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn done(command: &RoomCommand) -> RoomEvent {
+    match command {
+        RoomCommand::Admit(a) => RoomEvent::Done { guild_id: a.guild_id, user_id: a.user_id, revision: a.revision },
+        RoomCommand::Expel { guild_id, user_id, revision } => {
+            RoomEvent::Done { guild_id: *guild_id, user_id: *user_id, revision: *revision }
+        }
+        RoomCommand::Clear { revision } => RoomEvent::Cleared { revision: *revision },
+    }
+}
+
+fn sent_to(token: &str, node: &str) -> Option<(String, Option<String>)> {
+    Some((token.into(), Some(format!("{node}.example.org:443"))))
+}
+
+#[test]
+fn a_client_is_sent_to_a_room_that_knows_it() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    // Other rights are none of the client's business.
+    w.enter(VoiceEntry { rights: VoiceRights::HEAR, ..entry(ALICE, 5) });
+    assert_eq!(w.carry_out(), None);
+    // Another channel, and another session, are.
+    w.enter(entry(ALICE, 6));
+    assert_eq!(w.carry_out(), sent_to("token2", "a"));
+    w.enter(VoiceEntry { session_id: "another".into(), ..entry(ALICE, 6) });
+    assert_eq!(w.carry_out(), sent_to("token3", "a"));
+    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    assert_eq!(w.rooms.count(), (1, 1), "until it is done");
+    assert_eq!(w.carry_out(), None);
+    assert_eq!(w.rooms.count(), (0, 0));
+    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    assert!(w.commands().is_empty());
+}
+
+#[test]
+fn what_is_not_done_is_said_again() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    let first = w.commands();
+    assert_eq!(w.rooms.poll_timeout(), Some(200));
+    w.pass(199, &["a"]);
+    assert!(w.commands().is_empty());
+    w.pass(1, &["a"]);
+    assert_eq!(w.commands(), first);
+    // An answer to an older wish says nothing about the newest.
+    w.enter(VoiceEntry { rights: VoiceRights::empty(), ..entry(ALICE, 5) });
+    w.rooms.handle_event("a", done(&first[0].1));
+    let second = w.commands();
+    assert!(second.len() == 1 && second != first);
+    // Nor does another node's.
+    w.rooms.handle_event("b", done(&second[0].1));
+    assert!(w.commands().is_empty());
+    w.rooms.handle_event("a", done(&second[0].1));
+    assert!(matches!(&w.outputs()[..], [Output::Notice { notice: Notice::Server { .. }, .. }]));
+    w.rooms.handle_event("a", done(&second[0].1));
+    assert!(w.commands().is_empty(), "told once");
+    w.pass(1_000, &["a"]);
+    assert!(w.commands().is_empty());
+}
+
+#[test]
+fn a_guild_stays_together_and_goes_where_there_is_room() {
+    let mut w = World::new();
+    w.beacon("busy", 1, 900, false);
+    w.beacon("idle", 1, 3, false);
+    for user in 0..20 {
+        w.enter(entry(UserId::new(user), user % 3));
+    }
+    assert!(w.commands().iter().all(|(node, _)| &**node == "idle"));
+    w.enter(VoiceEntry { guild_id: GuildId::new(2), ..entry(ALICE, 9) });
+    assert_eq!(&*w.commands()[0].0, "idle");
+    w.beacon("idle", 1, 5_000, false);
+    w.enter(VoiceEntry { guild_id: GuildId::new(3), ..entry(ALICE, 9) });
+    assert_eq!(&*w.commands()[0].0, "busy");
+    w.enter(entry(BOB, 1));
+    assert_eq!(&*w.commands()[0].0, "idle", "where the guild is");
+}
+
+#[test]
+fn a_silent_node_is_replaced_and_everybody_sent_on() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    w.beacon("b", 1, 0, false);
+    w.pass(1_199, &["b"]);
+    assert!(w.commands().is_empty());
+    w.pass(1, &["b"]);
+    assert_eq!(w.carry_out(), sent_to("token2", "b"));
+    // It comes back and nobody goes there for that.
+    w.beacon("a", 2, 0, false);
+    assert!(w.commands().is_empty());
+}
+
+#[test]
+fn without_a_node_clients_wait_until_there_is_one() {
+    let mut w = World::new();
+    w.enter(entry(ALICE, 5));
+    let waits = w.outputs();
+    assert!(matches!(&waits[..], [Output::Notice { notice: Notice::Server { endpoint: None, .. }, .. }]), "{waits:?}");
+    w.enter(entry(BOB, 5));
+    w.outputs();
+    w.rooms.handle_leave(w.now, GUILD, BOB);
+    assert_eq!(w.rooms.count(), (1, 1), "there is nobody to be told");
+    w.beacon("draining", 1, 0, true);
+    assert!(w.commands().is_empty());
+    w.beacon("a", 1, 0, false);
+    assert!(w.carry_out().is_some_and(|(_, endpoint)| endpoint.is_some()));
+    // The only one dies.
+    w.pass(1_200, &[]);
+    assert!(matches!(&w.outputs()[..], [Output::Notice { notice: Notice::Server { endpoint: None, .. }, .. }]));
+    w.beacon("a", 2, 0, false);
+    assert!(w.carry_out().is_some_and(|(_, endpoint)| endpoint.is_some()));
+}
+
+#[test]
+fn a_node_that_started_anew_knows_nothing_any_more() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    w.beacon("a", 2, 0, false);
+    assert_eq!(w.carry_out(), sent_to("token2", "a"));
+}
+
+#[test]
+fn a_draining_node_gives_its_rooms_away_where_it_can() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    w.beacon("a", 1, 1, true);
+    assert!(w.commands().is_empty(), "there is no other");
+    w.enter(VoiceEntry { rights: VoiceRights::HEAR, ..entry(ALICE, 5) });
+    assert_eq!(w.carry_out(), None);
+    w.beacon("b", 1, 0, false);
+    let commands = w.commands();
+    let [(from, RoomCommand::Expel { user_id: ALICE, .. }), (to, RoomCommand::Admit(_))] = &commands[..] else {
+        panic!("{commands:?}")
+    };
+    assert_eq!((&**from, &**to), ("a", "b"));
+    w.beacon("a", 1, 1, true);
+    assert!(w.commands().is_empty());
+}
+
+#[test]
+fn a_connection_that_is_gone_is_told_of_once_it_is_the_one_that_counts() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.enter(entry(ALICE, 5));
+    w.carry_out();
+    let gone = |session: &str| RoomEvent::Gone { guild_id: GUILD, user_id: ALICE, session_id: session.into() };
+    w.rooms.handle_event("a", gone("an earlier one"));
+    w.rooms.handle_event("b", gone(&format!("session{ALICE}")));
+    assert!(w.commands().is_empty());
+    w.rooms.handle_event("a", gone(&format!("session{ALICE}")));
+    let notices = w.outputs();
+    assert!(matches!(&notices[..], [Output::Notice { notice: Notice::Gone { user_id: ALICE, .. }, .. }]));
+}
