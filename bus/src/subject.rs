@@ -5,7 +5,8 @@ use std::hash::{Hash, Hasher};
 
 /// The subject of one node, of all nodes of a region, or of what is said about placement, to all nodes or to one:
 /// `rookery.<deployment>.node.<region>.<node>`, `rookery.<deployment>.region.<region>`, `rookery.<deployment>.placement` or
-/// `rookery.<deployment>.placement.<region>.<node>`.
+/// `rookery.<deployment>.placement.<region>.<node>`; of voice: `rookery.<deployment>.voice.<region>`, and below that
+/// `node.<node>` and `controller.<node>`.
 ///
 /// Its parts are NATS tokens of letters, digits, `-` and `_`, so that no name reaches into another's subjects.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,6 +59,33 @@ impl Subject {
     pub fn placement_of(deployment: &str, region: &str, node: &str) -> Result<Self, SubjectError> {
         let (deployment, region) = (token("deployment", deployment)?, token("region", region)?);
         Ok(Self(format!("rookery.{deployment}.placement.{region}.{}", token("node", node)?).into()))
+    }
+
+    /// What voice nodes say of themselves to the nodes of their region.
+    ///
+    /// # Errors
+    /// A name does not fit.
+    pub fn voice_beacons(deployment: &str, region: &str) -> Result<Self, SubjectError> {
+        let deployment = token("deployment", deployment)?;
+        Ok(Self(format!("rookery.{deployment}.voice.{}", token("region", region)?).into()))
+    }
+
+    /// What is said to a voice node.
+    ///
+    /// # Errors
+    /// A name does not fit.
+    pub fn voice_node(deployment: &str, region: &str, node: &str) -> Result<Self, SubjectError> {
+        let (deployment, region) = (token("deployment", deployment)?, token("region", region)?);
+        Ok(Self(format!("rookery.{deployment}.voice.{region}.node.{}", token("node", node)?).into()))
+    }
+
+    /// What voice nodes say to a node of their region.
+    ///
+    /// # Errors
+    /// A name does not fit.
+    pub fn voice_controller(deployment: &str, region: &str, node: &str) -> Result<Self, SubjectError> {
+        let (deployment, region) = (token("deployment", deployment)?, token("region", region)?);
+        Ok(Self(format!("rookery.{deployment}.voice.{region}.controller.{}", token("node", node)?).into()))
     }
 
     /// As NATS has it.

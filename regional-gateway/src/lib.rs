@@ -23,6 +23,7 @@ pub mod placement;
 pub mod rate_limit;
 mod region;
 mod running;
+pub mod voice;
 
 pub use config::{GatewayConfig, OwnersConfig, PresenceConfig, RegionConfig, WebTransportConfig};
 pub use operator_secret::OperatorSecret;

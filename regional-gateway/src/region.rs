@@ -30,6 +30,7 @@ use crate::owners::{GuildHandle, Owners};
 use crate::peers::{Peers, PeersInit};
 use crate::placement::task::PlacementHandle;
 use crate::rate_limit::RateLimiter;
+use crate::voice::VoiceInit;
 
 /// What a region is made with.
 pub struct RegionDeps {
@@ -41,6 +42,8 @@ pub struct RegionDeps {
     pub operator_secret: OperatorSecret,
     /// The other nodes of the deployment, if there are any.
     pub peers: Option<PeersInit>,
+    /// The way to voice nodes, if there is voice.
+    pub voice: Option<VoiceInit>,
 }
 
 /// A region: the one object that calls and sessions hold.

@@ -28,6 +28,7 @@ use crate::gateway::webtransport::certificates::{CertificateError, Certificates}
 use crate::gateway::worker::{WORKERS_MAX, WorkerInbox, WorkerTask, Workers};
 use crate::id_generator::{IdGenerator, now_ms};
 use crate::operations::Operations;
+use crate::owners::Register;
 use crate::owners::{Owners, OwnersInit};
 use crate::passwords::Passwords;
 use crate::peers::parking::Ending;
@@ -38,6 +39,7 @@ use crate::placement::Ownership;
 use crate::placement::task::{PlacementInit, PlacementTask};
 use crate::rate_limit::RateLimiter;
 use crate::region::{Region, RegionDeps, WebTransportPlace};
+use crate::voice::{VoiceInit, VoiceNews, VoiceTask};
 
 /// Why a region could not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,31 @@ pub struct RunningRegion {
     /// Where WebTransport answers, if it does.
     pub webtransport_addr: Option<SocketAddr>,
     links: Links,
+    voice: RunningVoice,
+}
+
+/// The task of voice, which ends after the owners: they put everybody out as they end.
+#[derive(Default)]
+struct RunningVoice {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl RunningVoice {
+    fn start(region: &Arc<Region>, open: Option<(VoiceInit, Arc<Register<VoiceNews>>)>) -> Self {
+        let running = Self::default();
+        if let Some((init, news)) = open {
+            let task = VoiceTask::new(init, news, Arc::clone(region), running.stop.clone());
+            running.tasks.spawn(task.run());
+        }
+        running
+    }
+
+    async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 /// How long the end waits to hear from the owners that it handed over.
@@ -202,7 +229,11 @@ impl Region {
         let workers = workers(config.gateway.workers);
         let (mut workers, inboxes) = Workers::new(workers, config.gateway.inbox_capacity);
         let open = open_peers(&config, deps.peers.take(), &mut workers);
-        let Built { region, peer_tasks, placement } = build(config, deps, gateway_url, place, workers, open).await?;
+        let voice = deps.voice.take().map(|init| (init, Arc::<Register<VoiceNews>>::default()));
+        let news = voice.as_ref().map(|(_, news)| Arc::clone(news));
+        let Built { region, peer_tasks, placement } =
+            build(config, deps, gateway_url, place, workers, open, news).await?;
+        let voice = RunningVoice::start(&region, voice);
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
         }
@@ -235,7 +266,7 @@ impl Region {
             region.tasks.spawn(webtransport::listener::run(Arc::clone(&region), open.endpoint));
         }
         tracing::info!(region = region.name(), %gateway_addr, ?webtransport_addr, "the gateway listens");
-        Ok(RunningRegion { region, gateway_addr, webtransport_addr, links })
+        Ok(RunningRegion { region, gateway_addr, webtransport_addr, links, voice })
     }
 }
 
@@ -315,6 +346,7 @@ async fn build(
     webtransport: Option<WebTransportPlace>,
     workers: Workers,
     open: OpenPeers,
+    voice: Option<Arc<Register<VoiceNews>>>,
 ) -> Result<Built, StartError> {
     let OpenPeers { peers, tasks: peer_tasks, placement, stop } = open;
     let peers = Arc::new(peers);
@@ -352,6 +384,7 @@ async fn build(
         degradation: Arc::clone(&degradation),
         peers: Arc::clone(&peers),
         stop,
+        voice,
     });
     let placement = placement.map(|OpenPlacement { init, peers: nodes }| {
         let (store, ids, ownership) = (store.clone(), Arc::clone(&ids), Arc::clone(peers.ownership()));
@@ -415,6 +448,7 @@ impl RunningRegion {
                 }
                 give_away(&region).await;
                 region.owners.stop().await;
+                self.voice.stop().await;
                 self.links.stop().await;
             }
             Some(folder) => {
@@ -427,6 +461,7 @@ impl RunningRegion {
                 self.links.park().await;
                 // From here on nothing happens any more that a session would have to hear of.
                 region.owners.stop().await;
+                self.voice.stop().await;
                 self.links.stop().await;
                 keep_sessions(&region, folder).await;
             }

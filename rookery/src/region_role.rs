@@ -109,7 +109,7 @@ pub async fn start_region(
 ) -> anyhow::Result<RunningRegion> {
     let operator_secret = OperatorSecret::new(admin_token).context("the operator's secret is too short")?;
     let public_keys = token_key.public_keys();
-    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret, peers };
+    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret, peers, voice: None };
     Region::start(config, deps).await.context("the region")
 }
 

@@ -14,6 +14,7 @@ use crate::relationship::{Relationship, RelationshipRemove};
 use crate::role::Role;
 use crate::store::ReadState;
 use crate::user::{CurrentUser, User};
+use crate::voice::VoiceToken;
 use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
 
 /// MESSAGE_CREATE and MESSAGE_UPDATE: the message, and where it stands.
@@ -227,6 +228,17 @@ pub struct Ready {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadyAuth {}
 
+/// VOICE_SERVER_UPDATE: where a session's voice connection is to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceServerUpdate {
+    /// What the voice gateway asks for.
+    pub token: VoiceToken,
+    pub guild_id: GuildId,
+    /// Host and port of the voice gateway; none: there is no server at the moment, and the client waits for another
+    /// of these.
+    pub endpoint: Option<String>,
+}
+
 /// A dispatched event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -270,6 +282,7 @@ pub enum Event {
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
     VoiceStateUpdate(Box<VoiceState>),
+    VoiceServerUpdate(VoiceServerUpdate),
 }
 
 impl Event {
@@ -316,6 +329,7 @@ impl Event {
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
+            Self::VoiceServerUpdate(_) => "VOICE_SERVER_UPDATE",
         }
     }
 
@@ -343,7 +357,8 @@ impl Event {
             | Self::RelationshipAdd(_)
             | Self::RelationshipRemove(_)
             | Self::SessionsReplace(_)
-            | Self::SoundboardSounds(_) => Intents::empty(),
+            | Self::SoundboardSounds(_)
+            | Self::VoiceServerUpdate(_) => Intents::empty(),
             Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
             Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
@@ -415,6 +430,7 @@ impl Event {
             Self::SoundboardSounds(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
             Self::VoiceStateUpdate(d) => d.serialize(serializer),
+            Self::VoiceServerUpdate(d) => d.serialize(serializer),
         }
     }
 }

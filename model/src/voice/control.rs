@@ -112,3 +112,22 @@ pub struct VoiceBeacon {
     /// It is about to end and takes no more rooms.
     pub is_draining: bool,
 }
+
+/// A message to a voice node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToVoiceNode {
+    /// The region's node that says it, which is answered under this name.
+    pub controller: Box<str>,
+    /// For the process of this start of the voice node alone.
+    pub boot: u64,
+    /// None: the controller is still there.
+    pub command: Option<RoomCommand>,
+}
+
+/// A message of a voice node to the region's node that it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromVoiceNode {
+    pub node: Box<str>,
+    pub boot: u64,
+    pub event: RoomEvent,
+}

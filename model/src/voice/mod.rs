@@ -24,7 +24,9 @@ mod video;
 pub use clients::{ClientDisconnect, ClientFlags, ClientPlatform, ClientsConnect};
 pub use close_code::VoiceCloseCode;
 pub use codec::{Codec, CodecType, SessionUpdate, SessionUpdateEvent};
-pub use control::{RoomAdmission, RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
+pub use control::{
+    FromVoiceNode, RoomAdmission, RoomCommand, RoomEvent, ToVoiceNode, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken,
+};
 pub use dave::{DaveExecuteTransition, DavePolicy, DavePrepareEpoch, DavePrepareTransition, DaveTransition};
 pub use encryption_mode::EncryptionMode;
 pub use identify::VoiceIdentify;

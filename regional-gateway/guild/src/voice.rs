@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rookery_model::channel::{Channel, ChannelType};
+use rookery_model::gateway::event::VoiceServerUpdate;
 use rookery_model::gateway::{Event, Intents, SubscriberId, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{VoiceEntry, VoiceRights};
+use rookery_model::voice::{VoiceEntry, VoiceRights, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId};
 
 use crate::Outcome;
@@ -195,6 +196,34 @@ impl GuildCore {
                 self.put_out(&mut out, user_id);
                 out.send(left(self.guild_id(), user_id, ""), self.voice_followers());
             }
+        }
+        out
+    }
+
+    /// A room lets a member in, or there is none for now: their session is told where to go. Nothing happens if it is not
+    /// the member's voice session any more.
+    pub fn voice_server(
+        &self,
+        user_id: UserId,
+        session_id: &str,
+        token: &VoiceToken,
+        endpoint: Option<&str>,
+    ) -> Outcome {
+        let mut out = Outcome::default();
+        let connection = self.voice.get(user_id).filter(|connection| *connection.session_id == *session_id);
+        if let (Some(connection), Some(guild_id)) = (connection, self.guild_id()) {
+            let update = VoiceServerUpdate { token: token.clone(), guild_id, endpoint: endpoint.map(str::to_owned) };
+            out.send(Event::VoiceServerUpdate(update), vec![connection.subscriber]);
+        }
+        out
+    }
+
+    /// A member's connection to their room is gone for good: they are in no channel any more. Nothing happens if it is not
+    /// the member's voice session any more.
+    pub fn voice_gone(&mut self, user_id: UserId, session_id: &str) -> Outcome {
+        let mut out = Outcome::default();
+        if self.voice.get(user_id).is_some_and(|connection| *connection.session_id == *session_id) {
+            self.disconnect(&mut out, user_id);
         }
         out
     }

@@ -104,6 +104,16 @@ impl Shared {
                 }
                 self.mention_here(channel_id, message_id, user_ids);
             }
+            Effect::VoiceConnected(entry) => {
+                if let Some(voice) = &self.voice {
+                    voice.connected(*entry);
+                }
+            }
+            Effect::VoiceDisconnected { guild_id, user_id } => {
+                if let Some(voice) = &self.voice {
+                    voice.disconnected(guild_id, user_id);
+                }
+            }
         }
     }
 

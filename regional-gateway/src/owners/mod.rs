@@ -39,11 +39,12 @@ use crate::id_generator::IdGenerator;
 use crate::peers::Peers;
 use crate::peers::frame::{RequestForm, SessionRef, SubscriberForm, ToOwner, UserSessionForm};
 use crate::placement::Tenure;
+use crate::voice::VoiceNews;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
 use guild::command::{GuildCommand, MembersCommand};
-pub use register::{Register, Registers, SessionLink, SessionNews, VoiceRequest};
+pub use register::{Register, Registers, SessionLink, SessionNews, VoiceRequest, VoiceServer};
 pub use user::UserHandle;
 use user::command::UserCommand;
 
@@ -96,6 +97,8 @@ pub struct OwnersInit {
     pub peers: Arc<Peers>,
     /// Ends all tenures of what lives here.
     pub stop: CancellationToken,
+    /// What voice rooms are to know; none where there is no voice.
+    pub voice: Option<Arc<Register<VoiceNews>>>,
 }
 
 /// All owners; cloning it is cheap.
@@ -133,6 +136,8 @@ pub(crate) struct Shared {
     carrier: carrier::Carrier,
     /// What is for users whose owners are between two nodes.
     pub(crate) limbo: limbo::Limbo,
+    /// What voice rooms are to know; none where there is no voice.
+    pub(crate) voice: Option<Arc<Register<VoiceNews>>>,
 }
 
 impl Owners {
@@ -164,6 +169,7 @@ impl Owners {
             sessions: init.sessions,
             degradation: init.degradation,
             peers: init.peers,
+            voice: init.voice,
         });
         if !shared.peers.is_alone() {
             limbo::Limbo::start(Arc::downgrade(&shared));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use rookery_model::gateway::{Presence, PresenceUpdate, SubscriberId, VoiceStateUpdate};
+use rookery_model::voice::VoiceToken;
 use rookery_model::{GuildId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -53,6 +54,19 @@ pub struct GuildNews {
     pub presences: HashSet<UserId>,
     /// What sessions ask for in voice.
     pub voice: BTreeMap<SubscriberId, VoiceRequest>,
+    /// Where members in voice are to go.
+    pub voice_servers: BTreeMap<UserId, VoiceServer>,
+    /// Members whose connection to their room is gone for good, by the voice session that it was of.
+    pub voice_gone: BTreeMap<UserId, Box<str>>,
+}
+
+/// Where a member in voice is to go.
+pub struct VoiceServer {
+    /// The voice session that it is for.
+    pub session_id: Box<str>,
+    pub token: VoiceToken,
+    /// None: there is no server at the moment.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// What a session asks for with VOICE_STATE_UPDATE.
@@ -70,9 +84,12 @@ impl Register<GuildNews> {
             return std::mem::take(&mut *news);
         }
         let part: HashSet<UserId> = news.presences.iter().copied().take(PRESENCES_AT_ONCE).collect();
-        news.presences.retain(|id| !part.contains(id));
+        let mut rest = std::mem::take(&mut news.presences);
+        rest.retain(|id| !part.contains(id));
+        let taken = GuildNews { presences: part, ..std::mem::take(&mut *news) };
+        news.presences = rest;
         self.changed.notify_one();
-        GuildNews { presences: part, voice: std::mem::take(&mut news.voice) }
+        taken
     }
 }
 

@@ -91,6 +91,7 @@ impl World {
         assert_eq!(config.mistakes(), Vec::<String>::new());
         let signing_key = SigningKey::generate(KeyId(1), &[7; 32]);
         let deps = RegionDeps {
+            voice: None,
             peers: None,
             store: Store::new(gate.clone()),
             public_keys: signing_key.public_keys(),

@@ -5,7 +5,7 @@ use rookery_model::call::{Call, CreateChannel, ModifyMember};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
 use rookery_model::gateway::{Capabilities, Event, Intents, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::VoiceRights;
+use rookery_model::voice::{VoiceRights, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId};
 
 use crate::world::*;
@@ -437,4 +437,26 @@ fn rooms_learn_of_every_end() {
     assert_eq!(rooms(&v.world.core.repeat_voice(BOB)), [(BOB, None)]);
     v.join(bob, other);
     assert!(rooms(&v.world.core.repeat_voice(BOB))[0].1.is_some());
+}
+
+#[test]
+fn only_the_session_that_is_in_voice_is_told_where_to_go() {
+    let mut v = Voice::new();
+    let (second, _) = v.world.subscribe(ALICE, None);
+    v.join(v.alice, v.open);
+    let (session, token) = (format!("voice{}", v.alice.0), VoiceToken::new("secret"));
+    let outcome = v.world.core.voice_server(ALICE, &session, &token, Some("sfu.example.org:443"));
+    let events = events_for(&outcome, v.alice);
+    let [Event::VoiceServerUpdate(server)] = &events.iter().map(|event| &***event).collect::<Vec<_>>()[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((server.guild_id, server.endpoint.as_deref()), (v.world.guild_id(), Some("sfu.example.org:443")));
+    assert_eq!(server.token, token);
+    assert!([v.bob, v.owner, second].iter().all(|id| events_for(&outcome, *id).is_empty()));
+    // What is said of an earlier connection does not concern the one of now.
+    assert!(v.world.core.voice_server(ALICE, "earlier", &token, None).dispatches.is_empty());
+    assert!(rooms(&v.world.core.voice_gone(ALICE, "earlier")).is_empty());
+    let outcome = v.world.core.voice_gone(ALICE, &session);
+    assert_eq!((rooms(&outcome), heard(&outcome, v.bob)), (vec![(ALICE, None)], vec![(ALICE, None)]));
+    assert!(v.world.core.voice_server(ALICE, &session, &token, None).dispatches.is_empty());
 }

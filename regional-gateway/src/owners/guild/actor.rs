@@ -363,7 +363,10 @@ impl LoadedGuild {
             match &effect {
                 Effect::MemberLeft { user_id, .. } => left.push(*user_id),
                 Effect::GuildDeleted { .. } => deleted = true,
-                Effect::MemberJoined { .. } | Effect::Mentioned { .. } => {}
+                Effect::MemberJoined { .. }
+                | Effect::Mentioned { .. }
+                | Effect::VoiceConnected(_)
+                | Effect::VoiceDisconnected { .. } => {}
             }
             self.shared.carry(effect);
         }

@@ -11,7 +11,7 @@ use super::actor::{LoadedGuild, Pending};
 use crate::degradation::Feature;
 use crate::id_generator::now;
 use crate::owners::Shared;
-use crate::owners::register::VoiceRequest;
+use crate::owners::register::{VoiceRequest, VoiceServer};
 
 impl LoadedGuild {
     /// Looks at what changed since the last look.
@@ -19,6 +19,12 @@ impl LoadedGuild {
         let news = self.register.take();
         for (id, request) in news.voice {
             self.update_voice(id, &request);
+        }
+        for (user_id, VoiceServer { session_id, token, endpoint }) in news.voice_servers {
+            self.decide_transient(|core| core.voice_server(user_id, &session_id, &token, endpoint.as_deref()));
+        }
+        for (user_id, session_id) in news.voice_gone {
+            self.decide_transient(|core| core.voice_gone(user_id, &session_id));
         }
         let now_ms = self.shared.clock.now_ms();
         let slowdown = |feature| self.shared.degradation.slowdown(feature);

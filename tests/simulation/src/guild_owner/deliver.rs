@@ -149,7 +149,7 @@ impl Loaded {
                 }
                 Effect::GuildDeleted { .. } => is_deleted = true,
                 Effect::MemberJoined { .. } => env.counts.joined += 1,
-                Effect::Mentioned { .. } => {}
+                Effect::Mentioned { .. } | Effect::VoiceConnected(_) | Effect::VoiceDisconnected { .. } => {}
             }
             carry(env, key, effect);
         }
@@ -236,5 +236,7 @@ pub(super) fn carry(env: &mut Env, key: OwnerKey, effect: Effect) {
                 let _ = env.tell_user(Actor::Outside, user_id, UserMessage::Mentioned(channel_id, message_id));
             }
         }
+        // There are no voice nodes here.
+        Effect::VoiceConnected(_) | Effect::VoiceDisconnected { .. } => {}
     }
 }

@@ -1,0 +1,33 @@
+//! The way from the owners of guilds to the rooms on voice nodes.
+//!
+//! Owners say who is in voice by [`VoiceNews`], of which only the newest counts; [`VoiceTask`] drives the core that
+//! knows the voice nodes (`rookery-voice-rooms`), and tells owners by their registers what it has for them.
+
+mod task;
+
+use std::collections::HashMap;
+
+use rookery_model::voice::VoiceEntry;
+use rookery_model::{GuildId, UserId};
+
+use crate::owners::Register;
+
+pub use task::{VoiceInit, VoiceTask};
+
+/// What owners want for members: to be let in, or with none to be put out.
+#[derive(Default)]
+pub struct VoiceNews {
+    wishes: HashMap<(GuildId, UserId), Option<VoiceEntry>>,
+}
+
+impl Register<VoiceNews> {
+    /// A member is in a voice channel, newly or otherwise than before.
+    pub fn connected(&self, entry: VoiceEntry) {
+        self.tell(|news| news.wishes.insert((entry.guild_id, entry.user_id), Some(entry)));
+    }
+
+    /// A member is in no voice channel of the guild any more.
+    pub fn disconnected(&self, guild_id: GuildId, user_id: UserId) {
+        self.tell(|news| news.wishes.insert((guild_id, user_id), None));
+    }
+}

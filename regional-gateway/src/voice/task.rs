@@ -1,0 +1,204 @@
+//! The task of voice: it drives the core of voice rooms with the bus and the clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
+use rookery_model::voice::{FromVoiceNode, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceToken};
+use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::VoiceNews;
+use crate::id_generator::now_ms;
+use crate::owners::{Register, VoiceServer};
+use crate::region::Region;
+
+/// How often voice nodes hear that this node is still there.
+const STILL_THERE: Duration = Duration::from_secs(1);
+/// Revisions that one millisecond leaves room for: those of a later process are above all of an earlier one.
+const REVISIONS_PER_MS: u64 = 1 << 10;
+
+/// What voice is made with.
+pub struct VoiceInit {
+    deployment: Box<str>,
+    region: Box<str>,
+    node: Box<str>,
+    bus: Bus,
+    beacons: Subscription,
+    events: Subscription,
+}
+
+/// Why there is no voice.
+#[derive(Debug, thiserror::Error)]
+pub enum VoiceError {
+    #[error(transparent)]
+    Name(#[from] SubjectError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+}
+
+impl VoiceInit {
+    /// Listens to the voice nodes of a region as one of its nodes.
+    ///
+    /// # Errors
+    /// A name does not fit, or the bus does not take a subscription.
+    pub async fn open(bus: Bus, deployment: &str, region: &str, node: &str) -> Result<Self, VoiceError> {
+        let beacons = bus.subscribe(&Subject::voice_beacons(deployment, region)?).await?;
+        let events = bus.subscribe(&Subject::voice_controller(deployment, region, node)?).await?;
+        Ok(Self { deployment: deployment.into(), region: region.into(), node: node.into(), bus, beacons, events })
+    }
+}
+
+struct Random;
+
+impl Tokens for Random {
+    fn next_token(&mut self) -> VoiceToken {
+        VoiceToken::new(format!("{:032x}", rand::random::<u128>()))
+    }
+}
+
+/// The task.
+pub struct VoiceTask {
+    init: VoiceInit,
+    core: VoiceRooms,
+    news: Arc<Register<VoiceNews>>,
+    region: Arc<Region>,
+    /// The start of each voice node that was heard of, and its subject.
+    nodes: HashMap<Box<str>, (u64, Subject)>,
+    stop: CancellationToken,
+}
+
+impl VoiceTask {
+    /// Runs until `stop`, which is for after the owners' end.
+    pub fn new(init: VoiceInit, news: Arc<Register<VoiceNews>>, region: Arc<Region>, stop: CancellationToken) -> Self {
+        let revision = now_ms().saturating_mul(REVISIONS_PER_MS);
+        let core = VoiceRooms::new(Config::default(), revision);
+        Self { init, core, news, region, nodes: HashMap::new(), stop }
+    }
+
+    /// Runs.
+    pub async fn run(mut self) {
+        let mut still_there = tokio::time::interval(STILL_THERE);
+        let stop = self.stop.clone();
+        loop {
+            let now = self.region.clock.now_ms();
+            let due = self.core.poll_timeout().map(|due_ms| Duration::from_millis(due_ms.saturating_sub(now)));
+            let due = due.map(|pause| Instant::now() + pause);
+            let timer = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.news.changed() => self.take_news(),
+                () = timer => {
+                    let now = self.region.clock.now_ms();
+                    self.core.handle_timeout(now, &mut Random);
+                }
+                Some(received) = self.init.beacons.recv() => self.heard_beacon(received),
+                Some(received) = self.init.events.recv() => self.heard_event(received),
+                _ = still_there.tick() => self.say_still_there(),
+                () = stop.cancelled() => {
+                    // Owners put everybody out when they ended.
+                    self.take_news();
+                    self.carry_out();
+                    return;
+                }
+            }
+            self.carry_out();
+        }
+    }
+
+    fn take_news(&mut self) {
+        let now = self.region.clock.now_ms();
+        let VoiceNews { wishes } = self.news.take_all();
+        for ((guild_id, user_id), wish) in wishes {
+            match wish {
+                Some(entry) => self.core.handle_entry(now, entry, &mut Random),
+                None => self.core.handle_leave(now, guild_id, user_id),
+            }
+        }
+    }
+
+    fn heard_beacon(&mut self, received: Received) {
+        let Some(beacon) = read::<VoiceBeacon>(received) else { return };
+        let subject = Subject::voice_node(&self.init.deployment, &self.init.region, &beacon.node);
+        let Ok(subject) = subject else {
+            metrics::counter!("rookery_voice_messages_unreadable_total").increment(1);
+            return;
+        };
+        let known = self.nodes.insert(beacon.node.clone(), (beacon.boot, subject));
+        if known.is_none_or(|(boot, _)| boot != beacon.boot) {
+            tracing::info!(voice_node = &*beacon.node, endpoint = &*beacon.endpoint, "a voice node is there");
+        }
+        self.core.handle_beacon(self.region.clock.now_ms(), &beacon, &mut Random);
+    }
+
+    fn heard_event(&mut self, received: Received) {
+        let Some(FromVoiceNode { node, boot, event }) = read(received) else { return };
+        // What a process said before it ended is not the next one's.
+        if self.nodes.get(&node).is_some_and(|(known, _)| *known == boot) {
+            self.core.handle_event(&node, event);
+        }
+    }
+
+    fn say_still_there(&mut self) {
+        for (boot, subject) in self.nodes.values() {
+            self.tell(*boot, subject, None);
+        }
+        let (members, guilds) = self.core.count();
+        metrics::gauge!("rookery_voice_members_wanted").set(members as f64);
+        metrics::gauge!("rookery_voice_guilds").set(guilds as f64);
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Command { node, boot, command } => {
+                    if let Some((_, subject)) = self.nodes.get(&*node) {
+                        self.tell(boot, subject, Some(command));
+                    }
+                }
+                Output::Notice { guild_id, notice } => {
+                    self.region.owners.shared().registers.tell_guild(guild_id, |news| match notice {
+                        Notice::Server { user_id, session_id, token, endpoint, .. } => {
+                            drop(news.voice_servers.insert(user_id, VoiceServer { session_id, token, endpoint }));
+                        }
+                        Notice::Gone { user_id, session_id } => drop(news.voice_gone.insert(user_id, session_id)),
+                    })
+                }
+            }
+        }
+    }
+
+    /// What is lost on the way is said again.
+    fn tell(&self, boot: u64, subject: &Subject, command: Option<RoomCommand>) {
+        let message = ToVoiceNode { controller: self.init.node.clone(), boot, command };
+        let mut bytes = Vec::new();
+        if let Err(error) = ciborium::into_writer(&message, &mut bytes) {
+            tracing::error!(%error, "a message to a voice node cannot be written");
+            return;
+        }
+        if let Err(error) = self.init.bus.publish(subject, Bytes::from(bytes)) {
+            tracing::debug!(%error, "a voice node is not told");
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(received: Received) -> Option<T> {
+    let Received::Message(bytes) = received else { return None };
+    match ciborium::from_reader(&*bytes) {
+        Ok(message) => Some(message),
+        Err(error) => {
+            tracing::debug!(%error, "a message about voice is passed over");
+            metrics::counter!("rookery_voice_messages_unreadable_total").increment(1);
+            None
+        }
+    }
+}
