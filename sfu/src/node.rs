@@ -67,24 +67,29 @@ impl VoiceNode {
         let key = VoiceMemberKey { server_id: prepare.room.server_id, user_id: prepare.user_id };
         let prepared = self.prepare_member(prepare)?;
         if let Some(live) = self.shared.directory.take_live(key) {
+            let core = live.grant.core;
             self.end(live, VoiceCloseCode::Disconnected, VoiceLeaveReason::Removed).await;
+            self.shared.settled(core).await;
         }
         Ok(prepared)
     }
 
-    /// Takes a new voice state or new permissions of a member, who is here or awaited.
+    /// Takes a new voice state or new permissions of a member, who is here or awaited. When this is answered they hold.
     pub async fn update_member(&self, key: VoiceMemberKey, flags: VoiceMemberFlags) -> Result<(), VoiceNodeRefusal> {
         if let Some(live) = self.shared.directory.update(key, flags)? {
             let command = Command::SetFlags { room: live.grant.room, user: key.user_id, flags };
             self.shared.command(live.grant.core, command).await;
+            self.shared.settled(live.grant.core).await;
         }
         Ok(())
     }
 
-    /// Takes a member out, with 4014, and voids its tokens.
+    /// Takes a member out, with 4014, and voids its tokens. When this is answered nobody hears it any more.
     pub async fn remove_member(&self, key: VoiceMemberKey) -> Result<(), VoiceNodeRefusal> {
         if let Some(live) = self.shared.directory.remove(key)? {
+            let core = live.grant.core;
             self.end(live, VoiceCloseCode::Disconnected, VoiceLeaveReason::Removed).await;
+            self.shared.settled(core).await;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use rookery_model::voice::VoiceCloseCode;
 use rookery_voice_session::{Transmit, VoiceConfig};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,14 @@ impl Shared {
     /// Asks a core for something. A core that stopped does nothing; whoever waits for its answer sees that.
     pub(crate) async fn command(&self, core: usize, command: Command) {
         let _ = self.cores[core].1.send(command).await;
+    }
+
+    /// Waits until a core has done what it was asked before.
+    pub(crate) async fn settled(&self, core: usize) {
+        let (reply, answer) = oneshot::channel();
+        self.command(core, Command::Barrier { reply }).await;
+        // A core that stopped has done everything that it will.
+        let _ = answer.await;
     }
 
     /// Closes a socket in a task of its own.

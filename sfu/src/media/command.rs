@@ -39,6 +39,8 @@ pub(crate) enum Command {
     SetFlags { room: VoiceRoomKey, user: UserId, flags: VoiceMemberFlags },
     Leave { member: MemberRef },
     Stats { reply: oneshot::Sender<CoreStats> },
+    /// Answered when everything before it is done.
+    Barrier { reply: oneshot::Sender<()> },
     /// Ends the thread.
     Stop,
 }

@@ -148,6 +148,9 @@ impl Core {
             Command::Stats { reply } => {
                 let _ = reply.send(self.stats());
             }
+            Command::Barrier { reply } => {
+                let _ = reply.send(());
+            }
             Command::Stop => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
