@@ -37,8 +37,8 @@ pub(super) struct Member {
     pub(super) ssrc: Ssrc,
     pub(super) mail: mpsc::Sender<Mail>,
     pub(super) granted: VoiceMemberFlags,
-    /// As it says itself.
-    speaking: SpeakingFlags,
+    /// As it says itself, once it did.
+    speaking: Option<SpeakingFlags>,
     /// The how manieth listener it is; none before it has a key.
     order: Option<u64>,
     /// Listeners below this number know its SSRC; 0: nobody does.
@@ -59,8 +59,7 @@ impl Member {
         mail: mpsc::Sender<Mail>,
         granted: VoiceMemberFlags,
     ) -> Self {
-        let speaking = SpeakingFlags::empty();
-        let (order, announced_below, is_told, is_behind) = (None, 0, false, false);
+        let (speaking, order, announced_below, is_told, is_behind) = (None, None, 0, false, false);
         Self { key, user, udp, session, ssrc, mail, granted, speaking, order, announced_below, is_told, is_behind }
     }
 
@@ -84,7 +83,7 @@ impl Member {
         let mut flags = MemberFlags::empty();
         flags.set(MemberFlags::MAY_SPEAK, may_speak);
         flags.set(MemberFlags::MAY_STREAM, may_stream);
-        flags.set(MemberFlags::PRIORITY, priority && self.speaking.contains(SpeakingFlags::PRIORITY));
+        flags.set(MemberFlags::PRIORITY, priority && self.speaking.is_some_and(|flags| flags.contains(SpeakingFlags::PRIORITY)));
         flags.set(MemberFlags::SERVER_MUTED, server_muted);
         // Before it has a key nothing can be sent to it, so a packet should not look at it.
         flags.set(MemberFlags::SERVER_DEAFENED, server_deafened || !self.is_listening());
@@ -95,11 +94,8 @@ impl Member {
     }
 
     fn speaking_payload(&self) -> Arc<Payload> {
-        let mut speaking = self.speaking;
         // Who sends and never said so speaks.
-        if speaking.is_empty() && self.announced_below == 0 {
-            speaking = SpeakingFlags::VOICE;
-        }
+        let mut speaking = self.speaking.unwrap_or(SpeakingFlags::VOICE);
         if !self.granted.priority {
             speaking.remove(SpeakingFlags::PRIORITY);
         }
@@ -232,13 +228,14 @@ impl RoomState {
 
     /// Takes what a member says of itself; others are told if that is something new, and they would care.
     pub(super) fn set_speaking(&mut self, now_us: u64, key: MemberKey, flags: SpeakingFlags) {
-        let is_new = self.room.set_speaking(key, flags.bits().into());
+        let is_first = self.member(key).is_some_and(|member| member.speaking.is_none());
+        let is_new = self.room.set_speaking(key, flags.bits().into()) || is_first;
         let is_large = self.listeners.len() > self.presence.members_max;
         let is_heard = || self.room.speakers().any(|speaker| speaker == key);
         let is_of_interest = !is_large || is_heard();
         let next_order = self.next_order;
         let Some(member) = self.member_mut(key).filter(|_| is_new) else { return };
-        member.speaking = flags;
+        member.speaking = Some(flags);
         let flags = member.flags();
         // A client says at first that it does not speak, which tells others its SSRC.
         if is_of_interest && (member.granted.may_speak || member.announced_below > 0) {

@@ -195,6 +195,15 @@ impl Wire {
         }
     }
 
+    /// Everything up to a message that fits, with it.
+    pub async fn collect_until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|last| !fits(last)) {
+            seen.push(self.next().await.unwrap_or_else(|code| panic!("closed with {code:?} after {seen:?}")));
+        }
+        seen
+    }
+
     /// Closes with 1000.
     pub async fn leave(mut self) {
         let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame { code: 1000.into(), reason: "".into() };
@@ -210,7 +219,7 @@ impl Wire {
         }
     }
 
-    /// Whether nothing more is there, once the answer to a heartbeat came: what was sent before it has arrived.
+    /// What came before the answer to a heartbeat.
     pub async fn settled(&mut self, version: u8) -> Vec<Value> {
         let beat = if version >= 8 { json!({"t": 77, "seq_ack": self.seq}) } else { json!(77) };
         self.send(json!({"op": 3, "d": beat})).await;
