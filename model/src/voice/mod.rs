@@ -11,6 +11,7 @@ mod dave;
 mod encryption_mode;
 mod identify;
 mod media_sink_wants;
+pub mod node;
 mod opcode;
 mod ready;
 mod resume;

@@ -99,14 +99,15 @@ impl<K> UdpEndpoint<K> {
     ) {
         let Some(state) = self.members.get_mut(member.0) else { return };
         state.start(mode, key);
-        if let Some(old) = state.address() {
+        let old = state.address();
+        if let Some(old) = old {
             state.path.unpin();
             self.forget(old, member.0);
         }
         // A claim takes no address away from another: their packets prove more.
         let state = &self.members[member.0];
         let is_free = |address: &SocketAddr| !self.by_address.contains_key(address);
-        let is_shown = |address: &SocketAddr| state.path.is_discovered(*address);
+        let is_shown = |address: &SocketAddr| old == Some(*address) || state.path.is_discovered(*address);
         if let Some(address) = claimed.map(canonical).filter(is_shown).filter(is_free) {
             self.pin(now_ms, member.0, address);
         }
@@ -173,10 +174,8 @@ impl<K> UdpEndpoint<K> {
         if !member.answers.take(now_ms, self.limits.answer_burst, self.limits.answers_per_second) {
             return Err(DropReason::RateLimited);
         }
-        // Once the client has its address, another's question changes nothing.
-        if member.address().is_none() {
-            member.path.discover(from);
-        }
+        // That alone moves nobody: a client that selects anew, maybe from another socket, has to tell the address too.
+        member.path.discover(from);
         let request = datagram.first_chunk_mut().ok_or(DropReason::Malformed)?;
         discovery::answer(request, from);
         Ok(Received::Answer(datagram))

@@ -86,6 +86,24 @@ fn somebody_elses_discovery_for_a_member_changes_nothing() {
 }
 
 #[test]
+fn a_client_that_selects_anew_hears_at_another_socket_without_having_spoken() {
+    let mut endpoint = endpoint();
+    let member = join(&mut endpoint, ALICE, address(1), KEY);
+    assert!(matches!(handle(&mut endpoint, 1, address(2), &discovery::request(ALICE)), Outcome::Answer(_)));
+    assert_eq!(endpoint.get(member).expect("there").address(), Some(address(1)), "it has not told yet");
+    endpoint.activate(2, member, AES, &KEY, Some(address(2)));
+    assert_eq!(endpoint.get(member).expect("there").address(), Some(address(2)));
+    // Strangers' questions push the first address out, but not the one that it has.
+    for last in 60..66 {
+        let _ = handle(&mut endpoint, 3, address(last), &discovery::request(ALICE));
+    }
+    endpoint.activate(4, member, AES, &KEY, Some(address(2)));
+    assert_eq!(endpoint.get(member).expect("there").address(), Some(address(2)));
+    endpoint.activate(5, member, AES, &KEY, Some(address(1)));
+    assert_eq!(endpoint.get(member).expect("there").address(), None);
+}
+
+#[test]
 fn a_claim_takes_no_address_from_another_but_a_packet_does() {
     let mut endpoint = endpoint();
     let alice = join(&mut endpoint, ALICE, address(1), KEY);

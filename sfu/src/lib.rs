@@ -1,0 +1,30 @@
+//! The voice node: what @discordjs/voice, discord.py, songbird and others connect to.
+//!
+//! A shell around three cores: [`rookery_voice_session`] speaks the voice gateway, [`rookery_rtp`] reads and writes what is on
+//! a UDP socket, [`rookery_forwarder`] decides who hears whom.
+//!
+//! - [`VoiceServer::start`] opens the ports: a TLS WebSocket listener, and for each core of the machine a UDP socket with a
+//!   thread of its own. A room is on one of these threads, which no other touches, so nothing done for a packet is locked.
+//! - A voice session is a task. It asks its room's thread for things over a bounded channel, and what the room tells comes
+//!   into a bounded mailbox; a room never waits for a session.
+//! - [`VoiceNode`] is how the owners of guilds and calls rule: nobody comes in whom they did not prepare. Requests, replies
+//!   and events are plain structures of [`rookery_model::voice::node`], which may cross processes.
+//!
+//! Not done here yet: video, WebRTC, end-to-end encryption, and links between nodes.
+
+mod clock;
+mod config;
+mod directory;
+mod events;
+mod gateway;
+mod mail;
+mod media;
+mod node;
+mod outlet;
+mod secret;
+mod server;
+mod shared;
+
+pub use config::SfuConfig;
+pub use node::VoiceNode;
+pub use server::{StartError, VoiceServer};

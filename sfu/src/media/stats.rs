@@ -1,0 +1,76 @@
+//! Counts of a core.
+
+use rookery_forwarder::{DropReason as Undelivered, RoomStats};
+use rookery_rtp::DropReason;
+
+/// Reasons why packets of members go nowhere, by the names that metrics tell.
+pub(crate) const UNDELIVERED: [(Undelivered, &str); 8] = [
+    (Undelivered::UnknownMember, "unknown_member"),
+    (Undelivered::ForeignSsrc, "foreign_ssrc"),
+    (Undelivered::NotPermitted, "not_permitted"),
+    (Undelivered::NotSelected, "not_selected"),
+    (Undelivered::TooLate, "too_late"),
+    (Undelivered::OutOfRange, "out_of_range"),
+    (Undelivered::OverPolicy, "over_policy"),
+    (Undelivered::TooManyHops, "too_many_hops"),
+];
+
+/// What happened at a core since it began, and how it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CoreStats {
+    pub(crate) members: usize,
+    pub(crate) rooms: usize,
+    pub(crate) datagrams_in: u64,
+    pub(crate) datagrams_out: u64,
+    pub(crate) packets_in: u64,
+    pub(crate) packets_out: u64,
+    /// Datagrams that the kernel had no room for, or did not want.
+    pub(crate) unsent: u64,
+    /// Of video, which is not forwarded to clients of this protocol yet.
+    pub(crate) video_packets: u64,
+    pub(crate) datagrams_dropped: [u64; DropReason::ALL.len()],
+    pub(crate) packets_dropped: [u64; UNDELIVERED.len()],
+    /// Sent by members that are here, and never came.
+    pub(crate) lost: u64,
+    pub(crate) jitter_us_sum: u64,
+    /// Those who sent.
+    pub(crate) senders: u64,
+    pub(crate) utilisation_permille: u16,
+}
+
+impl CoreStats {
+    /// Adds a room's counts.
+    pub(super) fn add_room(&mut self, room: &RoomStats) {
+        self.packets_in += room.packets_in;
+        self.packets_out += room.packets_out;
+        for (sum, (reason, _)) in self.packets_dropped.iter_mut().zip(UNDELIVERED) {
+            *sum += room.dropped_for(reason);
+        }
+    }
+
+    /// Adds another core's; of how busy they are the higher one counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.members += other.members;
+        self.rooms += other.rooms;
+        self.datagrams_in += other.datagrams_in;
+        self.datagrams_out += other.datagrams_out;
+        self.packets_in += other.packets_in;
+        self.packets_out += other.packets_out;
+        self.unsent += other.unsent;
+        self.video_packets += other.video_packets;
+        self.lost += other.lost;
+        self.jitter_us_sum += other.jitter_us_sum;
+        self.senders += other.senders;
+        self.utilisation_permille = self.utilisation_permille.max(other.utilisation_permille);
+        for (sum, count) in self.datagrams_dropped.iter_mut().zip(other.datagrams_dropped) {
+            *sum += count;
+        }
+        for (sum, count) in self.packets_dropped.iter_mut().zip(other.packets_dropped) {
+            *sum += count;
+        }
+    }
+
+    pub(crate) const fn jitter_us(&self) -> u64 {
+        if self.senders == 0 { 0 } else { self.jitter_us_sum / self.senders }
+    }
+}

@@ -1,0 +1,13 @@
+//! A node as clients and owners see it, over loopback.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authentication;
+mod bad_input;
+mod control;
+mod handshake;
+mod hearing;
+mod many;
+mod presence;
+mod resume;
