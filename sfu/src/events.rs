@@ -162,7 +162,8 @@ impl MediaCounts<'_> {
             counter!("rookery_sfu_media_total", "core" => core.clone(), "what" => *name).absolute(*total);
         }
         for (reason, total) in self.datagrams_dropped {
-            counter!("rookery_sfu_datagrams_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);
+            counter!("rookery_sfu_datagrams_dropped_total", "core" => core.clone(), "reason" => *reason)
+                .absolute(*total);
         }
         for (reason, total) in self.packets_dropped {
             counter!("rookery_sfu_packets_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);

@@ -2,8 +2,8 @@
 
 use rookery_model::voice::VoiceCloseCode;
 use rookery_model::voice::node::{
-    PrepareMember, PreparedMember, VoiceLeaveReason, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeLoad,
-    VoiceNodeEvent, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest, VoiceRoomKey,
+    PrepareMember, PreparedMember, VoiceLeaveReason, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent,
+    VoiceNodeLoad, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest, VoiceRoomKey,
 };
 use rookery_rtp::DropReason;
 use std::sync::Arc;
@@ -56,8 +56,7 @@ impl VoiceNode {
     /// Makes a token for somebody who may come, once VOICE_STATE_UPDATE was accepted.
     pub fn prepare_member(&self, prepare: PrepareMember) -> Result<PreparedMember, VoiceNodeRefusal> {
         let token = Token::generate().map_err(|_| VoiceNodeRefusal::Full)?;
-        let prepared =
-            PreparedMember { token: token.reveal().to_owned(), endpoint: self.shared.endpoint.clone() };
+        let prepared = PreparedMember { token: token.reveal().to_owned(), endpoint: self.shared.endpoint.clone() };
         self.shared.directory.prepare(self.shared.clock.now_ms(), token, prepare)?;
         Ok(prepared)
     }

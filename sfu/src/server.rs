@@ -49,7 +49,8 @@ pub struct VoiceServer {
 impl VoiceServer {
     /// Opens the ports and starts threads and tasks; what happens to members comes from the receiver, which is to be read.
     ///
-    /// The certificate is the configuration's own, so that it may be exchanged while the node runs. To be called within a
+    /// The certificate is the configuration's own, which may exchange it while the node runs; of ALPN it should offer nothing, or
+    /// `http/1.1`. To be called within a
     /// Tokio runtime, on which the voice gateway runs; media has threads of its own.
     pub fn start(
         config: SfuConfig,

@@ -226,11 +226,16 @@ pub enum VoiceNodeEvent {
     Detached(VoiceMember),
     Resumed(VoiceMember),
     /// Its session is over.
-    Left { member: VoiceMember, reason: VoiceLeaveReason },
+    Left {
+        member: VoiceMember,
+        reason: VoiceLeaveReason,
+    },
     /// A token was never used.
     NeverCame(VoiceMember),
     /// So many events did not fit: ask for [`VoiceNodeRequest::Members`].
-    Lost { events: u64 },
+    Lost {
+        events: u64,
+    },
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Box<Connection>, mu
         match connection.poll_event() {
             Some(Event::Identify(identify)) => return identified(shared, connection, socket, identify).await,
             Some(Event::Resume(resume)) => return resumed(shared, connection, socket, *resume).await,
-            Some(Event::Close(code)) => return close(&shared, connection, socket, code),
+            Some(Event::Close(code)) => return close(&shared, &mut connection, socket, code),
             // Everything else belongs to sessions.
             Some(_) => continue,
             None => {}
@@ -58,7 +58,7 @@ async fn identified(
         Err(code) => {
             AuthenticationFailed { opcode: "identify", code: code.code() }.emit();
             connection.close(code);
-            close(&shared, connection, socket, code);
+            close(&shared, &mut connection, socket, code);
         }
     }
 }
@@ -79,15 +79,15 @@ async fn resumed(shared: Arc<Shared>, connection: Box<Connection>, socket: Socke
     refuse(&shared, connection, socket, code);
 }
 
-fn refuse(shared: &Arc<Shared>, mut connection: Box<Connection>, socket: Socket, code: VoiceCloseCode) {
+fn refuse(shared: &Shared, mut connection: Box<Connection>, socket: Socket, code: VoiceCloseCode) {
     SessionResumed { resumed: false }.emit();
     AuthenticationFailed { opcode: "resume", code: code.code() }.emit();
     connection.close(code);
-    close(shared, connection, socket, code);
+    close(shared, &mut connection, socket, code);
 }
 
 /// Closes what belongs to no session.
-pub(super) fn close(shared: &Arc<Shared>, mut connection: Box<Connection>, socket: Socket, code: VoiceCloseCode) {
+pub(super) fn close(shared: &Shared, connection: &mut Connection, socket: Socket, code: VoiceCloseCode) {
     let left = std::iter::from_fn(|| connection.poll_transmit()).collect();
     shared.close(socket, left, Some(code));
 }

@@ -31,6 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PAYLOAD_MARGIN_BYTES: usize = 1_024;
 /// What an idle connection keeps for reading.
 const READ_BUFFER_BYTES: usize = 1_024;
+/// What may wait between a session and the kernel: a record of TLS.
+const TLS_BUFFER_BYTES: usize = 16_384;
 
 /// Opens the voice gateway's port.
 pub(crate) fn bind(config: &SfuConfig) -> io::Result<TcpListener> {
@@ -71,13 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener, tls: Arc<rus
     }
 }
 
-async fn open(
-    shared: Arc<Shared>,
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    address: SocketAddr,
-    mut place: Admitted,
-) {
+async fn open(shared: Arc<Shared>, acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr, mut place: Admitted) {
     let within = Duration::from_millis(shared.config.handshake_timeout_ms);
     let max_bytes = shared.config.session.payload_max_bytes + PAYLOAD_MARGIN_BYTES;
     // Boxed: a handshake takes much more than what comes after it, and ends with it.
@@ -111,7 +107,9 @@ async fn shake_hands(
     max_bytes: usize,
 ) -> Result<(WebSocketStream<TlsStream<TcpStream>>, String), &'static str> {
     stream.set_nodelay(true).map_err(|_| "tls")?;
-    let stream = acceptor.accept(stream).await.map_err(|_| "tls")?;
+    // What waits for a slow client waits in its session, where it is bounded and counted.
+    let bound = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+    let stream = acceptor.accept_with(stream, bound).await.map_err(|_| "tls")?;
     let mut query = String::new();
     #[expect(clippy::result_large_err, reason = "the handshake's callback is typed by its library")]
     let note_query = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {

@@ -56,7 +56,7 @@ pub(super) async fn start(
         Err(code) => {
             shared.directory.ended(shared.clock.now_ms(), &live, false);
             connection.close(code);
-            return connection::close(&shared, Box::new(connection), socket, code);
+            return connection::close(&shared, &mut connection, socket, code);
         }
     };
     let ready = ready(&shared, &live, &identify, streams);
@@ -231,9 +231,9 @@ impl SessionTask {
                     self.command(Command::Resync { member: self.live.reference() }).await;
                 }
             }
-            Err(connection) => {
+            Err(mut connection) => {
                 SessionResumed { resumed: false }.emit();
-                connection::close(&self.shared, connection, socket, VoiceCloseCode::SessionInvalid);
+                connection::close(&self.shared, &mut connection, socket, VoiceCloseCode::SessionInvalid);
             }
         }
     }

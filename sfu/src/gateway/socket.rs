@@ -39,11 +39,7 @@ impl Socket {
     /// Writes what `next` gives while the client takes it, and gives what the client sent.
     ///
     /// Nothing is fetched that cannot be written, so that what waits counts as the client's backlog where it is kept.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut next: impl FnMut() -> Option<Transmit>,
-    ) -> Poll<Incoming> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, mut next: impl FnMut() -> Option<Transmit>) -> Poll<Incoming> {
         if self.poll_write(cx, &mut next).is_err() {
             return Poll::Ready(Incoming::Gone);
         }
@@ -83,10 +79,8 @@ impl Socket {
             for transmit in left {
                 futures_util::SinkExt::feed(&mut self.stream, message(transmit)).await?;
             }
-            let frame = code.map(|code| CloseFrame {
-                code: CloseCode::from(code.code()),
-                reason: code.reason().into(),
-            });
+            let frame =
+                code.map(|code| CloseFrame { code: CloseCode::from(code.code()), reason: code.reason().into() });
             self.stream.close(frame).await?;
             while let Some(message) = futures_util::StreamExt::next(&mut self.stream).await {
                 message?;

@@ -4,7 +4,9 @@
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike as _, SockaddrStorage, recvmmsg, sendmmsg};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrLike as _, SockaddrStorage, recvmmsg, sendmmsg,
+};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -40,8 +42,7 @@ impl Inbox {
         let Self { headers, buffers, arrived } = self;
         socket.try_io(Interest::READABLE, || {
             let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
-            let results =
-                recvmmsg(socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+            let results = recvmmsg(socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
             let mut count = 0;
             for (result, arrived) in results.zip(arrived.iter_mut()) {
                 // An address of a family that a UDP socket does not have is nobody's.
@@ -96,12 +97,7 @@ impl Outbox {
     }
 
     /// Adds a datagram that is written where it will lie; none if `write` has nothing. Sends all if there are enough.
-    pub(super) fn push(
-        &mut self,
-        socket: &UdpSocket,
-        to: SocketAddr,
-        write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) {
+    pub(super) fn push(&mut self, socket: &UdpSocket, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
         let Some(length) = write(&mut self.buffers[self.used]) else { return };
         let to = match to {
             SocketAddr::V4(v4) if self.is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
@@ -180,7 +176,8 @@ mod tests {
 
     #[tokio::test]
     async fn many_go_and_come_in_order() {
-        for (ip, is_v6) in [(IpAddr::V4(Ipv4Addr::LOCALHOST), false), (IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), true)] {
+        for (ip, is_v6) in [(IpAddr::V4(Ipv4Addr::LOCALHOST), false), (IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), true)]
+        {
             let Ok(to) = UdpSocket::bind((ip, 0)).await else { continue };
             let from = UdpSocket::bind((ip, 0)).await.unwrap();
             let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new(is_v6));

@@ -24,7 +24,12 @@ pub(crate) struct MemberRef {
 /// Something for a core to do.
 pub(crate) enum Command {
     /// Lets a member in, in the place of an older session of the same user.
-    Join { grant: Arc<Grant>, session: u64, mail: mpsc::Sender<Mail>, reply: oneshot::Sender<Result<Streams, Refused>> },
+    Join {
+        grant: Arc<Grant>,
+        session: u64,
+        mail: mpsc::Sender<Mail>,
+        reply: oneshot::Sender<Result<Streams, Refused>>,
+    },
     /// Gives a member a key, and makes a listener of it.
     Activate {
         member: MemberRef,
@@ -33,14 +38,29 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Option<SecretKey>>,
     },
     /// What a member says of itself.
-    Speaking { member: MemberRef, flags: SpeakingFlags },
+    Speaking {
+        member: MemberRef,
+        flags: SpeakingFlags,
+    },
     /// Tells a member anew who is there and who speaks.
-    Resync { member: MemberRef },
-    SetFlags { room: VoiceRoomKey, user: UserId, flags: VoiceMemberFlags },
-    Leave { member: MemberRef },
-    Stats { reply: oneshot::Sender<CoreStats> },
+    Resync {
+        member: MemberRef,
+    },
+    SetFlags {
+        room: VoiceRoomKey,
+        user: UserId,
+        flags: VoiceMemberFlags,
+    },
+    Leave {
+        member: MemberRef,
+    },
+    Stats {
+        reply: oneshot::Sender<CoreStats>,
+    },
     /// Answered when everything before it is done.
-    Barrier { reply: oneshot::Sender<()> },
+    Barrier {
+        reply: oneshot::Sender<()>,
+    },
     /// Ends the thread.
     Stop,
 }

@@ -338,8 +338,7 @@ impl Core {
 
 fn packet(rtp: &RtpPacket<'_>) -> Packet {
     let level = rtp.extensions().get(native::AUDIO_LEVEL).and_then(extension::AudioLevel::read);
-    let level =
-        level.map(|level| AudioLevel { below_full_scale_db: level.below_overload_db, voice: level.voice });
+    let level = level.map(|level| AudioLevel { below_full_scale_db: level.below_overload_db, voice: level.voice });
     Packet {
         ssrc: rookery_forwarder::Ssrc(rtp.header.ssrc.0),
         sequence: rtp.header.sequence_number,

@@ -10,6 +10,7 @@ use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
 use rookery_model::voice::{ClientDisconnect, ClientsConnect, SpeakingEvent, SpeakingFlags, Ssrc};
 use rookery_rtp::MemberId;
 use rookery_voice_session::{Payload, ServerEvent};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -83,7 +84,10 @@ impl Member {
         let mut flags = MemberFlags::empty();
         flags.set(MemberFlags::MAY_SPEAK, may_speak);
         flags.set(MemberFlags::MAY_STREAM, may_stream);
-        flags.set(MemberFlags::PRIORITY, priority && self.speaking.is_some_and(|flags| flags.contains(SpeakingFlags::PRIORITY)));
+        flags.set(
+            MemberFlags::PRIORITY,
+            priority && self.speaking.is_some_and(|flags| flags.contains(SpeakingFlags::PRIORITY)),
+        );
         flags.set(MemberFlags::SERVER_MUTED, server_muted);
         // Before it has a key nothing can be sent to it, so a packet should not look at it.
         flags.set(MemberFlags::SERVER_DEAFENED, server_deafened || !self.is_listening());
@@ -198,6 +202,13 @@ impl RoomState {
         self.room.set_flags(now_us, key, flags);
         self.snapshot(key);
         self.listeners.insert(order, key.index());
+        // Of those who are heard it was told just now.
+        let heard: SmallVec<[MemberKey; 16]> = self.room.speakers().collect();
+        for speaker in heard {
+            if let Some(member) = self.member_mut(speaker).filter(|member| member.announced_below == order) {
+                member.announced_below = order + 1;
+            }
+        }
         if is_told {
             self.told += 1;
             self.newcomers.push(order);
@@ -210,8 +221,8 @@ impl RoomState {
         let is_large = self.listeners.len() > self.presence.members_max;
         let others = || self.members().filter(|member| member.key != key && member.is_listening());
         let user_ids: Vec<_> = others().filter(|member| member.is_told).map(|member| member.user).collect();
-        let connected = (!user_ids.is_empty())
-            .then(|| Payload::new(&ServerEvent::ClientsConnect(ClientsConnect { user_ids })));
+        let connected =
+            (!user_ids.is_empty()).then(|| Payload::new(&ServerEvent::ClientsConnect(ClientsConnect { user_ids })));
         let speaking: Vec<_> = if is_large {
             let heard = self.room.speakers().filter(|speaker| *speaker != key);
             heard.filter_map(|speaker| self.member(speaker)).map(Member::speaking_payload).collect()

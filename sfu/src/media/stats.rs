@@ -70,7 +70,8 @@ impl CoreStats {
         }
     }
 
-    pub(crate) const fn jitter_us(&self) -> u64 {
-        if self.senders == 0 { 0 } else { self.jitter_us_sum / self.senders }
+    /// The mean of those who sent.
+    pub(crate) fn jitter_us(&self) -> u64 {
+        self.jitter_us_sum.checked_div(self.senders).unwrap_or(0)
     }
 }

@@ -1,6 +1,7 @@
 //! A client of the voice gateway and of UDP voice, as the API's documentation has them, and a node for it.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use rookery_model::voice::node::{

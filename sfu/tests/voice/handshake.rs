@@ -27,9 +27,7 @@ async fn an_address_may_begin_only_so_many_handshakes() {
     assert!(is_closed(&mut third).await);
     drop((first, second));
     // Their places are free again, once the server has seen that they are gone.
-    let joined = async {
-        while !world.try_connect().await {}
-    };
+    let joined = async { while !world.try_connect().await {} };
     timeout(PATIENCE, joined).await.expect("places are given back");
 }
 

@@ -85,10 +85,9 @@ async fn mute_suppression_and_deafness_take_hold_when_they_are_answered() {
         alice.say(b"heard").await;
         assert_eq!(bob.hear().await.of(), (alice.ssrc, &b"heard"[..]), "{flags:?}");
     }
-    for deaf in [
-        VoiceMemberFlags { server_deafened: true, ..speaker },
-        VoiceMemberFlags { self_deafened: true, ..speaker },
-    ] {
+    for deaf in
+        [VoiceMemberFlags { server_deafened: true, ..speaker }, VoiceMemberFlags { self_deafened: true, ..speaker }]
+    {
         world.node.update_member(key(2), deaf).await.unwrap();
         let before = world.node.load().await.packets_in;
         alice.say(b"not for bob").await;

@@ -1,5 +1,7 @@
 //! A node as clients and owners see it, over loopback.
 
+#![allow(clippy::unwrap_used, reason = "what tests share fails like a test")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -24,7 +24,8 @@ async fn goes_on(version: u8) {
     bob.say(b"and back").await;
     assert_eq!(alice.hear().await.of(), (bob.ssrc, &b"and back"[..]));
     let carol = world.join(5, 3, 8, AES).await;
-    let resume = json!({"op": 7, "d": {"server_id": "1", "session_id": "session-2", "token": bob.token, "seq_ack": seq_ack}});
+    let resume =
+        json!({"op": 7, "d": {"server_id": "1", "session_id": "session-2", "token": bob.token, "seq_ack": seq_ack}});
     let mut wrong = world.connect(&format!("?v={version}")).await;
     let mut bad = resume.clone();
     bad["d"]["token"] = json!("guess");
