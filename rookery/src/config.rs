@@ -74,6 +74,8 @@ pub struct DevConfig {
     pub rest: rookery_region::RestLimits,
     pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
+    /// The voice node; where its gateway listens is told by `--voice`.
+    pub voice: rookery_sfu::SfuConfig,
 }
 
 impl DevConfig {
@@ -105,6 +107,7 @@ impl Validate for DevConfig {
         tell(mistakes, "pop", self.pop.problems());
         tell(mistakes, "", self.region().mistakes());
         tell(mistakes, "", self.region().mistakes_beside_store(self.store.queue_batches()));
+        tell(mistakes, "voice", self.voice.mistakes());
         self.store.validate(mistakes);
     }
 }
@@ -308,6 +311,55 @@ pub struct UplinkConfig {
     pub ca_file: PathBuf,
     pub certificate_file: PathBuf,
     pub key_file: PathBuf,
+}
+
+/// `rookery sfu`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SfuRoleConfig {
+    pub log: LogConfig,
+    /// Where `/healthz`, `/readyz` and `/metrics` answer.
+    pub operator: SocketAddr,
+    /// The region whose guilds have their rooms here.
+    pub region: String,
+    /// This node's name, which no other voice node of the region has.
+    pub node: String,
+    /// What the voice gateway shows its clients, for the host of `voice.endpoint`.
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    /// How the region's nodes are reached; its `deployment` is the deployment's name.
+    pub bus: rookery_bus::BusConfig,
+    pub voice: rookery_sfu::SfuConfig,
+}
+
+impl Default for SfuRoleConfig {
+    fn default() -> Self {
+        Self {
+            log: LogConfig::default(),
+            operator: SocketAddr::from(([127, 0, 0, 1], 8_092)),
+            region: String::new(),
+            node: String::new(),
+            certificate_file: PathBuf::new(),
+            key_file: PathBuf::new(),
+            bus: rookery_bus::BusConfig { kind: rookery_bus::BusKind::Nats, ..rookery_bus::BusConfig::default() },
+            voice: rookery_sfu::SfuConfig::default(),
+        }
+    }
+}
+
+impl Validate for SfuRoleConfig {
+    fn validate(&self, mistakes: &mut Mistakes) {
+        let is_name = |name: &str| rookery_bus::Subject::region("d", name).is_ok();
+        for (key, name) in [("region", &self.region), ("node", &self.node)] {
+            let problem = format!("is {name:?}");
+            mistakes.require(is_name(name), key, problem, "1 to 64 characters of A-Z, a-z, 0-9, - and _");
+        }
+        for (key, file) in [("certificate_file", &self.certificate_file), ("key_file", &self.key_file)] {
+            mistakes.require(!file.as_os_str().is_empty(), key, "is not set", "a PEM file");
+        }
+        tell(mistakes, "bus", self.bus.mistakes());
+        tell(mistakes, "voice", self.voice.mistakes());
+    }
 }
 
 fn identity_files(

@@ -39,7 +39,7 @@ pub struct DevArgs {
     /// configuration names some.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     webtransport: SocketAddr,
-    /// Where voice will answer; accepted, and not used yet.
+    /// Where the voice gateway (WebSocket with TLS) answers; media comes over UDP ports that it tells.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
     voice: SocketAddr,
     /// Where /healthz, /readyz and /metrics answer.
@@ -65,6 +65,10 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     config.gateway.listen = args.gateway;
     config.gateway.sessions_dir.get_or_insert_with(|| args.data_dir.join("sessions"));
     config.gateway.webtransport.listen = Some(args.webtransport);
+    config.voice.gateway = args.voice;
+    if config.voice.media.ip().is_loopback() {
+        config.voice.media.set_ip(args.voice.ip());
+    }
     if config.gateway.webtransport.cert.is_none() {
         config.gateway.webtransport.self_signed_dir.get_or_insert_with(|| args.data_dir.join("webtransport"));
     }
@@ -72,6 +76,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         ("--http", args.http),
         ("--gateway", args.gateway),
         ("--webtransport", args.webtransport),
+        ("--voice", args.voice),
         ("--operator", args.operator),
     ];
     listeners.extend(config.pop.https.map(|address| ("pop.https", address)));
@@ -119,6 +124,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 struct Parts {
     pop: RunningPop,
     region: RunningRegion,
+    voice: RunningVoice,
     link: region_role::RunningLink,
     /// Cancelled when no request needs the link any more.
     link_stop: CancellationToken,
@@ -149,8 +155,14 @@ impl Parts {
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();
+        let (region_end, voice_end) = voice::alone().await?;
+        // After the region listens: what is said once is not missed.
+        let identity = ca.issue_https(&voice_names(args.voice))?;
+        let secret = admin_token.clone();
         let region =
-            region_role::start_region(config.region(), store.clone(), token_key, admin_token.clone(), None).await?;
+            region_role::start_region(config.region(), store.clone(), token_key, secret, None, Some(region_end))
+                .await?;
+        let voice = RunningVoice::start(config.voice.clone(), voice::tls(&identity)?, voice_end).await?;
         region_part.ready();
 
         let region_tls = link_tls(&ca, Role::Region)?;
@@ -161,12 +173,12 @@ impl Parts {
         let uplink = Arc::new(pop_role::Uplink::connect(&[link.address.to_string()], &link_tls(&ca, Role::Pop)?)?);
         let bound = Pop::bind(config.pop()).await?;
         let mut deps = PopDeps::new(uplink.pool.clone(), pop_role::api_config(public_keys, &config.pop()));
-        deps.status = status(&bound.http_addr(), &region, &operator);
+        deps.status = status(&bound.http_addr(), &region, voice.address, &operator);
         let pop = bound.start(deps)?;
         uplink.connected().await?;
         pop_part.ready();
         let _ready = [region_part, pop_part];
-        Ok(Self { pop, region, link, link_stop, uplink, store, _node: node, operator, admin_token, _ready })
+        Ok(Self { pop, region, voice, link, link_stop, uplink, store, _node: node, operator, admin_token, _ready })
     }
 
     fn ready(&self, data_dir: &Path) -> anyhow::Result<Ready> {
@@ -177,6 +189,7 @@ impl Parts {
             gateway: Some(format!("ws://{}", self.region.gateway_addr)),
             webtransport: self.region.webtransport_addr.map(|address| format!("https://{address}")),
             cert_sha256: self.region.region.webtransport().and_then(|it| it.certificates.hashes().into_iter().next()),
+            voice: Some(self.voice.address.to_string()),
             ca_file: Some(data_dir.join("ca.pem").display().to_string()),
             web: Some(format!("http://{http}/")),
             operator: Some(format!("http://{}", self.operator)),
@@ -192,8 +205,20 @@ impl Parts {
         self.link_stop.cancel();
         self.link.stopped().await;
         self.region.shutdown().await;
+        // The region put everybody out.
+        self.voice.shutdown(VOICE_WITHIN).await;
         region_role::close_store(&self.store).await;
     }
+}
+
+/// The names under which clients of this machine know the voice gateway.
+fn voice_names(address: SocketAddr) -> Vec<String> {
+    let ip = address.ip();
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if !ip.is_loopback() && !ip.is_unspecified() {
+        names.push(ip.to_string());
+    }
+    names
 }
 
 fn link_tls(ca: &DeploymentCa, role: Role) -> anyhow::Result<LinkTls> {
@@ -217,7 +242,7 @@ pub async fn start_operator(
     Ok(address)
 }
 
-fn status(http: &SocketAddr, region: &RunningRegion, operator: &SocketAddr) -> Vec<StatusEntry> {
+fn status(http: &SocketAddr, region: &RunningRegion, voice: SocketAddr, operator: &SocketAddr) -> Vec<StatusEntry> {
     let gateway = region.gateway_addr;
     let webtransport = match region.webtransport_addr {
         Some(address) => {
@@ -229,7 +254,7 @@ fn status(http: &SocketAddr, region: &RunningRegion, operator: &SocketAddr) -> V
         StatusEntry::running("REST API", format!("http://{http}/api/v10")),
         StatusEntry::running("Gateway (WebSocket)", format!("ws://{gateway}/?v=10&encoding=json")),
         webtransport,
-        StatusEntry::absent("Voice"),
+        StatusEntry::running("Voice", format!("wss://{voice}/?v=8")),
         StatusEntry::running("Operator: health, readiness, metrics", format!("http://{operator}/metrics")),
     ]
 }
@@ -239,6 +264,7 @@ fn announce(ready: &Ready) {
     tracing::info!("REST API     {}/v10", show(&ready.api));
     tracing::info!("gateway      {}/?v=10&encoding=json", show(&ready.gateway));
     tracing::info!("             {}/gateway?v=10&encoding=json (WebTransport)", show(&ready.webtransport));
+    tracing::info!("voice        {} (wss)", show(&ready.voice));
     tracing::info!("operator     {} (/healthz /readyz /metrics)", show(&ready.operator));
     tracing::info!("web          {}", show(&ready.web));
     tracing::info!("Rookery is ready; Ctrl-C drains and stops it");

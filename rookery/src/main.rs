@@ -16,6 +16,7 @@ mod secrets;
 mod start;
 mod store;
 mod store_admin;
+mod voice;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Pop(start::RoleArgs),
     /// Runs a region.
     Region(start::RoleArgs),
+    /// Runs a voice node.
+    Sfu(start::RoleArgs),
     /// The deployment's certificate authority: issues what points of presence and regions show each other.
     Ca(ca::CaArgs),
     /// The deployment's regions, nodes and points of presence: deployment.json.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => start::block_on(dev::run(args)),
         Command::Pop(args) => start::block_on(pop_role::run(args)),
         Command::Region(args) => start::block_on(region_role::run(args)),
+        Command::Sfu(args) => start::block_on(voice::run(args)),
         Command::Ca(args) => ca::run(&args),
         Command::Deployment(args) => deployment::run(&args),
         Command::Admin(args) => start::block_on(admin::run(args)),

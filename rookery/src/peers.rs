@@ -12,6 +12,7 @@ use rookery_placement::{Config, Marks, RegionName};
 use rookery_region::peers::stream::Receiving;
 use rookery_region::peers::{PeerInit, PeersInit};
 use rookery_region::placement::task::PlacementInit;
+use rookery_region::voice::VoiceInit;
 use rookery_service::Mistakes;
 
 use crate::secrets;
@@ -89,21 +90,34 @@ impl Place {
         Ok(())
     }
 
+    /// Begins to connect to the bus; none where the file says that there is none between processes.
+    pub async fn bus(&self, config: &BusConfig) -> anyhow::Result<Option<Bus>> {
+        if self.deployment.bus() == Carrier::Local {
+            return Ok(None);
+        }
+        let own = full_name(&self.region, &self.node);
+        Bus::connect(&self.bus_config(config), &own).await.context("the bus").map(Some)
+    }
+
+    /// The way to the region's voice nodes, where there is a bus.
+    pub async fn voice(&self, bus: Option<&Bus>) -> anyhow::Result<Option<VoiceInit>> {
+        let Some(bus) = bus.cloned() else { return Ok(None) };
+        let init = VoiceInit::open(bus, self.deployment.name(), &self.region.name, &self.node.name).await;
+        init.context("the way to voice nodes").map(Some)
+    }
+
     /// Begins to connect to the other nodes; none if there are none.
     pub async fn connect(
         &self,
-        bus: &BusConfig,
+        bus: Option<Bus>,
         tls: &LinkTls,
         first_floors: Marks,
     ) -> anyhow::Result<Option<PeersInit>> {
         let nearest = self.deployment.nearest_to(&self.region);
         let all = nearest.iter().flat_map(|region| region.nodes.iter().map(move |node| (*region, node)));
         let others: Vec<(&Region, &Node)> = all.filter(|(_, node)| node.number != self.node.number).collect();
-        if others.is_empty() {
-            return Ok(None);
-        }
+        let Some(bus) = bus.filter(|_| !others.is_empty()) else { return Ok(None) };
         let own = full_name(&self.region, &self.node);
-        let bus = Bus::connect(&self.bus_config(bus), &own).await.context("the bus")?;
         let subject = |region: &Region, node: &Node| Subject::node(self.deployment.name(), &region.name, &node.name);
         let subscription = bus.subscribe(&subject(&self.region, &self.node)?).await.context("the bus")?;
         let mut receiving = Receiving::new(subscription);

@@ -10,6 +10,7 @@ use rookery_core_db::Store;
 use rookery_link::{DrainOutcome, Identity, LinkTls, Role, Server, ServerOptions};
 use rookery_placement::Marks;
 use rookery_region::peers::PeersInit;
+use rookery_region::voice::VoiceInit;
 use rookery_region::{OperatorSecret, Region, RegionConfig, RegionDeps, RunningRegion};
 use rookery_service::{Drain, Readiness};
 use rookery_token::{PublicKeys, SigningKey};
@@ -61,11 +62,15 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let token_key = secrets::token_key(&config.data_dir)?;
     write_public_keys(&config.data_dir.join(TOKEN_KEYS), &token_key.public_keys())?;
     let admin_token = secrets::admin_token(&config.data_dir)?;
-    let peers = match &place {
-        Some(place) => place.connect(&config.bus, &tls, used_before(&store).await?).await?,
-        None => None,
+    let (peers, voice) = match &place {
+        Some(place) => {
+            let bus = place.bus(&config.bus).await?;
+            let voice = place.voice(bus.as_ref()).await?;
+            (place.connect(bus, &tls, used_before(&store).await?).await?, voice)
+        }
+        None => (None, None),
     };
-    let region = start_region(config.region(), store.clone(), token_key, admin_token, peers).await?;
+    let region = start_region(config.region(), store.clone(), token_key, admin_token, peers, voice).await?;
     let link = start_link(config.link.listen, &tls, region.region.clone(), &drain, drain.token())?;
     part.ready();
     let ready = Ready {
@@ -106,10 +111,11 @@ pub async fn start_region(
     token_key: SigningKey,
     admin_token: String,
     peers: Option<PeersInit>,
+    voice: Option<VoiceInit>,
 ) -> anyhow::Result<RunningRegion> {
     let operator_secret = OperatorSecret::new(admin_token).context("the operator's secret is too short")?;
     let public_keys = token_key.public_keys();
-    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret, peers, voice: None };
+    let deps = RegionDeps { store, signing_key: token_key, public_keys, operator_secret, peers, voice };
     Region::start(config, deps).await.context("the region")
 }
 

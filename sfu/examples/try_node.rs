@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             session_id: session_id.clone(),
             flags: VoiceMemberFlags::SPEAKER,
             settings: VoiceRoomSettings::default(),
+            token: None,
         })?;
         println!(
             "{}",

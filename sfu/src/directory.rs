@@ -57,8 +57,6 @@ struct Seat {
 struct Awaited {
     grant: Arc<Grant>,
     until_ms: u64,
-    /// Whether its session was here before: nobody needs to be told that it never came.
-    was_here: bool,
 }
 
 /// A session.
@@ -125,7 +123,7 @@ impl Directory {
 
     /// Makes a token for somebody who will come. One that the user was given before for this server is void.
     pub(crate) fn prepare(&self, now_ms: u64, token: Token, prepare: PrepareMember) -> Result<(), VoiceNodeRefusal> {
-        let PrepareMember { room, user_id, session_id, flags, settings } = prepare;
+        let PrepareMember { room, user_id, session_id, flags, settings, token: _ } = prepare;
         if session_id.is_empty() || session_id.len() > SESSION_ID_MAX_BYTES || settings.members_max == 0 {
             return Err(VoiceNodeRefusal::Invalid);
         }
@@ -158,7 +156,7 @@ impl Directory {
             token,
             flags: Mutex::new(flags),
         });
-        state.await_until(now_ms + self.token_ttl_ms, grant, false);
+        state.await_until(now_ms + self.token_ttl_ms, grant);
         Ok(())
     }
 
@@ -221,7 +219,7 @@ impl Directory {
         let is_awaited = seat.awaited.is_some();
         state.sessions.remove(&(key.server_id.get(), live.grant.session_id.clone()));
         if may_return && !is_awaited && !state.is_draining {
-            state.await_until(now_ms + self.token_ttl_ms, live.grant, true);
+            state.await_until(now_ms + self.token_ttl_ms, live.grant);
         } else {
             state.release(&live.grant);
             state.tidy(key);
@@ -285,6 +283,11 @@ impl Directory {
         Ok(ended)
     }
 
+    /// Whether a member is here or awaited.
+    pub(crate) fn knows(&self, key: VoiceMemberKey) -> bool {
+        self.state.lock().seats.contains_key(&key)
+    }
+
     /// Prepares nobody any more.
     pub(crate) fn drain(&self) {
         self.state.lock().is_draining = true;
@@ -315,10 +318,10 @@ impl Directory {
             let key = grant.key();
             let Some(seat) = state.seats.get_mut(&key) else { continue };
             let is_over = |awaited: &mut Awaited| Arc::ptr_eq(&awaited.grant, &grant) && awaited.until_ms <= now_ms;
-            let Some(awaited) = seat.awaited.take_if(is_over) else { continue };
-            if !awaited.was_here {
-                never_came.push(grant.member());
+            if seat.awaited.take_if(is_over).is_none() {
+                continue;
             }
+            never_came.push(grant.member());
             state.release(&grant);
             state.tidy(key);
         }
@@ -354,9 +357,9 @@ impl State {
     }
 
     /// Awaits somebody who has a place.
-    fn await_until(&mut self, until_ms: u64, grant: Arc<Grant>, was_here: bool) {
+    fn await_until(&mut self, until_ms: u64, grant: Arc<Grant>) {
         let seat = self.seats.entry(grant.key()).or_default();
-        seat.awaited = Some(Awaited { grant: Arc::clone(&grant), until_ms, was_here });
+        seat.awaited = Some(Awaited { grant: Arc::clone(&grant), until_ms });
         self.expiries.push_back((until_ms, grant));
         if self.expiries.len() > 2 * self.seats.len() + STALE_MAX {
             let seats = &self.seats;

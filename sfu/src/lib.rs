@@ -14,6 +14,7 @@
 
 mod clock;
 mod config;
+pub mod control;
 mod directory;
 mod events;
 mod gateway;

@@ -55,7 +55,10 @@ impl VoiceNode {
 
     /// Makes a token for somebody who may come, once VOICE_STATE_UPDATE was accepted.
     pub fn prepare_member(&self, prepare: PrepareMember) -> Result<PreparedMember, VoiceNodeRefusal> {
-        let token = Token::generate().map_err(|_| VoiceNodeRefusal::Full)?;
+        let token = match &prepare.token {
+            Some(token) => Token::of(token),
+            None => Token::generate().map_err(|_| VoiceNodeRefusal::Full)?,
+        };
         let prepared = PreparedMember { token: token.reveal().to_owned(), endpoint: self.shared.endpoint.clone() };
         self.shared.directory.prepare(self.shared.clock.now_ms(), token, prepare)?;
         Ok(prepared)
@@ -120,6 +123,21 @@ impl VoiceNode {
     /// Who is here.
     pub fn members(&self) -> Vec<VoiceMember> {
         self.shared.directory.live().iter().map(|live| live.grant.member()).collect()
+    }
+
+    /// The clock of everything here, milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
+
+    /// Whether a member is here or awaited.
+    pub(crate) fn knows(&self, key: VoiceMemberKey) -> bool {
+        self.shared.directory.knows(key)
+    }
+
+    /// Host and port of the voice gateway, as clients are told.
+    pub fn endpoint(&self) -> &str {
+        &self.shared.endpoint
     }
 
     /// How busy the node is.

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rookery_model::voice::SecretKey;
+use rookery_model::voice::{SecretKey, VoiceToken};
 use subtle::ConstantTimeEq as _;
 
 /// Random bytes of a token: 192 bits.
@@ -33,6 +33,10 @@ impl Token {
     /// A new one.
     pub(crate) fn generate() -> Result<Self, NoRandomness> {
         Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes::<TOKEN_BYTES>()?).into()))
+    }
+    /// One that somebody else made.
+    pub(crate) fn of(token: &VoiceToken) -> Self {
+        Self(token.as_str().into())
     }
     /// Its text.
     pub(crate) fn reveal(&self) -> &str {

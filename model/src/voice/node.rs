@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::DavePolicy;
+use super::{DavePolicy, VoiceToken};
 use crate::{ChannelId, UserId, VoiceServerId};
 
 /// The members that a room takes if nothing else is said.
@@ -81,6 +81,9 @@ pub struct PrepareMember {
     pub flags: VoiceMemberFlags,
     #[serde(default)]
     pub settings: VoiceRoomSettings,
+    /// What the client is to show; none: the node makes one.
+    #[serde(default)]
+    pub token: Option<VoiceToken>,
 }
 
 /// What VOICE_SERVER_UPDATE tells the user.
@@ -230,7 +233,7 @@ pub enum VoiceNodeEvent {
         member: VoiceMember,
         reason: VoiceLeaveReason,
     },
-    /// A token was never used.
+    /// A token was not used in time: of somebody who never came, or of one who left and might have come back.
     NeverCame(VoiceMember),
     /// So many events did not fit: ask for [`VoiceNodeRequest::Members`].
     Lost {
@@ -251,6 +254,7 @@ mod tests {
             session_id: "s".into(),
             flags: VoiceMemberFlags::SPEAKER,
             settings: VoiceRoomSettings::default(),
+            token: None,
         });
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<VoiceNodeRequest>(&text).unwrap(), request);

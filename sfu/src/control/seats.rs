@@ -21,7 +21,10 @@ pub type Place = (GuildId, UserId);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Await a member with this token, or change what they may. `is_elsewhere`: their session or room is another than before.
-    Admit { admission: Box<RoomAdmission>, is_elsewhere: bool },
+    Admit {
+        admission: Box<RoomAdmission>,
+        is_elsewhere: bool,
+    },
     Remove(Place),
 }
 
@@ -100,7 +103,16 @@ impl Seats {
         acts
     }
 
-    /// Who is wanted here.
+    /// Who is wanted here, each with their session.
+    pub fn all(&self) -> Vec<(Place, Box<str>)> {
+        let here = |(place, seat): (&Place, &Seat)| match &seat.state {
+            State::Here(admission) => Some((*place, admission.session_id.clone())),
+            State::Out(_) => None,
+        };
+        self.seats.iter().filter_map(here).collect()
+    }
+
+    /// How many are wanted here.
     pub fn count(&self) -> usize {
         self.seats.values().filter(|seat| matches!(seat.state, State::Here(_))).count()
     }
@@ -191,7 +203,8 @@ mod tests {
     #[test]
     fn a_command_is_carried_out_once_and_answered_each_time() {
         let mut seats = Seats::default();
-        let is = |revision, token, is_elsewhere| vec![Act::Admit { admission: admission(revision, token), is_elsewhere }];
+        let is =
+            |revision, token, is_elsewhere| vec![Act::Admit { admission: admission(revision, token), is_elsewhere }];
         assert_eq!(seats.handle_command(0, "a", admit(5, "t")), (is(5, "t", true), done(5)));
         assert_eq!(seats.handle_command(0, "a", admit(5, "t")), (vec![], done(5)));
         assert_eq!(seats.handle_command(0, "a", admit(6, "t")), (is(6, "t", false), done(6)), "other rights");

@@ -130,7 +130,17 @@ impl Control {
 
     async fn happened(&mut self, event: VoiceNodeEvent) {
         match event {
-            VoiceNodeEvent::NeverCame(member) => self.gone(member),
+            VoiceNodeEvent::NeverCame(VoiceMember { room, user_id, session_id }) => {
+                self.gone((GuildId::new(room.server_id.get()), user_id), session_id.into());
+            }
+            // Of those the end of some may not have been heard.
+            VoiceNodeEvent::Lost { .. } => {
+                for (place, session_id) in self.seats.all() {
+                    if !self.node.knows(key(place)) {
+                        self.gone(place, session_id);
+                    }
+                }
+            }
             VoiceNodeEvent::Connected(_)
             | VoiceNodeEvent::Detached(_)
             | VoiceNodeEvent::Resumed(_)
@@ -139,10 +149,10 @@ impl Control {
     }
 
     /// A member did not come, or not back: whoever wanted them here is to know.
-    fn gone(&mut self, VoiceMember { room, user_id, session_id }: VoiceMember) {
-        let guild_id = GuildId::new(room.server_id.get());
-        if let Some(controller) = self.seats.handle_gone((guild_id, user_id), &session_id).map(Box::<str>::from) {
-            self.tell(&controller, RoomEvent::Gone { guild_id, user_id, session_id: session_id.into() });
+    fn gone(&mut self, place: Place, session_id: Box<str>) {
+        let (guild_id, user_id) = place;
+        if let Some(controller) = self.seats.handle_gone(place, &session_id).map(Box::<str>::from) {
+            self.tell(&controller, RoomEvent::Gone { guild_id, user_id, session_id });
         }
     }
 

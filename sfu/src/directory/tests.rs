@@ -33,6 +33,7 @@ impl World {
             session_id: format!("session {user}"),
             flags: VoiceMemberFlags::SPEAKER,
             settings: VoiceRoomSettings { members_max, ..VoiceRoomSettings::default() },
+            token: None,
         };
         self.directory.prepare(now_ms, token, prepare).map(|()| text)
     }

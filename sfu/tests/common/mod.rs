@@ -45,6 +45,7 @@ pub fn prepare(channel: u64, user: u64) -> PrepareMember {
         session_id: format!("session-{user}"),
         flags: VoiceMemberFlags::SPEAKER,
         settings: VoiceRoomSettings::default(),
+        token: None,
     }
 }
 
