@@ -366,3 +366,6 @@ pub(crate) async fn ask_stats(core: &mpsc::Sender<Command>) -> Option<CoreStats>
     core.send(Command::Stats { reply }).await.ok()?;
     answer.await.ok()
 }
+
+#[cfg(test)]
+mod tests;
