@@ -131,11 +131,8 @@ impl SessionTask {
                     Some(socket) => socket.poll(cx, || session.poll_transmit()),
                     None => Poll::Pending,
                 }) => self.incoming(incoming),
-                mail = mailbox.recv() => match mail {
-                    Some(mail) => self.mail(mail).await,
-                    // The directory and the room have forgotten it.
-                    None => self.session.close(VoiceCloseCode::SessionInvalid),
-                },
+                // Never without mail: this task has a sender of its own, for its room.
+                Some(mail) = mailbox.recv() => self.mail(mail).await,
                 () = shared.stopping.cancelled(), if reason.is_none() => {
                     let (code, reason) = (VoiceCloseCode::VoiceServerCrashed, VoiceLeaveReason::Drained);
                     self.mail(Mail::Close { code, reason }).await;

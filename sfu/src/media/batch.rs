@@ -192,7 +192,7 @@ mod tests {
             outbox.flush(&from);
             assert_eq!(outbox.counts, SendCounts { sent: 150, full: 0, failed: 0 });
             let mut expected = 0..150_u8;
-            while expected.len() > 0 {
+            while !expected.is_empty() {
                 to.readable().await.unwrap();
                 let Ok(count) = inbox.receive(&to) else { continue };
                 for at in 0..count {

@@ -266,7 +266,9 @@ impl Core {
     }
 
     fn take_out(&mut self, now_us: u64, at: usize, key: MemberKey) {
-        if let Some(member) = self.rooms[at].remove(now_us, key) {
+        let state = &mut self.rooms[at];
+        self.past.lost += state.room.member_stats(key).map_or(0, |stats| stats.audio.lost);
+        if let Some(member) = state.remove(now_us, key) {
             self.endpoint.remove(member.udp);
             self.dirty.push(at);
         }
@@ -366,3 +368,6 @@ pub(crate) async fn ask_stats(core: &mpsc::Sender<Command>) -> Option<CoreStats>
     core.send(Command::Stats { reply }).await.ok()?;
     answer.await.ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ use crate::events::{MediaCounts, ReceiveFailed};
 
 /// Full batches of datagrams that are taken before commands are looked at.
 const BATCHES_MAX: usize = 8;
+/// Datagrams that are sent before commands are looked at, give or take a batch.
+const SENT_MAX: u64 = 16_384;
 /// Commands that are done before datagrams are looked at.
 const COMMANDS_MAX: usize = 64;
 /// Pause between looks at what is due because time passed.
@@ -156,6 +158,7 @@ async fn run(index: usize, socket: &UdpSocket, mut commands: mpsc::Receiver<Comm
 }
 
 fn receive(index: usize, socket: &UdpSocket, clock: Clock, inbox: &mut Inbox, core: &mut Core) {
+    let sent_before = core.outbox.counts.sent;
     for _ in 0..BATCHES_MAX {
         let count = match inbox.receive(socket) {
             Ok(count) => count,
@@ -167,7 +170,7 @@ fn receive(index: usize, socket: &UdpSocket, clock: Clock, inbox: &mut Inbox, co
             let (from, datagram) = inbox.datagram(at);
             core.datagram(now_us, socket, from, datagram);
         }
-        if count < batch::RECEIVED_MAX {
+        if count < batch::RECEIVED_MAX || core.outbox.counts.sent - sent_before > SENT_MAX {
             return;
         }
     }
@@ -190,6 +193,7 @@ fn report(index: usize, stats: &CoreStats) {
             ("packets_in", stats.packets_in),
             ("packets_out", stats.packets_out),
             ("unsent", stats.unsent),
+            ("packets_lost", stats.lost),
             ("video_packets", stats.video_packets),
         ],
         datagrams_dropped: &datagrams_dropped,

@@ -359,3 +359,6 @@ impl RoomState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(crate) struct CoreStats {
     pub(crate) video_packets: u64,
     pub(crate) datagrams_dropped: [u64; DropReason::ALL.len()],
     pub(crate) packets_dropped: [u64; UNDELIVERED.len()],
-    /// Sent by members that are here, and never came.
+    /// Sent by members, and never came.
     pub(crate) lost: u64,
     pub(crate) jitter_us_sum: u64,
     /// Those who sent.

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UdpSocket};
@@ -328,7 +329,7 @@ impl Client {
     /// What is there already.
     pub fn hear_now(&mut self) -> Option<Heard> {
         let mut buffer = [0; 2_048];
-        let length = self.udp.try_recv(&mut buffer).ok()?;
+        let length = recv_now(&self.udp, &mut buffer)?;
         Some(self.open(&mut buffer[..length]))
     }
 
@@ -350,6 +351,12 @@ impl Heard {
     pub fn of(&self) -> (u32, &[u8]) {
         (self.ssrc, &self.payload)
     }
+}
+
+/// What the kernel has for a socket, whether the runtime has seen it or not.
+pub fn recv_now(socket: &UdpSocket, buffer: &mut [u8]) -> Option<usize> {
+    let socket = std::net::UdpSocket::from(socket.as_fd().try_clone_to_owned().unwrap());
+    socket.recv(buffer).ok()
 }
 
 pub fn discovery(ssrc: u32) -> Vec<u8> {
