@@ -1,0 +1,93 @@
+//! Bytes that a WebRTC member takes: `cargo run --release -p rookery-webrtc --example memory_per_peer [peers]`.
+
+#[path = "../tests/behaviour/client.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "it is of the tests")]
+mod client;
+#[path = "../tests/behaviour/world.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "it is of the tests")]
+mod world;
+
+use rookery_model::voice::Ssrc;
+use rookery_rtp::RtpHeader;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use world::World;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: everything is handed to the system's allocator as it comes.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What ends with the endpoint was the endpoint's.
+fn of_endpoint(world: World) -> usize {
+    let World { endpoint, .. } = world;
+    let before = IN_USE.load(Ordering::Relaxed);
+    drop(endpoint);
+    before - IN_USE.load(Ordering::Relaxed)
+}
+
+fn world(peers: usize) -> World {
+    let mut world = World::new();
+    world.forwards = false;
+    for _ in 0..peers {
+        world.join();
+    }
+    world
+}
+
+fn connected(peers: usize) -> World {
+    let mut world = world(peers);
+    world.connect();
+    let now = world.now();
+    for client in &mut world.clients {
+        client.speak(now, b"opus");
+    }
+    world.exchange();
+    world
+}
+
+fn hearing(peers: usize, streams: u32) -> World {
+    let mut world = connected(peers);
+    let mut buffer = [0; 1_500];
+    for peer in world.peers.clone() {
+        let peer = world.endpoint.get_mut(peer).expect("nobody left");
+        for n in 0..streams {
+            let ssrc = Ssrc(1_000_000 + n);
+            let header = RtpHeader { marker: false, payload_type: 111, sequence_number: 1, timestamp: 0, ssrc };
+            peer.write_rtp(&header, b"opus", &mut buffer).expect("it is connected");
+        }
+    }
+    world
+}
+
+fn main() -> std::io::Result<()> {
+    let peers = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(128);
+    let mut out = std::io::stdout();
+    let bytes = [
+        ("that has not come yet", of_endpoint(world(peers))),
+        ("that is connected and speaks", of_endpoint(connected(peers))),
+        ("that heard 25 others", of_endpoint(hearing(peers, 25))),
+        ("that heard 1,000 others", of_endpoint(hearing(peers, 1_000))),
+    ];
+    for (which, bytes) in bytes {
+        writeln!(out, "a member {which}: {} bytes", bytes / peers)?;
+    }
+    Ok(())
+}

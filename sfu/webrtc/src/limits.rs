@@ -1,0 +1,62 @@
+//! Bounds on what a peer, or a stranger, can make an endpoint do.
+
+/// What an endpoint takes and waits for at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebRtcLimits {
+    /// STUN answers for one peer. A browser checks each pair of addresses every 50 ms at first, later once in 2.5 seconds.
+    pub answer_burst: u32,
+    pub answers_per_second: u32,
+    /// From the offer to the end of the handshake.
+    pub handshake_timeout_ms: u64,
+    /// So long without a check that carries the peer's credentials, and nothing more is sent to it (RFC 7675).
+    pub consent_timeout_ms: u64,
+    /// After so long without a check from its peer, an address may become another's.
+    pub rebind_after_ms: u64,
+    /// DTLS from one peer, over its whole life: bytes and pieces of messages. A handshake with a certificate of a browser
+    /// takes 2 KiB in 6 pieces, each of which may be sent again some times.
+    pub dtls_bytes_max: u32,
+    pub dtls_fragments_max: u32,
+    /// Datagrams that wait to be sent; what is beyond is dropped, and the handshake sends it again.
+    pub transmits_max: usize,
+}
+
+impl Default for WebRtcLimits {
+    fn default() -> Self {
+        Self {
+            answer_burst: 200,
+            answers_per_second: 50,
+            handshake_timeout_ms: 30_000,
+            consent_timeout_ms: 30_000,
+            rebind_after_ms: 10_000,
+            dtls_bytes_max: 64 * 1_024,
+            dtls_fragments_max: 512,
+            transmits_max: 4_096,
+        }
+    }
+}
+
+/// A token bucket that is full at first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    left_milli: u64,
+    filled_at_ms: u64,
+}
+
+impl Bucket {
+    pub(crate) const fn new(now_ms: u64, burst: u32) -> Self {
+        Self { left_milli: burst as u64 * 1_000, filled_at_ms: now_ms }
+    }
+
+    /// Takes a token if there is one; so many come back each second.
+    pub(crate) fn take(&mut self, now_ms: u64, burst: u32, per_second: u32) -> bool {
+        let passed_ms = now_ms.saturating_sub(self.filled_at_ms);
+        self.filled_at_ms = self.filled_at_ms.max(now_ms);
+        let filled = self.left_milli.saturating_add(passed_ms.saturating_mul(per_second.into()));
+        self.left_milli = filled.min(u64::from(burst) * 1_000);
+        let has_one = self.left_milli >= 1_000;
+        if has_one {
+            self.left_milli -= 1_000;
+        }
+        has_one
+    }
+}
