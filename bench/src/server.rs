@@ -46,6 +46,8 @@ impl Server {
             "127.0.0.1:0",
             "--webtransport",
             "127.0.0.1:0",
+            "--voice",
+            "127.0.0.1:0",
         ]);
         command.arg("--data-dir").arg(folder.path().join("data")).arg("--ready-file").arg(&ready_file);
         for set in ["limits=off", "log.filter=warn"].iter().chain(sets) {

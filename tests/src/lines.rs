@@ -85,6 +85,11 @@ impl Lines {
         self.find(what, |line| (line["done"] == what).then(|| line.clone())).await
     }
 
+    /// Forgets the lines read so far: what is looked for from now on was said after them, or is on its way.
+    pub fn forget(&mut self) {
+        self.passed.clear();
+    }
+
     /// The lines read and not asked for so far.
     pub fn passed(&self) -> impl Iterator<Item = &Value> {
         self.passed.iter()

@@ -35,6 +35,8 @@ impl Rookery {
             "127.0.0.1:0",
             "--webtransport",
             "127.0.0.1:0",
+            "--voice",
+            "127.0.0.1:0",
         ];
         let mut args: Vec<OsString> = ports.iter().map(OsString::from).collect();
         args.extend(["--data-dir".into(), data_dir.into()]);

@@ -18,6 +18,8 @@ fn dev(data_dir: &Path, operator: &str, more: &[&str]) -> Vec<OsString> {
         operator,
         "--webtransport",
         "127.0.0.1:0",
+        "--voice",
+        "127.0.0.1:0",
         "--data-dir",
     ];
     ports.iter().map(OsString::from).chain([data_dir.into()]).chain(more.iter().map(OsString::from)).collect()

@@ -60,10 +60,10 @@ async fn a_taken_port_is_named() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    for flag in ["--http", "--gateway", "--operator"] {
+    for flag in ["--http", "--gateway", "--operator", "--voice"] {
         let data_dir = folder.path().join("data").display().to_string();
         let mut args = vec!["dev", "--data-dir", &data_dir];
-        for other in ["--http", "--gateway", "--operator", "--webtransport"] {
+        for other in ["--http", "--gateway", "--operator", "--webtransport", "--voice"] {
             args.extend([other, if other == flag { &address } else { "127.0.0.1:0" }]);
         }
         let ended = run(folder.path(), &args).await?;
@@ -436,7 +436,7 @@ async fn it_says_what_it_is() -> anyhow::Result<()> {
     let ended = run(folder.path(), ["--version"]).await?;
     ensure!(ended.code == Some(0) && ended.stdout.starts_with("rookery "), "{ended:?}");
     let ended = run(folder.path(), ["--help"]).await?;
-    for command in ["dev", "pop", "region", "ca", "admin", "bench"] {
+    for command in ["dev", "pop", "region", "sfu", "ca", "admin", "bench"] {
         ensure!(ended.stdout.contains(command), "{command} is not in the help: {ended:?}");
     }
     Ok(())

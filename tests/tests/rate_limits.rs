@@ -132,6 +132,8 @@ async fn limits_off_is_for_loopback() -> anyhow::Result<()> {
         "127.0.0.1:0",
         "--webtransport",
         "127.0.0.1:0",
+        "--voice",
+        "127.0.0.1:0",
     ];
     let more = ["--data-dir", data_dir, "--set", "limits=off"];
     let ended = rookery_tests::run(folder.path(), args.into_iter().chain(more)).await?;

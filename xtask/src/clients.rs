@@ -16,16 +16,31 @@ pub const NODE_MAJOR_MIN: u32 = 20;
 /// What set-up installs from npm when the machine has no Node of [`NODE_MAJOR_MIN`].
 const NODE_PACKAGE: &str = "node@22";
 
+/// The oldest that @discordjs/voice runs on: 22.12.
+const VOICE_NODE_MIN: (u32, u32) = (22, 12);
+
 /// Node: that of the machine when it is new enough, else the one that set-up put into the cache.
 pub fn node() -> Result<Option<PathBuf>> {
     let cached = cached_node()?;
     Ok(shell::which("node").into_iter().chain([cached]).find(is_new_enough))
 }
 
+/// Node for the voice library, likewise.
+pub fn voice_node() -> Result<Option<PathBuf>> {
+    let cached = cached_node()?;
+    let fits = |node: &PathBuf| version(node).is_some_and(|version| version >= VOICE_NODE_MIN);
+    Ok(shell::which("node").into_iter().chain([cached]).find(fits))
+}
+
 fn is_new_enough(node: &PathBuf) -> bool {
-    let version = shell::output(shell::clean(node).arg("--version"));
-    let major = version.as_deref().and_then(|text| text.strip_prefix('v')?.split('.').next()?.parse::<u32>().ok());
-    major.is_some_and(|major| major >= NODE_MAJOR_MIN)
+    version(node).is_some_and(|(major, _)| major >= NODE_MAJOR_MIN)
+}
+
+/// Major and minor.
+fn version(node: &PathBuf) -> Option<(u32, u32)> {
+    let text = shell::output(shell::clean(node).arg("--version"))?;
+    let mut numbers = text.trim().strip_prefix('v')?.split('.').map(|number| number.parse::<u32>().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 fn cached_node() -> Result<PathBuf> {
@@ -45,17 +60,35 @@ pub fn install_node() -> Result<()> {
 
 /// The `node_modules` folder for `tests/clients/node/package-lock.json`.
 pub fn node_modules() -> Result<PathBuf> {
-    Ok(set("node", "tests/clients/node/package-lock.json")?.join("node_modules"))
+    modules_of("node")
+}
+
+/// The one for `tests/clients/voice/package-lock.json`.
+pub fn voice_modules() -> Result<PathBuf> {
+    modules_of("voice")
+}
+
+fn modules_of(kind: &str) -> Result<PathBuf> {
+    Ok(set(kind, &format!("tests/clients/{kind}/package-lock.json"))?.join("node_modules"))
 }
 
 /// Installs exactly what the lock file says.
 pub fn install_node_modules() -> Result<()> {
-    let modules = node_modules()?;
+    install_modules("node")
+}
+
+/// The same for the voice library.
+pub fn install_voice_modules() -> Result<()> {
+    install_modules("voice")
+}
+
+fn install_modules(kind: &str) -> Result<()> {
+    let modules = modules_of(kind)?;
     let folder = modules.parent().context("node_modules has a parent")?;
     fs::create_dir_all(folder)?;
     for file in ["package.json", "package-lock.json"] {
-        fs::copy(paths::root().join("tests/clients/node").join(file), folder.join(file))
-            .with_context(|| format!("tests/clients/node/{file} could not be copied"))?;
+        fs::copy(paths::root().join("tests/clients").join(kind).join(file), folder.join(file))
+            .with_context(|| format!("tests/clients/{kind}/{file} could not be copied"))?;
     }
     say!("installing the JavaScript client libraries into {}", folder.display());
     shell::run(

@@ -139,6 +139,13 @@ const NEEDS: &[Need] = &[
         install: clients::install_node,
     },
     Need {
+        name: "Node 22.12 or newer, for the voice library",
+        purpose: Purpose::Clients,
+        is_met: || Ok(clients::voice_node()?.is_some()),
+        remedy: || "run `npm install -g node@22`".into(),
+        install: clients::install_node,
+    },
+    Need {
         name: "Python 3.10 or newer with venv",
         purpose: Purpose::Clients,
         is_met: || {
@@ -154,6 +161,13 @@ const NEEDS: &[Need] = &[
         is_met: || Ok(clients::is_complete(&clients::node_modules()?)),
         remedy: || "run `cargo xtask setup` where npm can reach its registry".into(),
         install: clients::install_node_modules,
+    },
+    Need {
+        name: "the JavaScript voice library (tests/clients/voice)",
+        purpose: Purpose::Clients,
+        is_met: || Ok(clients::is_complete(&clients::voice_modules()?)),
+        remedy: || "run `cargo xtask setup` where npm can reach its registry".into(),
+        install: clients::install_voice_modules,
     },
     Need {
         name: "the web client's packages (web/transport)",

@@ -170,6 +170,8 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
     } else {
         variables.push(("ROOKERY_NODE", clients::node()?.context("Node is not installed")?.into()));
         variables.push(("ROOKERY_NODE_MODULES", clients::node_modules()?.into()));
+        variables.push(("ROOKERY_VOICE_NODE", clients::voice_node()?.context("a newer Node is not installed")?.into()));
+        variables.push(("ROOKERY_VOICE_MODULES", clients::voice_modules()?.into()));
         variables.push(("ROOKERY_WEB_TRANSPORT", web::bundle()?.into()));
         variables.push(("ROOKERY_CHROMIUM", web::chromium().context("Chromium is not installed")?.into()));
         variables.push(("ROOKERY_PYTHON", clients::python()?.into()));

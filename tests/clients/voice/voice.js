@@ -36,6 +36,7 @@ class Ear {
     this.decoder = new OpusScript(RATE, CHANNELS, OpusScript.Application.AUDIO);
     this.user = user;
     this.done = done;
+    this.heardAt = 0;
     this.reset();
   }
   reset() {
@@ -45,6 +46,9 @@ class Ear {
     this.power = 0;
   }
   hear(packet) {
+    // A pause does not count as sound.
+    if (Date.now() - this.heardAt > 500) this.reset();
+    this.heardAt = Date.now();
     const pcm = this.decoder.decode(packet);
     for (let offset = 0; offset + 3 < pcm.length; offset += 4) {
       const value = pcm.readInt16LE(offset);
@@ -69,6 +73,7 @@ const ears = new Map();
 let player = null;
 
 function listen(connection) {
+  connection.receiver.speaking.on("end", (user) => say({ silent: user }));
   connection.receiver.speaking.on("start", (user) => {
     if (ears.has(user)) return;
     const stream = connection.receiver.subscribe(user, { end: { behavior: voice.EndBehaviorType.Manual } });
@@ -124,15 +129,11 @@ client.login(ROOKERY_TOKEN).catch((error) => {
 });
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const [word, argument] = line.split(" ");
-  switch (word) {
+  const told = JSON.parse(line);
+  switch (told.do) {
     case "join":
-      return join(argument);
+      return join(told.channel);
     case "leave":
       return voice.getVoiceConnection(ROOKERY_GUILD)?.destroy();
-    case "quiet":
-      return player?.pause(true);
-    case "go":
-      return player?.unpause();
   }
 });
