@@ -630,11 +630,6 @@ async fn follow(mut gateway: Gateway) -> anyhow::Result<Vec<String>> {
 async fn a_region_restarts_under_load_and_nobody_misses_or_repeats_anything() -> anyhow::Result<()> {
     const PEOPLE: usize = 6;
     const RESTARTS: usize = 2;
-    // Who speaks takes no 503 for an answer, and a database on two busy cores has one now and then.
-    if std::env::var_os("ROOKERY_GAME_DAYS").is_none() {
-        eprintln!("SKIPPED: restarts under load, because ROOKERY_GAME_DAYS is not set");
-        return Ok(());
-    }
     let Some(cluster) = cluster("regions_load") else { return Ok(()) };
     let deployment = Deployment::prepare(cluster).await?;
     let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
@@ -659,14 +654,15 @@ async fn a_region_restarts_under_load_and_nobody_misses_or_repeats_anything() ->
     let following: Vec<_> = sessions.into_iter().map(|session| tokio::spawn(follow(session))).collect();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let (count, mut counted) = tokio::sync::watch::channel(0);
-    let (speaker, channel_id) = (alice.at(eu.api()?), guild.channel_id.clone());
+    let (speaker, path) = (alice.at(eu.api()?), format!("/channels/{}/messages", guild.channel_id));
     let talking = tokio::spawn(async move {
         let mut said = Vec::new();
         let mut pace = tokio::time::interval(Duration::from_millis(20));
         while !*stopped.borrow() {
             pace.tick().await;
             let content = format!("number {}", said.len());
-            speaker.say(&channel_id, &content).await?;
+            // A database on a busy machine has a 503 now and then: nothing was done.
+            answer(&speaker, Method::POST, &path, Some(&json!({ "content": content }))).await?;
             said.push(content);
             count.send_replace(said.len());
         }
