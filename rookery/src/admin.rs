@@ -66,6 +66,11 @@ enum AdminCommand {
     },
     /// Asks live sessions to reconnect and takes no new ones.
     Drain,
+    /// Says who owns what a region owned that is lost.
+    Region {
+        #[command(subcommand)]
+        act: RegionAct,
+    },
     /// Says how the region is doing.
     Status,
     /// Makes the schema of a CQL cluster, or brings it to this version; speaks with the cluster, not with the API.
@@ -79,6 +84,22 @@ enum UserAct {
     Erase {
         /// The user's id.
         id: String,
+    },
+}
+
+/// What is done with a region.
+#[derive(Debug, Subcommand)]
+enum RegionAct {
+    /// Has the region that answers this API own what another one owned. Nodes that still hold leases keep what is theirs
+    /// until those end.
+    TakeOver {
+        /// The lost region's name in the deployment.
+        name: String,
+    },
+    /// Ends that: the region's own nodes own it again.
+    GiveBack {
+        /// The region's name in the deployment.
+        name: String,
     },
 }
 
@@ -124,6 +145,11 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
             "the secret is not the one of {api}; give the right one with --token-file (DIR/admin.token of its data folder)"
         );
     }
+    if status == reqwest::StatusCode::NOT_FOUND
+        && let AdminCommand::Region { act: RegionAct::TakeOver { name } | RegionAct::GiveBack { name } } = &args.command
+    {
+        bail!("{name:?} is no other region of the deployment that {api} is part of");
+    }
     if !status.is_success() {
         bail!("{status}: {answer}");
     }
@@ -150,6 +176,13 @@ fn request(command: &AdminCommand) -> (reqwest::Method, String, Option<Value>) {
         }
         AdminCommand::Guild { id, act: None } => {
             (Method::GET, format!("/operator/guild/{}", encode(id.as_deref().unwrap_or_default())), None)
+        }
+        AdminCommand::Region { act } => {
+            let (name, act) = match act {
+                RegionAct::TakeOver { name } => (name, "take-over"),
+                RegionAct::GiveBack { name } => (name, "give-back"),
+            };
+            (Method::POST, format!("/operator/region/{}/{act}", encode(name)), Some(json!({})))
         }
         AdminCommand::Drain => (Method::POST, "/operator/drain".into(), Some(json!({}))),
         // Those of the store do not come here.
@@ -235,7 +268,17 @@ mod tests {
         let retention = "PUT /operator/guild/7/retention";
         assert_eq!(asked("guild retention 7 --days 30").unwrap(), format!("{retention} {{\"max_age_days\":30}}"));
         assert_eq!(asked("guild retention 7 --off").unwrap(), format!("{retention} {{\"max_age_days\":null}}"));
-        for wrong in ["user", "user erase", "guild", "guild retention 7", "guild retention 7 --days 0"] {
+        assert_eq!(asked("region take-over eu").unwrap(), "POST /operator/region/eu/take-over {}");
+        assert_eq!(asked("region give-back eu").unwrap(), "POST /operator/region/eu/give-back {}");
+        for wrong in [
+            "region",
+            "region take-over",
+            "user",
+            "user erase",
+            "guild",
+            "guild retention 7",
+            "guild retention 7 --days 0",
+        ] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }
         assert!(asked("guild retention 7 --days 3 --off").is_err());

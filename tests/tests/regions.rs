@@ -630,11 +630,6 @@ async fn follow(mut gateway: Gateway) -> anyhow::Result<Vec<String>> {
 async fn a_region_restarts_under_load_and_nobody_misses_or_repeats_anything() -> anyhow::Result<()> {
     const PEOPLE: usize = 6;
     const RESTARTS: usize = 2;
-    // Who speaks takes no 503 for an answer, and a database on two busy cores has one now and then.
-    if std::env::var_os("ROOKERY_GAME_DAYS").is_none() {
-        eprintln!("SKIPPED: restarts under load, because ROOKERY_GAME_DAYS is not set");
-        return Ok(());
-    }
     let Some(cluster) = cluster("regions_load") else { return Ok(()) };
     let deployment = Deployment::prepare(cluster).await?;
     let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
@@ -659,14 +654,15 @@ async fn a_region_restarts_under_load_and_nobody_misses_or_repeats_anything() ->
     let following: Vec<_> = sessions.into_iter().map(|session| tokio::spawn(follow(session))).collect();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let (count, mut counted) = tokio::sync::watch::channel(0);
-    let (speaker, channel_id) = (alice.at(eu.api()?), guild.channel_id.clone());
+    let (speaker, path) = (alice.at(eu.api()?), format!("/channels/{}/messages", guild.channel_id));
     let talking = tokio::spawn(async move {
         let mut said = Vec::new();
         let mut pace = tokio::time::interval(Duration::from_millis(20));
         while !*stopped.borrow() {
             pace.tick().await;
             let content = format!("number {}", said.len());
-            speaker.say(&channel_id, &content).await?;
+            // A database on a busy machine has a 503 now and then: nothing was done.
+            answer(&speaker, Method::POST, &path, Some(&json!({ "content": content }))).await?;
             said.push(content);
             count.send_replace(said.len());
         }
@@ -772,6 +768,17 @@ async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> a
             Ok::<f64, anyhow::Error>(line.and_then(|line| line.split(' ').next_back()).context("no figure")?.parse()?)
         }
     };
+    // Of the last ones the owner may still be on its way: the store decides when.
+    let owns_all = async |process: &Process| {
+        let mut poll = tokio::time::interval(Duration::from_millis(100));
+        let all = async {
+            while owned(process).await? != 64.0 {
+                poll.tick().await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all).await.context("not all shards are owned by the node that is left")?
+    };
     let (first, second) = (owned(&one.region).await?, owned(&two.region).await?);
     ensure!(first + second == 64.0 && first > 10.0 && second > 10.0, "{first} {second}");
 
@@ -797,7 +804,7 @@ async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> a
     while of_alice.payload().await?["op"] != 7 {}
     let left = of_alice.leave_for_now().await?;
     ensure!(ending.await?? == Some(0));
-    ensure!(owned(&two.region).await? == 64.0);
+    owns_all(&two.region).await?;
     talk(two.api()?, &mut [&mut of_bob]).await?;
     let again = deployment.start_region(0).await?;
     let mut of_alice = resume(&left).await?;
@@ -816,7 +823,7 @@ async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> a
         let history = answered(&bob, &path).await?;
         ensure!(history.as_array().is_some_and(|all| all.len() >= 4), "{history}");
     }
-    ensure!(owned(&two.region).await? == 64.0);
+    owns_all(&two.region).await?;
     for process in [one.pop, two.pop, two.region] {
         ensure!(process.terminate().await? == Some(0));
     }

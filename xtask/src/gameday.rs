@@ -9,6 +9,8 @@ use crate::{paths, shell, suite};
 
 /// Tells the scenario which program has the `lab` command.
 const XTASK_VARIABLE: &str = "ROOKERY_XTASK";
+/// And in which clone it is to be run.
+const XTASK_FOLDER_VARIABLE: &str = "ROOKERY_XTASK_FOLDER";
 
 #[derive(Debug, Args)]
 pub struct Cli {
@@ -26,5 +28,6 @@ pub fn run(cli: &Cli) -> Result<()> {
     let mut command = paths::cargo();
     command.args(["run", "--quiet", "--package", "rookery-scenarios", "--bin", "gameday", "--"]).args(&cli.args);
     command.envs(suite::servers()?).env(XTASK_VARIABLE, xtask);
+    command.env(XTASK_FOLDER_VARIABLE, paths::root().join("xtask"));
     shell::run(&mut command)
 }

@@ -41,8 +41,9 @@ pub type Values<'a> = &'a (dyn SerializeRow + Sync);
 const SERIAL_IN_FLIGHT: usize = 256;
 /// A process has one lease.
 const LEASES_IN_FLIGHT: usize = 4;
-/// It may take over many virtual shards at once.
-const SHARED_LEASES_IN_FLIGHT: usize = 64;
+/// It may take over many virtual shards at once, and asks for more only as it is answered: nobody waits here, least of all
+/// the lease of the node.
+const SHARED_LEASES_IN_FLIGHT: usize = 512;
 
 /// The way to the cluster.
 pub struct Calls {

@@ -34,6 +34,11 @@ pub enum OperatorCall {
         guild_id: GuildId,
         max_age_days: Option<u32>,
     },
+    /// Has the region that is asked own what another one owned, which is lost; or give it back.
+    TakeOver {
+        region: String,
+        is_begun: bool,
+    },
 }
 
 /// What an operator is answered.
@@ -61,6 +66,12 @@ pub enum OperatorReply {
     Retention {
         guild_id: GuildId,
         max_age_days: Option<u32>,
+    },
+    /// The region takes over another one, or gives it back; it takes some seconds.
+    TakeOver {
+        region: String,
+        by: String,
+        is_begun: bool,
     },
 }
 

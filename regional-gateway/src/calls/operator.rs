@@ -39,6 +39,7 @@ pub async fn run(cx: &Context<'_>, call: OperatorCall) -> Result<Reply, ApiError
             OperatorReply::Draining { sessions: cx.region.start_drain() }
         }
         OperatorCall::EraseUser { user_id } => erase_user(cx, user_id).await?,
+        OperatorCall::TakeOver { region, is_begun } => take_over(cx, region, is_begun).await?,
         OperatorCall::SetRetention { guild_id, max_age_days } => set_retention(cx, guild_id, max_age_days).await?,
     };
     Ok(Reply::Operator(reply))
@@ -51,6 +52,18 @@ async fn erase_user(cx: &Context<'_>, user_id: UserId) -> Result<OperatorReply, 
     tracing::info!(%user_id, %through, "operator: erase a user's messages");
     cx.region.store.write(vec![Write::EraseUser { user_id, through }]).await.map_err(from_store)?;
     Ok(OperatorReply::Erasing { user_id, through })
+}
+
+/// Takes another region's shards over, or gives them back. Where that region only cannot be reached its nodes keep what they
+/// own until their leases end: nothing has two owners.
+async fn take_over(cx: &Context<'_>, region: String, is_begun: bool) -> Result<OperatorReply, ApiError> {
+    let unknown = || ApiError::from(ErrorCode::NotFound);
+    let placement = cx.region.placement.as_ref().ok_or_else(unknown)?;
+    if !placement.take_over(&region, is_begun).await {
+        return Err(unknown());
+    }
+    tracing::info!(region, is_begun, "operator: take over a region");
+    Ok(OperatorReply::TakeOver { region, by: cx.region.name().into(), is_begun })
 }
 
 async fn set_retention(

@@ -5,6 +5,7 @@
 
 mod boot_clock;
 mod ownership;
+mod pace;
 mod shard_set;
 pub mod task;
 mod tenure;

@@ -1,7 +1,7 @@
 //! The task of placement: it drives the core with the store of leases, the bus and the clock, and tells everybody what
 //! follows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use super::{Location, Ownership, ShardEpoch, ShardEpochs, ShardRef, ShardSet, boot_clock};
 use crate::gateway::worker::Workers;
 use crate::id_generator::IdGenerator;
@@ -27,6 +28,8 @@ use crate::peers::PeerIndex;
 
 /// How often the core is told how far ids and write timestamps came.
 const TELL_USED_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a walk over all shards may take: it is many pages, and begun anew it takes as long again.
+const WALK_WITHIN: Duration = Duration::from_secs(10);
 /// Commands that may wait.
 const COMMANDS_MAX: usize = 16;
 /// How long a start waits until the region's shards have owners.
@@ -108,7 +111,26 @@ impl PlacementHandle {
     }
 }
 
-type StoreFuture = futures_util::future::BoxFuture<'static, (OpId, StoreAnswer)>;
+type StoreFuture = futures_util::future::BoxFuture<'static, (Kind, OpId, StoreAnswer)>;
+
+/// What a question to the store is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The lease of a node: it waits for nothing, because on time it depends whether the node goes on.
+    Node,
+    Shards,
+}
+
+impl Kind {
+    const fn of(call: &StoreCall) -> Self {
+        match call {
+            StoreCall::WorkerLease(_) | StoreCall::Swap(LeaseSwap::Worker { .. }) => Self::Node,
+            StoreCall::VirtualShardLease(..)
+            | StoreCall::VirtualShardLeases(_)
+            | StoreCall::Swap(LeaseSwap::VirtualShard { .. }) => Self::Shards,
+        }
+    }
+}
 
 /// The task.
 pub struct PlacementTask {
@@ -123,6 +145,10 @@ pub struct PlacementTask {
     nodes: HashMap<u16, Subject>,
     peers: HashMap<u16, PeerIndex>,
     ops: FuturesUnordered<StoreFuture>,
+    /// Questions about shards that wait, how many are under way, and how many may be.
+    waiting: VecDeque<(OpId, StoreCall)>,
+    shards_asked: usize,
+    pace: Pace,
     /// Shards whose owners end what they began.
     drains: JoinSet<ShardEpoch>,
     /// Shards whose owners ended, on the way to everybody.
@@ -140,7 +166,7 @@ pub struct PlacementTask {
 
 /// What a turn found.
 enum Turn {
-    Stored(OpId, StoreAnswer),
+    Stored(Kind, OpId, StoreAnswer),
     Drained(ShardEpoch),
     Ended(Arc<ShardEpochs>),
     Begun(Arc<ShardEpochs>),
@@ -183,6 +209,9 @@ impl PlacementTask {
             nodes,
             peers,
             ops: FuturesUnordered::new(),
+            waiting: VecDeque::new(),
+            shards_asked: 0,
+            pace: Pace::default(),
             drains: JoinSet::new(),
             ends: JoinSet::new(),
             begins: JoinSet::new(),
@@ -211,7 +240,13 @@ impl PlacementTask {
             let turn = self.turn(used_at).await;
             let now = boot_clock::now();
             match turn {
-                Turn::Stored(op, answer) => self.core.handle_store(now, op, answer),
+                Turn::Stored(kind, op, answer) => {
+                    if kind == Kind::Shards {
+                        self.shards_asked -= 1;
+                        self.pace.note(answer != StoreAnswer::Unknown, self.shards_asked);
+                    }
+                    self.core.handle_store(now, op, answer);
+                }
                 Turn::Drained(shard) => self.drained_one(shard),
                 Turn::Ended(shards) => self.shards_ended(&shards),
                 Turn::Begun(shards) => self.shards_begun(&shards),
@@ -241,7 +276,7 @@ impl PlacementTask {
         // What was heard comes behind what was done: a lease that is renewed in time is worth more than news.
         tokio::select! {
                 biased;
-                Some((op, answer)) = self.ops.next(), if !self.ops.is_empty() => Turn::Stored(op, answer),
+                Some((kind, op, answer)) = self.ops.next(), if !self.ops.is_empty() => Turn::Stored(kind, op, answer),
                 () = timer => Turn::Due,
                 // None of these panics; if one did, its shards would wait for the end of the lease.
                 Some(drained) = self.drains.join_next(), if !self.drains.is_empty() => {
@@ -349,7 +384,16 @@ impl PlacementTask {
             }
         }
         while let Some(StoreRequest { op, call }) = self.core.poll_store() {
-            self.ask_store(op, call);
+            match Kind::of(&call) {
+                Kind::Node => self.ask_store(Kind::Node, op, call),
+                Kind::Shards => self.waiting.push_back((op, call)),
+            }
+        }
+        while self.pace.admits(self.shards_asked)
+            && let Some((op, call)) = self.waiting.pop_front()
+        {
+            self.shards_asked += 1;
+            self.ask_store(Kind::Shards, op, call);
         }
         while let Some(Outgoing { to, message }) = self.core.poll_message() {
             self.send(to, message);
@@ -460,11 +504,15 @@ impl PlacementTask {
         }
     }
 
-    fn ask_store(&self, op: OpId, call: StoreCall) {
-        let (store, within) = (self.store.clone(), Duration::from_millis(self.config.timings.store_timeout_ms));
+    fn ask_store(&self, kind: Kind, op: OpId, call: StoreCall) {
+        let store = self.store.clone();
+        let within = match &call {
+            StoreCall::VirtualShardLeases(_) => WALK_WITHIN,
+            _ => Duration::from_millis(self.config.timings.store_timeout_ms),
+        };
         let asked = async move {
             let answer = tokio::time::timeout(within, ask(&store, call)).await;
-            (op, answer.unwrap_or(Ok(StoreAnswer::Unknown)).unwrap_or(StoreAnswer::Unknown))
+            (kind, op, answer.unwrap_or(Ok(StoreAnswer::Unknown)).unwrap_or(StoreAnswer::Unknown))
         };
         self.ops.push(asked.boxed());
     }

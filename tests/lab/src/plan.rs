@@ -209,6 +209,8 @@ impl Plan {
             "name": DEPLOYMENT,
             "domain": DOMAIN,
             "durability": self.options.durability,
+            // As many as a database of one small node a region hands over in seconds.
+            "virtual_shards": 256,
             "bus": "nats",
             "default_home": self.regions.first().map(|region| &region.name),
             "geodns": { "name_servers": name_servers, "health": { "port": port::POP_OPERATOR }, "ttl_seconds": 5 },

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
-use rookery_tests::{Guild, Person, Seed};
-use serde_json::json;
+use rookery_tests::{Answer, Guild, Person, Seed};
+use serde_json::{Value, json};
 
 use crate::deployment::Layout;
 
@@ -159,13 +159,18 @@ async fn seed(layout: &Layout, region: usize, users: usize) -> anyhow::Result<Se
     let secret = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let operator = Person::stranger(api).with_authorization(&format!("Operator {}", secret.trim()));
     let body = json!({ "users": users, "members": 0 });
+    let answer = ask(&operator, Method::POST, "/operator/seed", Some(&body)).await?;
+    ensure!(answer.status == 200, "seeding: {answer:?}");
+    Seed::from_json(&answer.body)
+}
+
+/// Asks again as long as it is told to, as clients do: a database that just started does not answer all in time.
+async fn ask(person: &Person, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
     let began = Instant::now();
     loop {
-        let answer = operator.ask(Method::POST, "/operator/seed", Some(&body)).await?;
-        // A database that just started does not answer all in time.
+        let answer = person.ask(method.clone(), path, body).await?;
         if answer.status != 503 || began.elapsed() >= SEED_WITHIN {
-            ensure!(answer.status == 200, "seeding: {answer:?}");
-            return Seed::from_json(&answer.body);
+            return Ok(answer);
         }
         tokio::time::sleep(SEED_PAUSE).await;
     }
@@ -189,8 +194,10 @@ async fn guests(
     let moves = seed.users.iter().map(|(id, token)| {
         let (person, path, nursery) = (there.person_of(id, token), path.clone(), seed.guild_id.clone());
         async move {
-            person.delete(&format!("/users/@me/guilds/{nursery}")).await?;
-            person.post(&path, &json!({})).await?;
+            let left = ask(&person, Method::DELETE, &format!("/users/@me/guilds/{nursery}"), None).await?;
+            ensure!(left.status == 204, "leaving: {left:?}");
+            let come = ask(&person, Method::POST, &path, Some(&json!({}))).await?;
+            ensure!(come.status == 200, "joining: {come:?}");
             anyhow::Ok(person)
         }
     });

@@ -1,8 +1,7 @@
 //! `virtual_shard_leases`: virtual shards with the node that owns each; in the leases' keyspace, written only by
 //! compare-and-set.
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use rookery_model::lease::{VIRTUAL_SHARDS, VirtualShardLease};
+use rookery_model::lease::VirtualShardLease;
 
 use super::prelude::*;
 use crate::cql::cas::Applied;
@@ -17,23 +16,18 @@ row! {
     write_timestamp_ceiling_us: i64,
 }
 
-/// Shards that one query names; ScyllaDB takes a hundred.
-const SHARDS_MAX: u16 = 64;
-/// How many such queries are under way at a time.
-const CONCURRENT: usize = 16;
-
 /// The table's statements.
 pub struct VirtualShardLeases {
     begin: Statement,
     swap: Statement,
     get: Statement,
-    several: Statement,
+    all: Statement,
 }
 
 impl VirtualShardLeases {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::VirtualShardLeases);
-        let (begin, swap, get, several) = tokio::try_join!(
+        let (begin, swap, get, all) = tokio::try_join!(
             table.compare_and_set(
                 "INSERT INTO",
                 "(region, virtual_shard, node_id, epoch, id_ceiling_ms, write_timestamp_ceiling_us) \
@@ -46,9 +40,9 @@ impl VirtualShardLeases {
                  IF node_id = ? AND epoch = ? AND id_ceiling_ms = ? AND write_timestamp_ceiling_us = ?"
             ),
             table.select_serial(Row::COLUMNS, "region = ? AND virtual_shard = ?"),
-            table.select(Row::COLUMNS, "region = ? AND virtual_shard IN ?"),
+            table.select_all(Row::COLUMNS),
         )?;
-        Ok(Self { begin, swap, get, several })
+        Ok(Self { begin, swap, get, all })
     }
 
     /// Puts a lease in the place of what is expected.
@@ -93,14 +87,11 @@ impl VirtualShardLeases {
 
     /// Those of a region, by number, as far as a majority of replicas has heard.
     pub async fn of(&self, calls: &Calls, region: &str) -> Result<Vec<VirtualShardLease>, StoreError> {
-        let chunks = (0..VIRTUAL_SHARDS).step_by(SHARDS_MAX.into());
-        let several = |begin: u16| {
-            let shards: Vec<i32> = (begin..begin + SHARDS_MAX).map(i32::from).collect();
-            calls.all_rows::<Row>(&self.several, (region, shards))
-        };
-        let rows: Vec<Vec<Row>> =
-            futures_util::stream::iter(chunks).map(several).buffered(CONCURRENT).try_collect().await?;
-        let leases: Result<Vec<VirtualShardLease>, _> = rows.into_iter().flatten().map(lease).collect();
+        // A walk over the whole table, which has little else: thousands of partitions that are asked for by name are as many
+        // questions between the database's nodes, each as far as a majority is.
+        let rows = calls.all_rows::<Row>(&self.all, ()).await?;
+        let leases: Result<Vec<VirtualShardLease>, _> =
+            rows.into_iter().filter(|row| row.region == region).map(lease).collect();
         let mut leases = leases?;
         leases.sort_by_key(|lease| lease.virtual_shard);
         Ok(leases)

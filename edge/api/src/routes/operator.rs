@@ -1,7 +1,7 @@
 //! `/operator`: what `rookery admin` uses, with the operator's secret.
 
 use rookery_model::call::{Call, OperatorCall};
-use rookery_model::{ApiError, limits};
+use rookery_model::{ApiError, ErrorCode, limits};
 
 use super::{Input, Route};
 use crate::auth::Access;
@@ -13,12 +13,15 @@ pub const ROUTES: &[Route] = &[
     Route::get("/guild/{guild_id}", guild).access(Access::Operator),
     Route::post("/user/{user_id}/erase", erase_user).access(Access::Operator),
     Route::put("/guild/{guild_id}/retention", retention).access(Access::Operator),
+    Route::post("/region/{region}/take-over", |input| take_over(input, true)).access(Access::Operator),
+    Route::post("/region/{region}/give-back", |input| take_over(input, false)).access(Access::Operator),
     Route::post("/drain", |_| Ok(Call::Operator(OperatorCall::Drain))).access(Access::Operator),
 ];
 
 /// Users with tokens of one seed: their tokens are one answer, which is a frame of the link.
 const SEED_USERS_MAX: i64 = 50_000;
 const QUERY_MAX_CHARS: usize = 254;
+const REGION_MAX_CHARS: usize = 64;
 /// A century.
 const RETENTION_DAYS_MAX: i64 = 36_500;
 
@@ -44,6 +47,17 @@ fn guild(input: &Input<'_>) -> Result<Call, ApiError> {
 /// `POST /operator/user/{user_id}/erase`: removes all that the user wrote until now.
 fn erase_user(input: &Input<'_>) -> Result<Call, ApiError> {
     Ok(Call::Operator(OperatorCall::EraseUser { user_id: input.id("user_id") }))
+}
+
+/// `POST /operator/region/{region}/take-over` and `…/give-back`: the region that answers owns what the named one owned.
+fn take_over(input: &Input<'_>, is_begun: bool) -> Result<Call, ApiError> {
+    let region = input.segment("region");
+    let is_name = (1..=REGION_MAX_CHARS).contains(&region.len())
+        && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !is_name {
+        return Err(ErrorCode::NotFound.into());
+    }
+    Ok(Call::Operator(OperatorCall::TakeOver { region: region.to_owned(), is_begun }))
 }
 
 /// `PUT /operator/guild/{guild_id}/retention` `{max_age_days}`: null keeps messages for ever, and must be said.

@@ -90,5 +90,8 @@ fn operator_body(reply: &OperatorReply) -> Body {
         OperatorReply::Retention { guild_id, max_age_days } => {
             json(&json!({ "guild_id": guild_id, "max_age_days": max_age_days }))
         }
+        OperatorReply::TakeOver { region, by, is_begun } => {
+            json(&json!({ "region": region, "by": by, "taken_over": is_begun }))
+        }
     }
 }

@@ -22,6 +22,10 @@ pub fn cases() -> Vec<Case> {
         case!(PUT "/operator/guild/{guild_id}/retention", "/operator/guild/10/retention", Some(json!({"max_age_days": 30})) =>
             Call::Operator(OperatorCall::SetRetention { guild_id: GuildId::new(10), max_age_days: Some(30) }) =>
             200 draining()),
+        case!(POST "/operator/region/{region}/take-over", "/operator/region/eu/take-over", None =>
+            Call::Operator(OperatorCall::TakeOver { region: "eu".into(), is_begun: true }) => 200 draining()),
+        case!(POST "/operator/region/{region}/give-back", "/operator/region/eu-1/give-back", None =>
+            Call::Operator(OperatorCall::TakeOver { region: "eu-1".into(), is_begun: false }) => 200 draining()),
         case!(POST "/operator/drain", "/operator/drain", None => Call::Operator(OperatorCall::Drain) => 200 draining()),
     ]
 }
@@ -75,6 +79,8 @@ fn the_other_answers() {
     assert_eq!(answer(OperatorReply::Erasing { user_id, through }), json!({"user_id": "7", "through": "9"}));
     let retention = OperatorReply::Retention { guild_id: GuildId::new(10), max_age_days: None };
     assert_eq!(answer(retention), json!({"guild_id": "10", "max_age_days": null}));
+    let taken = OperatorReply::TakeOver { region: "eu".into(), by: "us".into(), is_begun: true };
+    assert_eq!(answer(taken), json!({"region": "eu", "by": "us", "taken_over": true}));
 }
 
 #[test]

@@ -14,6 +14,8 @@ use super::{Deployment, Layout, NodeLayout, NotHere, PopLayout, RegionLayout, Ro
 const FILE: &str = "lab.json";
 /// Names the program whose `lab` command is used; `cargo xtask gameday` sets it to itself.
 pub const XTASK_VARIABLE: &str = "ROOKERY_XTASK";
+/// The folder of that program's package, by which it knows its clone; what cargo says of a folder is this program's own.
+pub const XTASK_FOLDER_VARIABLE: &str = "ROOKERY_XTASK_FOLDER";
 /// How long a process may take to drain.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -125,6 +127,9 @@ impl Lab {
                 cargo
             }
         };
+        if let Some(folder) = std::env::var_os(XTASK_FOLDER_VARIABLE) {
+            command.env("CARGO_MANIFEST_DIR", folder);
+        }
         let output = command.args(["lab", "--dir"]).arg(&self.folder).args(action).kill_on_drop(true).output().await;
         let output = output.context("the lab's command could not be started")?;
         let said = String::from_utf8_lossy(&output.stderr);
