@@ -3,6 +3,9 @@
 //! A node that hangs keeps its connections, and the driver goes on asking it: a third of the writes of three nodes would
 //! wait for their attempt's deadline, and each of their repetitions may meet it again. So what was asked and what was
 //! answered is noted for each node. The driver's own latency awareness learns from answers only, and here there are none.
+//!
+//! What is silence depends on what is usual: over a wide area a compare-and-set takes half a second of a node that is well, and
+//! whoever took that for silence would ask the far ones first, which take longer still.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,15 +18,29 @@ use scylla::errors::RequestAttemptError;
 use scylla::policies::load_balancing::{FallbackPlan, LoadBalancingPolicy, RoutingInfo};
 use scylla::routing::Shard;
 
-/// How long a node may owe an answer and give none before the others are asked first.
+/// How long a node may owe an answer and give none before the others are asked first, at least.
 const SILENT_AFTER: Duration = Duration::from_millis(250);
+/// And at most, whatever is usual.
+const SILENT_AFTER_MAX: Duration = Duration::from_secs(3);
+/// So many times its slowest answers of late.
+const SLOWEST_TIMES: u32 = 3;
+/// What is left of the slowest answer with each one that comes after it, of a thousand.
+const FADES_PERMILLE: u32 = 995;
 /// How often it is asked all the same, to see whether it is back.
 const TRIED_EVERY: Duration = Duration::from_secs(1);
 
 /// Which nodes owe answers.
 #[derive(Debug, Default)]
 pub struct Silence {
-    nodes: Mutex<HashMap<SocketAddr, Debt>>,
+    nodes: Mutex<HashMap<SocketAddr, Known>>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+struct Known {
+    debt: Option<Debt>,
+    /// How long its slowest answers of late took.
+    slowest: Duration,
 }
 
 /// What a node has not answered yet.
@@ -38,23 +55,31 @@ struct Debt {
 
 impl Silence {
     fn asked(&self, now: Instant, node: SocketAddr) {
-        self.nodes.lock().entry(node).or_insert(Debt { since: now, tried: now, is_told: false });
+        let mut nodes = self.nodes.lock();
+        nodes.entry(node).or_default().debt.get_or_insert(Debt { since: now, tried: now, is_told: false });
     }
 
-    fn answered(&self, node: SocketAddr) {
-        if self.nodes.lock().remove(&node).is_some_and(|debt| debt.is_told) {
+    /// An answer came, or an error, which is one too; the time that it took counts only of good ones.
+    fn answered(&self, node: SocketAddr, took: Option<Duration>) {
+        let mut nodes = self.nodes.lock();
+        let known = nodes.entry(node).or_default();
+        if let Some(took) = took {
+            known.slowest = took.max(known.slowest * FADES_PERMILLE / 1_000);
+        }
+        if known.debt.take().is_some_and(|debt| debt.is_told) {
             tracing::info!(%node, "a node of the database answers again");
         }
     }
 
     fn is_silent(&self, now: Instant, node: SocketAddr) -> bool {
-        self.nodes.lock().get(&node).is_some_and(|debt| debt.is_silent(now))
+        self.nodes.lock().get(&node).is_some_and(|known| known.is_silent(now))
     }
 
     /// Whether a node may be asked first; with `tries`, a silent one from time to time.
     fn may_be_first(&self, now: Instant, node: SocketAddr, tries: bool) -> bool {
         let mut nodes = self.nodes.lock();
-        let Some(debt) = nodes.get_mut(&node).filter(|debt| debt.is_silent(now)) else { return true };
+        let Some(known) = nodes.get_mut(&node).filter(|known| known.is_silent(now)) else { return true };
+        let Some(debt) = &mut known.debt else { return true };
         if !debt.is_told {
             debt.is_told = true;
             tracing::warn!(%node, "a node of the database does not answer; the others are asked first");
@@ -67,9 +92,10 @@ impl Silence {
     }
 }
 
-impl Debt {
+impl Known {
     fn is_silent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= SILENT_AFTER
+        let after = (self.slowest * SLOWEST_TIMES).clamp(SILENT_AFTER, SILENT_AFTER_MAX);
+        self.debt.as_ref().is_some_and(|debt| now.saturating_duration_since(debt.since) >= after)
     }
 }
 
@@ -117,7 +143,7 @@ impl LoadBalancingPolicy for SilentLast {
     }
 
     fn on_request_success(&self, request: &RoutingInfo<'_>, latency: Duration, node: NodeRef<'_>) {
-        self.silence.answered(address(node));
+        self.silence.answered(address(node), Some(latency));
         self.inner.on_request_success(request, latency, node);
     }
 
@@ -129,7 +155,7 @@ impl LoadBalancingPolicy for SilentLast {
         error: &RequestAttemptError,
     ) {
         // An error is an answer; a broken connection is known to the driver.
-        self.silence.answered(address(node));
+        self.silence.answered(address(node), None);
         self.inner.on_request_failure(request, latency, node, error);
     }
 
@@ -164,8 +190,27 @@ mod tests {
         let (silence, begin) = (Silence::default(), Instant::now());
         silence.asked(begin, node(1));
         assert!(!silence.may_be_first(begin + SILENT_AFTER, node(1), false));
-        silence.answered(node(1));
+        silence.answered(node(1), None);
         assert!(silence.may_be_first(begin + SILENT_AFTER, node(1), false));
+    }
+
+    #[test]
+    fn what_is_usual_for_a_node_is_no_silence() {
+        let (silence, begin) = (Silence::default(), Instant::now());
+        let ms = Duration::from_millis;
+        silence.answered(node(1), Some(ms(500)));
+        silence.asked(begin, node(1));
+        assert!(silence.may_be_first(begin + ms(1_400), node(1), false));
+        assert!(!silence.may_be_first(begin + ms(1_500), node(1), false));
+        // One that took very long is no excuse for ever, and none to begin with.
+        silence.answered(node(1), Some(ms(60_000)));
+        silence.asked(begin, node(1));
+        assert!(!silence.may_be_first(begin + SILENT_AFTER_MAX, node(1), false));
+        for _ in 0..2_000 {
+            silence.answered(node(1), Some(ms(5)));
+        }
+        silence.asked(begin, node(1));
+        assert!(!silence.may_be_first(begin + SILENT_AFTER, node(1), false));
     }
 
     #[test]
