@@ -19,10 +19,13 @@ use crate::config::DevConfig;
 use crate::node::Node;
 use crate::ready::Ready;
 use crate::store::{Opened, Schema};
-use crate::{descriptors, pop_role, region_role, secrets, start, store};
+use crate::voice::RunningVoice;
+use crate::{descriptors, pop_role, region_role, secrets, start, store, voice};
 
 /// After this a drain is over, finished or not.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long members of voice rooms that are still here may take to go.
+const VOICE_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub struct DevArgs {
