@@ -16,6 +16,8 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 const BEACON_MS: u64 = 300;
 
 type Place = (GuildId, UserId);
+/// Session, token and endpoint.
+type Told = (Box<str>, VoiceToken, Option<Arc<str>>);
 
 #[derive(Default)]
 struct Counted(u64);
@@ -79,7 +81,7 @@ struct World {
     /// What the owners of guilds want.
     wanted: BTreeMap<Place, VoiceEntry>,
     /// What each client was told last: token and endpoint.
-    told: BTreeMap<Place, (Box<str>, VoiceToken, Option<Arc<str>>)>,
+    told: BTreeMap<Place, Told>,
     loss_percent: u32,
 }
 
@@ -158,7 +160,7 @@ impl World {
     /// A millisecond.
     fn step(&mut self) {
         self.now += 1;
-        if self.now % BEACON_MS == 0 {
+        if self.now.is_multiple_of(BEACON_MS) {
             for name in NODES {
                 let node = &self.nodes[name];
                 // Beacons are lost as well.
@@ -234,7 +236,7 @@ fn play(seed: u64) {
     }
     // Everything is well again, and time passes.
     world.loss_percent = 0;
-    for (_, node) in &mut world.nodes {
+    for node in world.nodes.values_mut() {
         if !node.is_up {
             *node = Node { boot: node.boot + 1, is_up: true, ..Node::default() };
         }

@@ -447,7 +447,7 @@ fn only_the_session_that_is_in_voice_is_told_where_to_go() {
     let (session, token) = (format!("voice{}", v.alice.0), VoiceToken::new("secret"));
     let outcome = v.world.core.voice_server(ALICE, &session, &token, Some("sfu.example.org:443"));
     let events = events_for(&outcome, v.alice);
-    let [Event::VoiceServerUpdate(server)] = &events.iter().map(|event| &***event).collect::<Vec<_>>()[..] else {
+    let [Event::VoiceServerUpdate(server)] = &events.iter().map(|event| &**event).collect::<Vec<_>>()[..] else {
         panic!("{events:?}")
     };
     assert_eq!((server.guild_id, server.endpoint.as_deref()), (v.world.guild_id(), Some("sfu.example.org:443")));

@@ -14,7 +14,7 @@ fn grant(directory: &Directory, channel: u64, user: u64) -> Arc<Grant> {
     let room = VoiceRoomKey { server_id, channel_id: ChannelId::new(channel) };
     let flags = VoiceMemberFlags::SPEAKER;
     let settings = VoiceRoomSettings::default();
-    directory.prepare(0, token, PrepareMember { room, user_id, session_id, flags, settings }).unwrap();
+    directory.prepare(0, token, PrepareMember { room, user_id, session_id, flags, settings, token: None }).unwrap();
     let identify: VoiceIdentify = serde_json::from_value(serde_json::json!(
         {"server_id": server_id, "user_id": user_id, "session_id": "s", "token": text}
     ))
