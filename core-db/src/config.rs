@@ -141,6 +141,10 @@ pub struct CqlConfig {
     /// How long an operation's outcome is kept, milliseconds.
     #[serde(default = "defaults::operation_retention_ms")]
     pub operation_retention_ms: u64,
+    /// How long reads agree with a majority of all replicas after this process took over what processes of another data centre
+    /// wrote, milliseconds: longer than the database takes to bring it here by its hints. For `regional`; `global` always does.
+    #[serde(default = "defaults::catch_up_ms")]
+    pub catch_up_ms: u64,
     /// Whether messages are removed that are older than their guild keeps them; not while a store is copied.
     #[serde(default = "defaults::message_retention")]
     pub message_retention: bool,
@@ -174,6 +178,7 @@ impl CqlConfig {
             compare_and_set_timeout_ms: defaults::compare_and_set_timeout_ms(),
             schema_timeout_ms: defaults::schema_timeout_ms(),
             operation_retention_ms: defaults::operation_retention_ms(),
+            catch_up_ms: defaults::catch_up_ms(),
             message_retention: defaults::message_retention(),
             coalesce: CoalesceConfig::default(),
         }
@@ -289,6 +294,9 @@ mod defaults {
         4 * 1024 * 1024
     }
     pub const fn operation_retention_ms() -> u64 {
+        15 * 60 * 1000
+    }
+    pub const fn catch_up_ms() -> u64 {
         15 * 60 * 1000
     }
     pub const fn recovery_free_bytes() -> u64 {

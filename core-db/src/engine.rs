@@ -120,6 +120,8 @@ pub trait Engine: Send + Sync + 'static {
     fn close(&self) -> Answer<'_, ()>;
     /// Serves no page that was read before; an engine that keeps none has nothing to do.
     fn forget_pages(&self) {}
+    /// Reads what a majority of all replicas has, for a while; an engine with one of each has nothing to do.
+    fn read_widely(&self) {}
     /// Write timestamps lie above this from now on; an engine whose writes are ordered otherwise has nothing to do.
     fn raise_write_timestamps(&self, _floor_us: i64) {}
     /// The highest write timestamp that was used, Unix microseconds; 0 where writes are ordered otherwise.

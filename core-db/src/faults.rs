@@ -252,6 +252,9 @@ impl Engine for FaultEngine {
     fn forget_pages(&self) {
         self.inner.forget_pages();
     }
+    fn read_widely(&self) {
+        self.inner.read_widely();
+    }
     fn raise_write_timestamps(&self, floor_us: i64) {
         self.inner.raise_write_timestamps(floor_us);
     }

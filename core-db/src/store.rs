@@ -149,6 +149,12 @@ impl Store {
         self.engine.forget_pages();
     }
 
+    /// Reads agree with a majority of all replicas for a while: call it when this process takes over what processes of another
+    /// data centre wrote, which the replicas near by may lack yet.
+    pub fn read_widely(&self) {
+        self.engine.read_widely();
+    }
+
     /// The stored outcome of an operation.
     pub async fn operation(&self, id: &[u8]) -> Result<Option<OperationRow>, StoreError> {
         self.engine.operation(id).await

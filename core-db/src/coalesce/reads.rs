@@ -72,6 +72,10 @@ impl Engine for CoalescingEngine {
         self.begin_new_epoch_of_messages();
     }
 
+    fn read_widely(&self) {
+        self.inner.read_widely();
+    }
+
     fn raise_write_timestamps(&self, floor_us: i64) {
         self.inner.raise_write_timestamps(floor_us);
     }

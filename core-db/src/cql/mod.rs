@@ -33,6 +33,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
+mod widely;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -126,6 +127,13 @@ impl CqlEngine {
         // Boxed at once: it is large, and would be copied by each layer that it passes.
         self.tasks.spawn_on(Box::pin(task), &self.runtime);
         Ok(Commit::new(commit))
+    }
+
+    /// Reads agree with a majority of all replicas for a while.
+    fn widen_reads(&self) {
+        if let Some(end) = widely::begin(&self.shared) {
+            self.background.spawn_on(until(self.stop.clone(), end), &self.runtime);
+        }
     }
 
     /// Runs something to its end even if nobody waits for it any more.

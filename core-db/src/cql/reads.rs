@@ -83,6 +83,10 @@ impl Engine for CqlEngine {
         self.shared().clock.last_us()
     }
 
+    fn read_widely(&self) {
+        self.widen_reads();
+    }
+
     fn health(&self) -> StoreHealth {
         self.shared().health()
     }

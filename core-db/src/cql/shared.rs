@@ -16,6 +16,7 @@ use super::outbox::KnownHours;
 use super::policies::Purpose;
 use super::purge::KnownDays;
 use super::tables::Tables;
+use super::widely::Widely;
 use crate::config::CqlConfig;
 use crate::doomed::{Doomed, Pending};
 use crate::tables::purges::Purge;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub doomed: Doomed,
     pub known_days: KnownDays,
     pub known_hours: KnownHours,
+    /// Whether reads go beyond the replicas near by.
+    pub widely: Widely,
     /// Wakes the background when there is something to remove.
     pub wake: Notify,
     /// Wakes the retention of messages when a guild's was changed.
@@ -60,6 +63,7 @@ impl Shared {
             doomed: Doomed::new(Pending::new()),
             known_days: KnownDays::default(),
             known_hours: KnownHours::default(),
+            widely: Widely::default(),
             wake: Notify::new(),
             retention_changed: Notify::new(),
             removals: AtomicU64::new(0),

@@ -144,6 +144,8 @@ pub struct PlacementTask {
     all: Subject,
     nodes: HashMap<u16, Subject>,
     peers: HashMap<u16, PeerIndex>,
+    /// Those of other regions.
+    foreign: Vec<PeerIndex>,
     ops: FuturesUnordered<StoreFuture>,
     /// Questions about shards that wait, how many are under way, and how many may be.
     waiting: VecDeque<(OpId, StoreCall)>,
@@ -187,7 +189,10 @@ impl PlacementTask {
         peers: HashMap<u16, PeerIndex>,
         workers: Arc<Workers>,
     ) -> Result<(Self, PlacementHandle), ConfigError> {
-        let PlacementInit { config, bus, subscriptions, all, nodes, homes: _ } = init;
+        let PlacementInit { config, bus, subscriptions, all, nodes, homes } = init;
+        let home = |worker_id: u16| homes.get(usize::from(worker_id));
+        let is_foreign = |worker_id: u16| home(worker_id) != home(config.worker_id);
+        let foreign = peers.iter().filter(|(worker_id, _)| is_foreign(**worker_id)).map(|(_, index)| *index).collect();
         let core = NodePlacement::new(config.clone(), boot_clock::now())?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (is_ready, ready) = watch::channel(false);
@@ -208,6 +213,7 @@ impl PlacementTask {
             all,
             nodes,
             peers,
+            foreign,
             ops: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             shards_asked: 0,
@@ -427,7 +433,14 @@ impl PlacementTask {
             }
             Event::Activate { region, shard, epoch, predecessor, id_floor_ms, write_timestamp_floor_us } => {
                 self.raise(Marks { id_ms: id_floor_ms, write_timestamp_us: write_timestamp_floor_us });
-                begins.extend(self.shard(&region, shard).map(|shard| ShardEpoch { shard, epoch, predecessor }));
+                let Some(shard) = self.shard(&region, shard) else { return };
+                if let Location::There(last) = self.ownership.location(shard)
+                    && self.foreign.contains(&last)
+                {
+                    // The replicas near by may lack what it wrote near its own.
+                    self.store.read_widely();
+                }
+                begins.push(ShardEpoch { shard, epoch, predecessor });
             }
             Event::Drain { region, shard, epoch } => {
                 self.begin(begins, changed);

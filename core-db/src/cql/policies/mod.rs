@@ -79,6 +79,8 @@ pub struct Profiles {
     write: ExecutionProfileHandle,
     unique: Serial,
     lease: Serial,
+    /// Of reads, where those near by suffice.
+    near: Consistency,
 }
 
 /// Compare-and-set at one level, and reading what it left.
@@ -128,7 +130,17 @@ impl Profiles {
             write: writes::profile(config, levels, nodes.clone(), counters),
             unique: serial(levels.unique),
             lease: serial(levels.lease),
+            near: levels.quorum,
         }
+    }
+
+    /// Has reads agree with a majority of all replicas, or with as many as the durability asks for: also those whose
+    /// statements are prepared already.
+    pub fn read_widely(&self, widely: bool) {
+        let mut read = self.read.clone();
+        let consistency = if widely { Consistency::Quorum } else { self.near };
+        let profile = read.pointee_to_builder().consistency(consistency).build();
+        read.map_to_another_profile(profile);
     }
 
     /// The profile of a purpose.
