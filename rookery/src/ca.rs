@@ -38,17 +38,19 @@ enum CaCommand {
 enum CaRole {
     Pop,
     Region,
+    /// No process of the deployment's own: what clients are shown, where no public authority knows the names.
+    Https,
 }
 
 /// Runs one command of the authority.
 pub fn run(args: &CaArgs) -> anyhow::Result<()> {
     let ca = DeploymentCa::create_or_load(&args.dir)?;
     let CaCommand::Issue { role, out, names } = &args.command;
-    let role = match role {
-        CaRole::Pop => Role::Pop,
-        CaRole::Region => Role::Region,
+    let identity = match role {
+        CaRole::Pop => ca.issue(Role::Pop, names)?,
+        CaRole::Region => ca.issue(Role::Region, names)?,
+        CaRole::Https => ca.issue_https(names)?,
     };
-    let identity = ca.issue(role, names)?;
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     write(&out.join("cert.pem"), identity.chain_pem().as_bytes(), 0o644)?;
     write(&out.join("key.pem"), identity.key_pem().as_bytes(), 0o600)?;

@@ -58,6 +58,13 @@ impl Setting {
         self.sing("@discordjs/voice", command, bot, hertz, channel_id)
     }
 
+    /// discord.py as this bot, likewise; it cannot hear.
+    fn discord_py(&self, bot: &Person, hertz: u32, channel_id: &str) -> anyhow::Result<Singer> {
+        let mut command = Command::new(variable("ROOKERY_PYTHON")?);
+        command.arg(source("voice/voice.py")?).env("SSL_CERT_FILE", self.rookery.address("ca_file")?);
+        self.sing("discord.py", command, bot, hertz, channel_id)
+    }
+
     fn sing(
         &self,
         name: &str,
@@ -128,6 +135,26 @@ async fn discord_js_bots_hear_each_other_as_moderators_let_them() -> anyhow::Res
     }
     let setting = Setting::prepare().await?;
     let result = moderated(&setting).await;
+    setting.explain(result)
+}
+
+/// discord.py has only one of the two encryption modes, and another version of the voice gateway.
+#[tokio::test]
+async fn discord_py_is_heard() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = async {
+        let (py, js) = (setting.bot("Snake").await?, setting.bot("Script").await?);
+        let mut js = setting.discord_js(&js, HIGH, &setting.lounge)?;
+        js.lines.find("that it is in", |line| (line["state"] == "ready").then_some(())).await?;
+        let mut py = setting.discord_py(&py, LOW, &setting.lounge)?;
+        let state = py.lines.find("that it is in", |line| (line["state"] == "ready").then(|| line.clone())).await?;
+        ensure!(state["mode"] == "aead_xchacha20_poly1305_rtpsize", "{state}");
+        js.hears(py.tone()).await
+    }
+    .await;
     setting.explain(result)
 }
 

@@ -156,6 +156,16 @@ const NEEDS: &[Need] = &[
         install: || apt(&["python3", "python3-venv"]),
     },
     Need {
+        name: "libopus, for discord.py's voice",
+        purpose: Purpose::Clients,
+        is_met: || {
+            let look = ["-c", "import ctypes.util; assert ctypes.util.find_library('opus')"];
+            Ok(shell::output(shell::clean("python3").args(look)).is_some())
+        },
+        remedy: || "run `apt-get install --no-install-recommends libopus0`".into(),
+        install: || apt(&["libopus0"]),
+    },
+    Need {
         name: "the JavaScript client libraries (tests/clients/node)",
         purpose: Purpose::Clients,
         is_met: || Ok(clients::is_complete(&clients::node_modules()?)),

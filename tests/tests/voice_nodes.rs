@@ -1,0 +1,168 @@
+//! Voice nodes as processes of their own, which die and drain under bots with an unmodified library.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use rookery_tests::{Guild, Lines, NatsServer, Person, Process, bot_in, free_address, run, text};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+mod programs;
+use programs::{skipped, source, variable};
+
+/// How long nobody may be heard when a node dies: its silence is noticed after 1.2 s, and clients connect anew.
+const GAP_MAX: Duration = Duration::from_secs(4);
+
+struct Deployment {
+    folder: tempfile::TempDir,
+    bus: String,
+    _nats: NatsServer,
+}
+
+impl Deployment {
+    /// A bus, and certificates for a region, a point of presence and voice nodes.
+    async fn prepare() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let nats = NatsServer::start(folder.path()).await?;
+        let bus = nats.url.clone();
+        let deployment = Self { folder, bus, _nats: nats };
+        for (role, name) in [("region", "region"), ("pop", "pop"), ("https", "voice")] {
+            let (ca, out) = (deployment.path("ca").display().to_string(), deployment.path(name).display().to_string());
+            let args = ["ca", "--dir", &ca, "issue", "--role", role, "--out", &out, "--name", "127.0.0.1"];
+            let args = if role == "https" { &args[..] } else { &args[..8] };
+            let ended = run(deployment.folder.path(), args).await?;
+            ensure!(ended.code == Some(0), "{ended:?}");
+        }
+        Ok(deployment)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn identity(&self, shows: &str) -> String {
+        let file = |name: &str| self.path(shows).join(name);
+        let (ca, certificate, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+        format!("ca_file = {ca:?}\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n")
+    }
+
+    async fn start(&self, role: &str, name: &str, config: &str) -> anyhow::Result<Process> {
+        let path = self.path(name).with_extension("toml");
+        std::fs::write(&path, config)?;
+        let base = self.path(&format!("{name}-process"));
+        Process::start(&base, [Path::new(role), Path::new("--config"), &path]).await
+    }
+
+    /// A region of one node and its point of presence.
+    async fn region(&self) -> anyhow::Result<(Process, Process)> {
+        let link = free_address()?;
+        let file = self.path("deployment.json");
+        let node = json!({ "name": "eu-1", "number": 1, "link": link, "gateway": "wss://eu-1.example.org",
+                           "addresses": ["192.0.2.1"] });
+        let region = json!({ "name": "eu", "nats_urls": [self.bus], "nodes": [node] });
+        let text = json!({ "name": "choir", "domain": "example.org", "bus": "nats", "regions": [region] });
+        std::fs::write(&file, text.to_string())?;
+        let data = self.path("data");
+        let config = format!(
+            "name = \"eu\"\nnode = \"eu-1\"\ndeployment_file = {file:?}\nlimits = \"off\"\ndata_dir = {data:?}\n\
+             operator = \"127.0.0.1:0\"\n[degradation]\nenabled = false\n[gateway]\nlisten = \"127.0.0.1:0\"\n\
+             [link]\nlisten = {link:?}\n{}",
+            self.identity("region")
+        );
+        let region = self.start("region", "region", &config).await?;
+        let keys = data.join("token.pub");
+        let config = format!(
+            "limits = \"off\"\noperator = \"127.0.0.1:0\"\ntoken_keys_file = {keys:?}\n[pop]\nhttp = \"127.0.0.1:0\"\n\
+             [uplink]\nregions = [{link:?}]\n{}",
+            self.identity("pop")
+        );
+        Ok((region, self.start("pop", "pop", &config).await?))
+    }
+
+    async fn voice(&self, number: u16) -> anyhow::Result<Process> {
+        let (certificate, key) = (self.path("voice").join("cert.pem"), self.path("voice").join("key.pem"));
+        let config = format!(
+            "operator = \"127.0.0.1:0\"\nregion = \"eu\"\nnode = \"voice-{number}\"\ncertificate_file = {certificate:?}\n\
+             key_file = {key:?}\n[bus]\nkind = \"nats\"\ndeployment = \"choir\"\nurls = [{:?}]\n[voice]\n\
+             gateway = \"127.0.0.1:0\"\nnode = {number}\n",
+            self.bus
+        );
+        self.start("sfu", &format!("voice-{number}"), &config).await
+    }
+}
+
+/// A bot that says a tone.
+struct Singer {
+    lines: Lines,
+    id: String,
+}
+
+impl Singer {
+    async fn hears(&mut self, id: &str) -> anyhow::Result<Instant> {
+        self.lines.forget();
+        let what = format!("that it hears {id}");
+        self.lines.find(&what, |line| (line["heard"] == id).then_some(())).await?;
+        Ok(Instant::now())
+    }
+}
+
+#[tokio::test]
+async fn rooms_go_on_at_another_node_when_theirs_dies_or_drains() -> anyhow::Result<()> {
+    if skipped() || std::env::var_os("ROOKERY_SKIP_NATS").is_some() {
+        return Ok(());
+    }
+    let deployment = Deployment::prepare().await?;
+    let (region, pop) = deployment.region().await?;
+    let result = moved(&deployment, &region, &pop).await;
+    result.with_context(|| format!("the region's log:\n{}", region.log()))
+}
+
+async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyhow::Result<()> {
+    let api = pop.address("api")?;
+    let alice = Person::register(api, "alice").await?;
+    let guild = Guild::create(&alice, "Choir").await?;
+    let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
+    let channel = text(&channel, "id")?;
+    let first = deployment.voice(1).await?;
+    let mut singers = Vec::new();
+    for (name, hertz) in [("Low", 440), ("High", 880)] {
+        let bot = bot_in(&guild, &alice, name, 8).await?;
+        let mut command = Command::new(variable("ROOKERY_VOICE_NODE")?);
+        command
+            .arg(source("voice/voice.js")?)
+            .env("NODE_PATH", variable("ROOKERY_VOICE_MODULES")?)
+            .env("NODE_EXTRA_CA_CERTS", deployment.path("voice").join("ca.pem"))
+            .env("ROOKERY_API", api)
+            .env("ROOKERY_GATEWAY", region.address("gateway")?)
+            .env("ROOKERY_TOKEN", &bot.token)
+            .env("ROOKERY_GUILD", &guild.id)
+            .env("ROOKERY_CHANNEL", channel)
+            .env("ROOKERY_PITCH", hertz.to_string());
+        singers.push(Singer { lines: Lines::start_told("@discordjs/voice", command)?, id: bot.id });
+    }
+    let [mut low, mut high] = singers.try_into().ok().context("two singers")?;
+    high.hears(&low.id).await?;
+    low.hears(&high.id).await?;
+
+    // It dies: everybody is sent to the other one.
+    let second = deployment.voice(2).await?;
+    let silent = |line: &Value| (line["silent"] == low.id.as_str()).then_some(());
+    let killed = Instant::now();
+    first.kill().await?;
+    high.lines.find("that the other fell silent", silent).await?;
+    let back = high.hears(&low.id).await?;
+    // A second of sound is heard before it is told.
+    let gap = back.saturating_duration_since(killed).saturating_sub(Duration::from_secs(1));
+    ensure!(gap < GAP_MAX, "nothing was heard for {gap:?}");
+    low.hears(&high.id).await?;
+
+    // It drains: the guild goes to the one that came back, and the process ends well.
+    let third = deployment.voice(1).await?;
+    low.lines.forget();
+    ensure!(second.terminate().await? == Some(0));
+    high.hears(&low.id).await?;
+    low.hears(&high.id).await?;
+    ensure!(third.terminate().await? == Some(0));
+    Ok(())
+}
