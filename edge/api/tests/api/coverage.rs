@@ -36,6 +36,8 @@ const ABSENT: [&str; 24] = [
     "GET /operator/guild/{guild_id}",
     "POST /operator/user/{user_id}/erase",
     "PUT /operator/guild/{guild_id}/retention",
+    "POST /operator/region/{region}/give-back",
+    "POST /operator/region/{region}/take-over",
     "POST /operator/drain",
 ];
 
