@@ -56,18 +56,18 @@ impl Deployment {
 
     /// A region of one node and its point of presence.
     async fn region(&self) -> anyhow::Result<(Process, Process)> {
-        let link = free_address()?;
+        let (link, gateway) = (free_address()?, free_address()?);
         let file = self.path("deployment.json");
         let node = json!({ "name": "eu-1", "number": 1, "link": link, "gateway": "wss://eu-1.example.org",
                            "addresses": ["192.0.2.1"] });
-        let region = json!({ "name": "eu", "nats_urls": [self.bus], "nodes": [node] });
+        let region = json!({ "name": "eu", "data_center": "eu", "nats_urls": [self.bus], "nodes": [node] });
         let text = json!({ "name": "choir", "domain": "example.org", "bus": "nats", "regions": [region] });
         std::fs::write(&file, text.to_string())?;
         let data = self.path("data");
         let config = format!(
             "name = \"eu\"\nnode = \"eu-1\"\ndeployment_file = {file:?}\nlimits = \"off\"\ndata_dir = {data:?}\n\
-             operator = \"127.0.0.1:0\"\n[degradation]\nenabled = false\n[gateway]\nlisten = \"127.0.0.1:0\"\n\
-             [link]\nlisten = {link:?}\n{}",
+             operator = \"127.0.0.1:0\"\n[degradation]\nenabled = false\n[gateway]\nlisten = {gateway:?}\n\
+             public_url = \"ws://{gateway}\"\n[link]\nlisten = {link:?}\n{}",
             self.identity("region")
         );
         let region = self.start("region", "region", &config).await?;

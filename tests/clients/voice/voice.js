@@ -106,7 +106,8 @@ function join(channelId) {
       after.networking.on("close", (code) => say({ closed: code }));
     }
   });
-  connection.on("error", (error) => say({ error: String(error) }));
+  // A node that died refuses what the library tries before it is told of another.
+  connection.on("error", (error) => say({ note: String(error) }));
   if (process.env.ROOKERY_DEBUG) connection.on("debug", (text) => say({ debug: text }));
   listen(connection);
   if (pitch > 0) {
