@@ -144,8 +144,8 @@ pub struct PlacementTask {
     all: Subject,
     nodes: HashMap<u16, Subject>,
     peers: HashMap<u16, PeerIndex>,
-    /// Those of other regions.
-    foreign: Vec<PeerIndex>,
+    /// Whether there are nodes of other regions.
+    has_foreign: bool,
     ops: FuturesUnordered<StoreFuture>,
     /// Questions about shards that wait, how many are under way, and how many may be.
     waiting: VecDeque<(OpId, StoreCall)>,
@@ -192,7 +192,7 @@ impl PlacementTask {
         let PlacementInit { config, bus, subscriptions, all, nodes, homes } = init;
         let home = |worker_id: u16| homes.get(usize::from(worker_id));
         let is_foreign = |worker_id: u16| home(worker_id) != home(config.worker_id);
-        let foreign = peers.iter().filter(|(worker_id, _)| is_foreign(**worker_id)).map(|(_, index)| *index).collect();
+        let has_foreign = peers.keys().any(|worker_id| is_foreign(*worker_id));
         let core = NodePlacement::new(config.clone(), boot_clock::now())?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (is_ready, ready) = watch::channel(false);
@@ -213,7 +213,7 @@ impl PlacementTask {
             all,
             nodes,
             peers,
-            foreign,
+            has_foreign,
             ops: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             shards_asked: 0,
@@ -434,10 +434,8 @@ impl PlacementTask {
             Event::Activate { region, shard, epoch, predecessor, id_floor_ms, write_timestamp_floor_us } => {
                 self.raise(Marks { id_ms: id_floor_ms, write_timestamp_us: write_timestamp_floor_us });
                 let Some(shard) = self.shard(&region, shard) else { return };
-                if let Location::There(last) = self.ownership.location(shard)
-                    && self.foreign.contains(&last)
-                {
-                    // The replicas near by may lack what it wrote near its own.
+                if self.has_foreign && predecessor.is_some_and(|last| last > 0) {
+                    // It may have been of another region, and have written near its own replicas what those near by lack yet.
                     self.store.read_widely();
                 }
                 begins.push(ShardEpoch { shard, epoch, predecessor });
