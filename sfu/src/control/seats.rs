@@ -28,6 +28,16 @@ pub enum Act {
     Remove(Place),
 }
 
+impl Act {
+    /// Whom it is about.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Admit { admission, .. } => (admission.guild_id, admission.user_id),
+            Self::Remove(place) => *place,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Seat {
     controller: Box<str>,
@@ -77,6 +87,11 @@ impl Seats {
                 (acts, self.done((guild_id, user_id), revision))
             }
         }
+    }
+
+    /// The node could not let a member in: the command counts as not heard, so that it is done when it is said again.
+    pub fn handle_refused(&mut self, place: Place) {
+        self.seats.remove(&place);
     }
 
     /// A member of a room is gone; which controller is to know, if the member is still wanted with this session.
@@ -217,6 +232,15 @@ mod tests {
         assert_eq!(seats.handle_command(0, "a", admit(7, "u")), (vec![], done(8)), "nobody comes back by a late word");
         assert_eq!(seats.handle_command(0, "a", expel(9)), (vec![], done(9)));
         assert_eq!(seats.count(), 0);
+    }
+
+    #[test]
+    fn what_the_node_refused_is_done_when_it_is_said_again() {
+        let mut seats = Seats::default();
+        let first = seats.handle_command(0, "a", admit(5, "t"));
+        seats.handle_refused(PLACE);
+        assert_eq!(seats.count(), 0);
+        assert_eq!(seats.handle_command(0, "a", admit(5, "t")), first);
     }
 
     #[test]

@@ -120,9 +120,10 @@ impl Control {
         };
         let (acts, event) = self.seats.handle_command(now_ms, &message.controller, command);
         for act in acts {
+            let place = act.place();
             if !self.act(act).await {
                 // Said again until there is room, or it is said to another node.
-                return;
+                return self.seats.handle_refused(place);
             }
         }
         self.tell(&message.controller, event);
