@@ -40,6 +40,9 @@ pub struct Held {
     ends: Mutex<Option<Instant>>,
     /// Who has it instead.
     lost: OnceLock<String>,
+    /// What its row was last told to last until, Unix milliseconds. Whoever changes the row waits for a turn: two
+    /// compare-and-sets of one partition only hold each other up.
+    told: tokio::sync::Mutex<i64>,
 }
 
 impl Held {
@@ -56,6 +59,11 @@ impl Held {
 
     fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// How long it lasts still.
+    fn lasts_for(&self) -> Duration {
+        self.ends.lock().map_or(Duration::ZERO, |ends| ends.saturating_duration_since(Instant::now()))
     }
 
     /// It lasts, counted from before the cluster was asked.
@@ -100,10 +108,11 @@ fn is_anothers(lease: &Lease, holder: &str, now_ms: i64) -> bool {
 /// Takes it as it was found; false when somebody was faster.
 async fn try_take(shared: &Shared, found: Option<Lease>) -> Result<bool, StoreError> {
     let (leases, calls, node_id) = (&shared.tables.leases, &shared.calls, shared.node_id());
+    let mut told = shared.lease.told.lock().await;
     let begin = Instant::now();
     shared.clock.raise_floor(found.as_ref().map_or(0, |found| found.write_timestamp_ceiling_us));
     let epoch = found.as_ref().map_or(0, |found| found.epoch) + 1;
-    let lease = next(shared, epoch);
+    let lease = next(shared, epoch, 0);
     let applied = match &found {
         Some(found) => cas::certain(shared, Purpose::Lease, || leases.take(calls, node_id, &lease, found)).await?,
         None => cas::certain(shared, Purpose::Lease, || leases.insert(calls, node_id, &lease)).await?,
@@ -118,19 +127,20 @@ async fn try_take(shared: &Shared, found: Option<Lease>) -> Result<bool, StoreEr
     };
     if is_taken {
         shared.lease.epoch.store(epoch, Ordering::Release);
+        *told = lease.expires_at_ms;
         shared.lease.lasts_from(begin);
     }
     Ok(is_taken)
 }
 
-/// The row as a renewal leaves it.
-fn next(shared: &Shared, epoch: i64) -> Lease {
+/// The row as a renewal leaves it, which lasts longer than the one before by any clock.
+fn next(shared: &Shared, epoch: i64, told_ms: i64) -> Lease {
     let now_us = now_us();
     let ahead = |by: Duration| i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
     Lease {
         epoch,
         holder: shared.config.holder.clone(),
-        expires_at_ms: now_us.saturating_add(ahead(LASTS)) / 1_000,
+        expires_at_ms: (now_us.saturating_add(ahead(LASTS)) / 1_000).max(told_ms.saturating_add(1)),
         id_ceiling_ms: 0,
         write_timestamp_ceiling_us: timestamp_ceiling_us(now_us, shared.clock.last_us()),
     }
@@ -151,6 +161,10 @@ pub async fn keep(shared: &Shared, stop: &CancellationToken) {
             () = stop.cancelled() => return,
             _ = interval.tick() => {}
         }
+        // Whoever raised the ceiling of ids meanwhile renewed it too.
+        if shared.lease.lasts_for() > LASTS - CLOCKS_DIFFER - RENEW_INTERVAL / 2 {
+            continue;
+        }
         if let Err(error) = renew(shared).await {
             warn!(%error, node_id = shared.node_id(), "cannot renew the lease of the node id");
         }
@@ -159,11 +173,15 @@ pub async fn keep(shared: &Shared, stop: &CancellationToken) {
 
 /// Renews it once, and keeps the ceiling of write timestamps ahead of those in use.
 pub async fn renew(shared: &Shared) -> Result<(), StoreError> {
+    let mut told = shared.lease.told.lock().await;
     let begin = Instant::now();
-    let lease = next(shared, shared.lease.epoch());
+    let lease = next(shared, shared.lease.epoch(), *told);
+    *told = lease.expires_at_ms;
     let (leases, calls) = (&shared.tables.leases, &shared.calls);
     match cas::certain(shared, Purpose::Lease, || leases.renew(calls, shared.node_id(), &lease)).await? {
         Applied::Yes => shared.lease.lasts_from(begin),
+        // It lasts that long already: by an attempt of ours that nobody answered.
+        Applied::No(Some(current)) if current == lease.epoch => shared.lease.lasts_from(begin),
         Applied::No(_) => lose(shared),
     }
     Ok(())
@@ -182,14 +200,11 @@ fn lose(shared: &Shared) {
 
 /// Gives it back with what was used, so that the next holder need neither wait nor begin in the future.
 pub async fn give_back(shared: &Shared) -> Result<(), StoreError> {
+    let _turn = shared.lease.told.lock().await;
     let (leases, calls) = (&shared.tables.leases, &shared.calls);
-    let lease = Lease {
-        epoch: shared.lease.epoch(),
-        expires_at_ms: 0,
-        write_timestamp_ceiling_us: shared.clock.last_us(),
-        ..Lease::default()
-    };
-    cas::certain(shared, Purpose::Lease, || leases.renew(calls, shared.node_id(), &lease)).await.map(drop)
+    let (epoch, last_us) = (shared.lease.epoch(), shared.clock.last_us());
+    let attempt = || leases.give_back(calls, shared.node_id(), epoch, last_us);
+    cas::certain(shared, Purpose::Lease, attempt).await.map(drop)
 }
 
 /// No id was ever issued above this moment.
@@ -212,20 +227,25 @@ pub async fn all(shared: &Shared) -> Result<Vec<LeaseRow>, StoreError> {
     Ok(leases.into_iter().map(row).collect())
 }
 
-/// Raises the ceiling of ids.
+/// Raises the ceiling of ids, and renews the lease with it.
 pub async fn raise_id_ceiling(shared: &Shared, ceiling_ms: u64) -> Result<(), StoreError> {
     shared.lease.check(shared.node_id())?;
-    let ceiling = i64::try_from(ceiling_ms).unwrap_or(i64::MAX);
-    let (leases, calls, epoch) = (&shared.tables.leases, &shared.calls, shared.lease.epoch());
-    match cas::certain(shared, Purpose::Lease, || leases.raise_ids(calls, shared.node_id(), epoch, ceiling)).await? {
-        // As high already, perhaps by an attempt of ours that nobody answered.
-        Applied::Yes => Ok(()),
-        Applied::No(Some(current)) if current == epoch => Ok(()),
-        Applied::No(_) => {
-            lose(shared);
-            shared.lease.check(shared.node_id())
-        }
+    let mut told = shared.lease.told.lock().await;
+    let begin = Instant::now();
+    let lease = Lease {
+        id_ceiling_ms: i64::try_from(ceiling_ms).unwrap_or(i64::MAX),
+        ..next(shared, shared.lease.epoch(), *told)
+    };
+    *told = lease.expires_at_ms;
+    let (leases, calls) = (&shared.tables.leases, &shared.calls);
+    match cas::certain(shared, Purpose::Lease, || leases.raise_ids(calls, shared.node_id(), &lease)).await? {
+        Applied::Yes => shared.lease.lasts_from(begin),
+        // As high already, perhaps by an attempt of ours that nobody answered. It cannot be that the lease lasts as long
+        // without that: nothing else was told to last until then.
+        Applied::No(Some(current)) if current == lease.epoch => {}
+        Applied::No(_) => lose(shared),
     }
+    shared.lease.check(shared.node_id())
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub struct Leases {
     take: Statement,
     renew: Statement,
     raise_ids: Statement,
+    give_back: Statement,
 }
 
 const COLUMNS: [&str; 5] = ["epoch", "holder", "expires_at_ms", "id_ceiling_ms", "write_timestamp_ceiling_us"];
@@ -37,7 +38,7 @@ const COLUMNS: [&str; 5] = ["epoch", "holder", "expires_at_ms", "id_ceiling_ms",
 impl Leases {
     pub async fn prepare(preparer: Preparer<'_>) -> Result<Self, OpenError> {
         let table = preparer.table(Table::Leases);
-        let (get, nodes, insert, take, renew, raise_ids) = tokio::try_join!(
+        let (get, nodes, insert, take, renew, raise_ids, give_back) = tokio::try_join!(
             table.select_serial(&COLUMNS, "node_id = ?"),
             table.select_all(&["node_id"]),
             table.compare_and_set(
@@ -52,14 +53,20 @@ impl Leases {
             ),
             table.compare_and_set(
                 "UPDATE",
-                "SET expires_at_ms = ?, write_timestamp_ceiling_us = ? WHERE node_id = ? IF epoch = ?"
+                "SET expires_at_ms = ?, write_timestamp_ceiling_us = ? WHERE node_id = ? \
+                 IF epoch = ? AND expires_at_ms < ?"
             ),
             table.compare_and_set(
                 "UPDATE",
-                "SET id_ceiling_ms = ? WHERE node_id = ? IF epoch = ? AND id_ceiling_ms < ?"
+                "SET id_ceiling_ms = ?, expires_at_ms = ?, write_timestamp_ceiling_us = ? WHERE node_id = ? \
+                 IF epoch = ? AND id_ceiling_ms < ? AND expires_at_ms < ?"
+            ),
+            table.compare_and_set(
+                "UPDATE",
+                "SET expires_at_ms = 0, write_timestamp_ceiling_us = ? WHERE node_id = ? IF epoch = ?"
             ),
         )?;
-        Ok(Self { get, nodes, insert, take, renew, raise_ids })
+        Ok(Self { get, nodes, insert, take, renew, raise_ids, give_back })
     }
 
     /// A node's row, after everything that was written to it.
@@ -98,21 +105,38 @@ impl Leases {
         Applied::read(calls.once(&self.take, &values).await?, Some("epoch"))
     }
 
-    /// Makes the lease last until another moment, with another ceiling of write timestamps.
+    /// Makes the lease last until a later moment, with another ceiling of write timestamps.
+    ///
+    /// Not applied where it lasts as long already, so that an attempt which arrives late does not shorten it, or where the
+    /// lease is another's: the epoch tells.
     pub async fn renew(&self, calls: &Calls, node_id: i64, lease: &Lease) -> Result<Applied, Failure> {
-        let values = (lease.expires_at_ms, lease.write_timestamp_ceiling_us, node_id, lease.epoch);
+        let values = (lease.expires_at_ms, lease.write_timestamp_ceiling_us, node_id, lease.epoch, lease.expires_at_ms);
         Applied::read(calls.once(&self.renew, &values).await?, Some("epoch"))
     }
 
-    /// Raises the ceiling of ids; not applied where it is as high already, or the lease is another's: the epoch tells.
-    pub async fn raise_ids(
+    /// Renews it likewise, and raises the ceiling of ids; not applied where either is as high already.
+    pub async fn raise_ids(&self, calls: &Calls, node_id: i64, lease: &Lease) -> Result<Applied, Failure> {
+        let values = (
+            lease.id_ceiling_ms,
+            lease.expires_at_ms,
+            lease.write_timestamp_ceiling_us,
+            node_id,
+            lease.epoch,
+            lease.id_ceiling_ms,
+            lease.expires_at_ms,
+        );
+        Applied::read(calls.once(&self.raise_ids, &values).await?, Some("epoch"))
+    }
+
+    /// Ends the lease.
+    pub async fn give_back(
         &self,
         calls: &Calls,
         node_id: i64,
         epoch: i64,
-        ceiling_ms: i64,
+        last_write_timestamp_us: i64,
     ) -> Result<Applied, Failure> {
-        let result = calls.once(&self.raise_ids, &(ceiling_ms, node_id, epoch, ceiling_ms)).await?;
-        Applied::read(result, Some("epoch"))
+        let values = (last_write_timestamp_us, node_id, epoch);
+        Applied::read(calls.once(&self.give_back, &values).await?, Some("epoch"))
     }
 }
