@@ -2,12 +2,12 @@
 //!
 //! Deployments are started one after the other; the nodes of their databases end with the thread of the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use rookery_scenarios::deployment::{Deployment, Options, Started};
+use rookery_scenarios::deployment::{Deployment, Lab, Layout, Options, Started};
 use rookery_scenarios::scenario::{self, Promise};
 use rookery_scenarios::scene::Size;
 use rookery_scenarios::stage::{Plan, tell};
@@ -52,7 +52,12 @@ fn held(verdict: &Verdict) -> anyhow::Result<()> {
 
 #[test]
 fn bots_of_two_regions_chat() -> anyhow::Result<()> {
-    on_three_regions("global", async |deployment| chat(deployment).await)
+    // One that runs already, by the folder that `cargo xtask lab` was given.
+    if let Some(folder) = std::env::var_os("ROOKERY_LAB") {
+        let lab = Lab::open(Path::new(&folder))?;
+        return tokio::runtime::Runtime::new()?.block_on(chat(lab.layout()));
+    }
+    on_three_regions("global", async |deployment| chat(deployment.layout()).await)
 }
 
 #[test]
@@ -89,8 +94,7 @@ fn bot(program: Command, name: &str, api: &str, gateway: &str, token: &str) -> a
 }
 
 /// discord.js in the first region and discord.py in the second answer somebody of the third, and hear each other.
-async fn chat(deployment: &mut Started) -> anyhow::Result<()> {
-    let layout = deployment.layout().clone();
+async fn chat(layout: &Layout) -> anyhow::Result<()> {
     let api = |region: usize| layout.regions[region].pops[0].api.clone();
     let gateway = |region: usize| layout.regions[region].nodes[0].gateway.clone();
     let alice = Person::register(&api(0), "alice").await?;
