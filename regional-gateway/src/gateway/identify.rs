@@ -61,6 +61,12 @@ struct Admitted {
     init: SessionInit,
 }
 
+impl Admitted {
+    fn starter(&self) -> Starter {
+        Starter::of(self.identity.is_bot(), self.init.shard)
+    }
+}
+
 /// Starts a session; its place is free again when READY is on its way.
 pub async fn identify(
     region: &Arc<Region>,
@@ -71,7 +77,14 @@ pub async fn identify(
 ) -> Outcome {
     let admitted = admit(region, request).await;
     let started = match admitted {
-        Ok(admitted) => start(region, &connection, admitted, request).await,
+        Ok(admitted) => {
+            let (user_id, starter) = (admitted.identity.user_id(), admitted.starter());
+            let started = start(region, &connection, admitted, request).await;
+            if let Err(Refusal::Close(CloseCode::UnknownError)) = started {
+                region.starts.give_back(user_id, starter);
+            }
+            started
+        }
         Err(refusal) => Err(refusal),
     };
     match started {
@@ -105,8 +118,7 @@ async fn admit(region: &Region, request: &Identify) -> Result<Admitted, Refusal>
             return Err(Refusal::Close(CloseCode::ShardingRequired));
         }
     }
-    let starter = if is_bot { Starter::Bot(shard) } else { Starter::Person };
-    match region.starts.take(now_ms(), user_id, starter) {
+    match region.starts.take(now_ms(), user_id, Starter::of(is_bot, init.shard)) {
         Ok(()) => Ok(Admitted { identity, application, init }),
         Err(StartRefused::TooFast) => Err(Refusal::TryAgain),
         Err(StartRefused::Spent) => Err(Refusal::Close(CloseCode::RateLimited)),

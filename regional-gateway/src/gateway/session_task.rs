@@ -23,6 +23,7 @@ use super::member_requests::{MemberRequests, TooMany};
 use super::presence::SessionPresence;
 use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
+use super::starts::Starter;
 use super::subscriptions::Subscriptions;
 use super::voice::SessionVoice;
 use super::websocket::Batch;
@@ -567,6 +568,11 @@ impl SessionTask {
     fn end(&mut self, reason: EndReason) {
         tracing::debug!(session_id = %self.handle.id, user_id = %self.handle.user_id, ?reason, "the session is over");
         metrics::counter!("rookery_sessions_ended_total", "reason" => reason_name(reason)).increment(1);
+        // Its user's owner could not say READY, or changed hands before it did.
+        if matches!(self.last_word, Closing::Code(CloseCode::UnknownError)) && !self.presence.is_known() {
+            let starter = Starter::of(self.is_bot, self.session.shard());
+            self.region.starts.give_back(self.handle.user_id, starter);
+        }
         self.close_socket(self.last_word);
     }
 

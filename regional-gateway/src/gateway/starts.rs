@@ -47,6 +47,13 @@ pub enum Starter {
     Person,
 }
 
+impl Starter {
+    /// Whoever starts a session with that shard of an IDENTIFY.
+    pub fn of(is_bot: bool, shard: Option<Shard>) -> Self {
+        if is_bot { Self::Bot(shard.unwrap_or(Shard::WHOLE)) } else { Self::Person }
+    }
+}
+
 /// Why a session may not start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartRefused {
@@ -98,6 +105,20 @@ impl SessionStarts {
         }
         starts.in_day += 1;
         Ok(())
+    }
+
+    /// Takes a start back of which nothing came through no fault of the client: it may try again at once.
+    pub fn give_back(&self, user_id: UserId, starter: Starter) {
+        let Some(starts) = self.accounts.get(&user_id) else { return };
+        let mut starts = starts.lock();
+        starts.in_day = starts.in_day.saturating_sub(1);
+        match starter {
+            Starter::Bot(shard) => {
+                let bucket = shard.id % self.concurrency;
+                starts.taken.retain(|(taken, _)| *taken != bucket);
+            }
+            Starter::Person => starts.in_window = starts.in_window.saturating_sub(1),
+        }
     }
 
     /// What is left to an account.
@@ -208,6 +229,23 @@ mod tests {
         assert_eq!((0..17).filter(|_| starts.take(0, USER, Starter::Person).is_ok()).count(), 16);
         assert_eq!(starts.take(4_999, USER, Starter::Person), Err(StartRefused::TooFast));
         assert_eq!(starts.take(5_000, USER, Starter::Person), Ok(()));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_not_counted() {
+        let starts = SessionStarts::new(Some(1_000), 4);
+        assert_eq!(starts.take(0, USER, shard(1)), Ok(()));
+        assert_eq!(starts.take(0, USER, shard(2)), Ok(()));
+        starts.give_back(USER, shard(1));
+        assert_eq!(starts.left(0, USER).remaining, 999);
+        assert_eq!(starts.take(100, USER, shard(5)), Ok(()), "of the same bucket");
+        assert_eq!(starts.take(100, USER, shard(2)), Err(StartRefused::TooFast));
+        let person = UserId::new(2);
+        starts.give_back(person, Starter::Person);
+        assert!((0..16).all(|_| starts.take(0, person, Starter::Person).is_ok()));
+        starts.give_back(person, Starter::Person);
+        assert_eq!(starts.take(0, person, Starter::Person), Ok(()));
+        assert_eq!(starts.take(0, person, Starter::Person), Err(StartRefused::TooFast));
     }
 
     #[test]

@@ -106,11 +106,17 @@ async fn call(peer: &Peer, header: CallHeader, payload: Bytes) -> Result<Bytes, 
     let outcome = if result.is_ok() { "answered" } else { "failed" };
     metrics::counter!("rookery_peer_calls_total", "peer" => peer.name.to_string(), "result" => outcome).increment(1);
     result.map_err(|error| {
-        tracing::warn!(%error, peer = &*peer.name, "a call could not be sent on");
         match error {
-            CallError::Internal | CallError::Protocol { .. } => ErrorCode::Internal.into(),
-            // The same operation may be tried again: it happens once.
-            _ => ErrorCode::Unavailable.into(),
+            CallError::Internal | CallError::Protocol { .. } => {
+                tracing::warn!(%error, peer = &*peer.name, "a call that was sent on failed there");
+                ErrorCode::Internal.into()
+            }
+            // The same operation may be tried again: it happens once. That the peer is out of reach its link says once,
+            // and the calls that meet it are counted.
+            _ => {
+                tracing::debug!(%error, peer = &*peer.name, "a call could not be sent on");
+                ErrorCode::Unavailable.into()
+            }
         }
     })
 }
