@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rookery_model::Timestamp;
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::ExecutionError;
@@ -16,6 +17,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::breaker::{Breaker, Generation, State};
+use super::clock::now_us;
 use super::counters::Counters;
 use super::failure::{Attempts, Failure, classify};
 use super::policies::{Profiles, Purpose};
@@ -39,6 +41,8 @@ pub type Values<'a> = &'a (dyn SerializeRow + Sync);
 
 /// Compare-and-set calls under way at a time: each is several rounds of messages between the nodes.
 const SERIAL_IN_FLIGHT: usize = 256;
+/// After this all replicas that are there have heard of a row.
+const SETTLED_AFTER_US: i64 = 60_000_000;
 /// A process has one lease.
 const LEASES_IN_FLIGHT: usize = 4;
 /// It may take over many virtual shards at once, and asks for more only as it is answered: nobody waits here, least of all
@@ -232,6 +236,43 @@ impl Calls {
         let result = self.once(statement, &values).await.map_err(Failure::into_read_error)?;
         let rows = rows_of(statement, result)?;
         rows.maybe_first_row().map_err(|error| not_understood(statement, &error))
+    }
+
+    /// The one row of a query, which somebody near another data centre may have written a moment ago.
+    ///
+    /// In `regional` the replicas near by hear of it a little later. So before a row is not there, a majority of all
+    /// replicas is asked, if `made_at` is not long ago or not known. Where that majority cannot be had, the answer is theirs
+    /// who are near.
+    pub async fn row_from_anywhere<R>(
+        &self,
+        statement: &Statement,
+        values: impl SerializeRow + Sync,
+        made_at: Option<Timestamp>,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let found = self.row(statement, &values).await?;
+        let is_settled = made_at.is_some_and(|made_at| now_us().saturating_sub(made_at.0) > SETTLED_AFTER_US);
+        let Some(far) = self.profiles.far().filter(|_| found.is_none() && !is_settled) else { return Ok(found) };
+        let mut prepared = (*statement.prepared).clone();
+        prepared.set_execution_profile_handle(Some(far));
+        let place = self.place(statement.purpose, Instant::now() + self.attempt_timeout).await;
+        let _place = place.map_err(Failure::into_read_error)?;
+        // Not noted on the circuit: what is far may be away while this region goes on.
+        let outcome = self.session.execute_unpaged(&prepared, &values).await;
+        let result = if outcome.is_ok() { "answered" } else { "failed" };
+        metrics::counter!("rookery_store_far_reads_total", "result" => result).increment(1);
+        match outcome {
+            Ok(result) => {
+                let rows = rows_of(statement, result)?;
+                rows.maybe_first_row().map_err(|error| not_understood(statement, &error))
+            }
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "a row that is not near cannot be looked for elsewhere");
+                Ok(None)
+            }
+        }
     }
 
     /// All rows of a query without a bound of its own, page by page, each with its own deadline.

@@ -159,7 +159,9 @@ pub async fn reset_bot_token(cx: &Context<'_>, id: ApplicationId) -> Result<Repl
 pub async fn authorize(cx: &Context<'_>, request: Authorize) -> Result<Reply, ApiError> {
     let person = cx.person()?;
     let application = find(cx, request.client_id).await?;
-    if !application.has_bot {
+    // Where the application is at home elsewhere its row may be a moment old; the account of its bot is missed by nobody.
+    let has_bot = application.has_bot || cx.region.accounts.get(UserId::from(application.id)).await?.is_some();
+    if !has_bot {
         return Err(ApiError::invalid_field(["scope"], "APPLICATION_HAS_NO_BOT", "The application has no bot"));
     }
     if !application.bot_public && application.owner_id != person.user_id() {

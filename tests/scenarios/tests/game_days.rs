@@ -97,9 +97,11 @@ fn bot(program: Command, name: &str, api: &str, gateway: &str, token: &str) -> a
 async fn chat(layout: &Layout) -> anyhow::Result<()> {
     let api = |region: usize| layout.regions[region].pops[0].api.clone();
     let gateway = |region: usize| layout.regions[region].nodes[0].gateway.clone();
-    let alice = Person::register(&api(0), "alice").await?;
-    let bob = Person::register(&api(1), "bob").await?;
-    let carol = Person::register(&api(2), "carol").await?;
+    // A lab may have played this before.
+    let name = |name: &str| format!("{name}{}", std::process::id());
+    let alice = Person::register(&api(0), &name("alice")).await?;
+    let bob = Person::register(&api(1), &name("bob")).await?;
+    let carol = Person::register(&api(2), &name("carol")).await?;
     let guild = Guild::create(&alice, "Far apart").await?;
     guild.welcome(&alice, &carol).await?;
     let first = bot_in(&guild, &alice, "Parrot", 8).await?;

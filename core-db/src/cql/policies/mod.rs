@@ -77,6 +77,8 @@ impl Purpose {
 pub struct Profiles {
     read: ExecutionProfileHandle,
     write: ExecutionProfileHandle,
+    /// Reads that a majority of all replicas answers; none where all reads are such.
+    far: Option<ExecutionProfileHandle>,
     unique: Serial,
     lease: Serial,
     /// Of reads, where those near by suffice.
@@ -125,7 +127,10 @@ impl Profiles {
             compare_and_set: compare_and_set::profile(config, levels.quorum, level, nodes.clone(), counters),
             read: compare_and_set::read_profile(config, level, nodes.clone(), counters),
         };
+        let far =
+            (config.durability == Durability::Regional).then(|| reads::far_profile(config, nodes.clone(), counters));
         Self {
+            far,
             read: reads::profile(config, levels, trying, counters),
             write: writes::profile(config, levels, nodes.clone(), counters),
             unique: serial(levels.unique),
@@ -141,6 +146,11 @@ impl Profiles {
         let consistency = if widely { Consistency::Quorum } else { self.near };
         let profile = read.pointee_to_builder().consistency(consistency).build();
         read.map_to_another_profile(profile);
+    }
+
+    /// The profile of reads that a majority of all replicas answers, where others do not.
+    pub fn far(&self) -> Option<ExecutionProfileHandle> {
+        self.far.clone()
     }
 
     /// The profile of a purpose.

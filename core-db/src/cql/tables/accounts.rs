@@ -87,7 +87,7 @@ impl Accounts {
     /// Accounts in the order asked for; missing ones are left out.
     pub async fn get(&self, calls: &Calls, ids: &[UserId]) -> Result<Vec<Account>, StoreError> {
         if let [id] = ids {
-            let row: Option<Row> = calls.row(&self.get, (big(*id),)).await?;
+            let row: Option<Row> = calls.row_from_anywhere(&self.get, (big(*id),), Some(id.timestamp())).await?;
             return Ok(row.map(account).into_iter().collect());
         }
         // Owned ids: a stream of borrowing futures is not general enough to be sent between threads.

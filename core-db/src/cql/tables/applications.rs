@@ -72,7 +72,7 @@ impl Applications {
     }
 
     pub async fn get(&self, calls: &Calls, id: ApplicationId) -> Result<Option<Application>, StoreError> {
-        let row: Option<Row> = calls.row(&self.get, (big(id),)).await?;
+        let row: Option<Row> = calls.row_from_anywhere(&self.get, (big(id),), Some(id.timestamp())).await?;
         Ok(row.map(application))
     }
 }

@@ -38,7 +38,7 @@ impl Channels {
 
     /// The guild of a channel; the inner none is a DM.
     pub async fn guild_of(&self, calls: &Calls, id: ChannelId) -> Result<Option<Option<GuildId>>, StoreError> {
-        let row: Option<(Blank<i64>,)> = calls.row(&self.get, (big(id),)).await?;
+        let row: Option<(Blank<i64>,)> = calls.row_from_anywhere(&self.get, (big(id),), Some(id.timestamp())).await?;
         Ok(row.map(|(guild_id,)| id_or_none(guild_id)))
     }
 }

@@ -51,7 +51,8 @@ impl ChannelsByGuild {
         guild_id: GuildId,
         channel_id: ChannelId,
     ) -> Result<Option<Channel>, StoreError> {
-        let row: Option<Row> = calls.row(&self.get, (big(guild_id), big(channel_id))).await?;
+        let row: Option<Row> =
+            calls.row_from_anywhere(&self.get, (big(guild_id), big(channel_id)), Some(channel_id.timestamp())).await?;
         row.map(channel).transpose()
     }
 

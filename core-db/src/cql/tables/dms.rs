@@ -36,7 +36,8 @@ impl Dms {
     }
 
     pub async fn get(&self, calls: &Calls, channel_id: ChannelId) -> Result<Option<DmRow>, StoreError> {
-        let row: Option<Row> = calls.row(&self.get, (big(channel_id),)).await?;
+        let row: Option<Row> =
+            calls.row_from_anywhere(&self.get, (big(channel_id),), Some(channel_id.timestamp())).await?;
         row.map(dm).transpose()
     }
 }

@@ -71,7 +71,7 @@ impl Guilds {
     }
 
     pub async fn get(&self, calls: &Calls, id: GuildId) -> Result<Option<GuildProperties>, StoreError> {
-        let row: Option<Row> = calls.row(&self.get, (big(id),)).await?;
+        let row: Option<Row> = calls.row_from_anywhere(&self.get, (big(id),), Some(id.timestamp())).await?;
         Ok(row.map(guild))
     }
 }

@@ -62,7 +62,7 @@ impl Invites {
         if code.is_empty() || check_text("an invite code", code).is_err() {
             return Ok(None);
         }
-        let row: Option<Row> = calls.row(&self.get, (code,)).await?;
+        let row: Option<Row> = calls.row_from_anywhere(&self.get, (code,), None).await?;
         Ok(row.map(invite))
     }
 }

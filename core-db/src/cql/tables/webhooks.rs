@@ -73,7 +73,7 @@ impl Webhooks {
     }
 
     pub async fn get(&self, calls: &Calls, id: WebhookId) -> Result<Option<WebhookRow>, StoreError> {
-        let row: Option<Row> = calls.row(&self.get, (big(id),)).await?;
+        let row: Option<Row> = calls.row_from_anywhere(&self.get, (big(id),), Some(id.timestamp())).await?;
         Ok(row.map(webhook))
     }
 }
