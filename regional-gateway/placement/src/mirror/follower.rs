@@ -1,6 +1,6 @@
 //! The mirror's side.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Follow, MirrorTimings, ToMirror, Watermark};
 use crate::NodeId;
@@ -36,6 +36,9 @@ pub struct Mirror<C> {
     lease_until_ms: u64,
     follow_ms: u64,
     followed_ms: u64,
+    /// Changes that overtook others, of the epoch of `at`, with whether the owner awaits word of them. Without them a bus
+    /// that reorders what is sent again would keep a mirror behind for as long as the guild is busy.
+    early: BTreeMap<u64, (C, bool)>,
     events: VecDeque<MirrorEvent<C>>,
 }
 
@@ -50,6 +53,7 @@ impl<C> Mirror<C> {
             lease_until_ms: 0,
             follow_ms: now_ms,
             followed_ms: now_ms,
+            early: BTreeMap::new(),
             events: VecDeque::new(),
         };
         mirror.follow(now_ms);
@@ -77,9 +81,11 @@ impl<C> Mirror<C> {
             if self.at.is_none_or(|known| known.epoch < at.epoch) {
                 // A lease counts for the owner that granted it.
                 self.lease_until_ms = 0;
+                self.early.clear();
             }
             self.at = Some(at);
             self.reach(at);
+            self.take_early(at);
             self.follow(now_ms);
         }
         is_newer
@@ -106,6 +112,9 @@ impl<C> Mirror<C> {
             return;
         }
         if at.seq > known.seq + 1 {
+            if self.early.len() < self.timings.ring_max {
+                self.early.insert(at.seq, (change, is_awaited));
+            }
             // Something is missing before it. Of many that overtook it, one asks.
             let again_ms = self.followed_ms + self.timings.retry_ms;
             if now_ms >= again_ms {
@@ -117,9 +126,24 @@ impl<C> Mirror<C> {
         }
         self.at = Some(at);
         self.events.push_back(MirrorEvent::Apply(change));
-        if is_awaited {
+        if self.take_early(at) || is_awaited {
             self.follow(now_ms);
         }
+    }
+
+    /// Applies what came early and follows on that place; whether the owner awaits word of any of it.
+    fn take_early(&mut self, mut at: Watermark) -> bool {
+        let mut is_awaited = false;
+        while let Some(entry) = self.early.first_entry().filter(|entry| *entry.key() <= at.seq + 1) {
+            let (seq, (change, awaited)) = entry.remove_entry();
+            if seq > at.seq {
+                at.seq = seq;
+                is_awaited |= awaited;
+                self.events.push_back(MirrorEvent::Apply(change));
+            }
+        }
+        self.at = Some(at);
+        is_awaited
     }
 
     /// The stream is known to have come so far.

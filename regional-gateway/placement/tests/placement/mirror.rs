@@ -126,7 +126,8 @@ fn a_mirror_with_a_gap_answers_nothing_until_it_is_filled() {
     // More of what came too early is no reason to ask again at once.
     mirror.handle_message(now_ms, change(7, "third"));
     assert_eq!(mirror.poll_event(), None);
-    for (seq, what) in [(5, "first"), (5, "first"), (6, "second"), (7, "third")] {
+    // What came too early is there when its turn comes, and once.
+    for (seq, what) in [(5, "first"), (5, "first"), (6, "second")] {
         mirror.handle_message(now_ms + 1, change(seq, what));
     }
     let applied: Vec<_> = std::iter::from_fn(|| mirror.poll_event())
@@ -137,6 +138,23 @@ fn a_mirror_with_a_gap_answers_nothing_until_it_is_filled() {
         .collect();
     assert_eq!(applied, ["first", "second", "third"]);
     assert_eq!(mirror.read(now_ms + 1, None), Ok(at(3, 7)));
+}
+
+#[test]
+fn a_snapshot_is_followed_by_what_came_before_it() {
+    let mut mirror = mirror_at(at(3, 4));
+    for (seq, what) in [(7, "seven"), (9, "nine"), (10, "ten"), (12, "twelve")] {
+        mirror.handle_message(MIRROR_MS, change(seq, what));
+    }
+    while mirror.poll_event().is_some() {}
+    assert!(mirror.handle_snapshot(MIRROR_MS + 1, at(3, 8)));
+    let next = [mirror.poll_event(), mirror.poll_event(), mirror.poll_event()];
+    let asks = MirrorEvent::Send(follow(0, MIRROR_MS + 1, Some(at(3, 10))));
+    assert_eq!(next, [Some(MirrorEvent::Apply("nine")), Some(MirrorEvent::Apply("ten")), Some(asks)]);
+    // Nothing of the owner before belongs to the next one's state.
+    assert!(mirror.handle_snapshot(MIRROR_MS + 2, at(4, 11)));
+    assert!(matches!(mirror.poll_event(), Some(MirrorEvent::Send(_))));
+    assert_eq!(mirror.poll_event(), None);
 }
 
 #[test]
