@@ -2,8 +2,15 @@ use rookery_model::voice::VoiceIdentify;
 use rookery_model::voice::node::{PrepareMember, VoiceRoomSettings};
 use rookery_model::{ChannelId, VoiceServerId};
 
+use rookery_forwarder::Streams;
+use rookery_model::UserId;
+use rookery_model::voice::node::VoiceMemberFlags;
+use rookery_webrtc::{Certificate, WebRtcConfig, WebRtcLimits};
+use std::sync::Arc;
+
 use super::*;
-use crate::directory::Directory;
+use crate::directory::{Directory, Grant};
+use crate::media::command::{MemberRef, Refused};
 use crate::secret::Token;
 
 fn grant(directory: &Directory, channel: u64, user: u64) -> Arc<Grant> {
@@ -30,7 +37,14 @@ fn join(core: &mut Core, grant: &Arc<Grant>, session: u64) -> Result<Streams, Re
 
 fn world() -> (Core, Directory) {
     let presence = Presence { members_max: 10, interval_us: 0 };
-    (Core::new(1, presence, false), Directory::new(1, 100, 1_000))
+    let config = WebRtcConfig {
+        certificate: Certificate::generate().unwrap(),
+        candidates: vec![],
+        epoch: std::time::Instant::now(),
+        limits: WebRtcLimits::default(),
+    };
+    let core = Core::new(1, presence, false, WebRtcEndpoint::new(config).unwrap());
+    (core, Directory::new(1, 100, 1_000))
 }
 
 #[test]
