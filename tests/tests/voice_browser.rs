@@ -286,8 +286,9 @@ async fn a_page_by_a_relay_alone() -> anyhow::Result<()> {
     stage.explain(result)
 }
 
+/// The browser sends a picture of this size in two of the three layers that it named.
 #[tokio::test]
-async fn a_picture_in_three_layers() -> anyhow::Result<()> {
+async fn a_picture_in_layers_comes_as_well_as_it_is_wanted() -> anyhow::Result<()> {
     if skipped() {
         return Ok(());
     }
@@ -296,11 +297,59 @@ async fn a_picture_in_three_layers() -> anyhow::Result<()> {
         let layers_id = stage.page("layers", LOW, json!({ "camera": true, "simulcast": true })).await?;
         stage.page("watcher", HIGH, json!({})).await?;
         stage.sees("watcher", &layers_id, FRAMES).await?;
-        // The best one fits, once its path is known.
-        let whole =
-            |line: &Value| (line["page"] == "watcher" && line["sizes"][&layers_id].as_u64() == Some(640)).then_some(());
-        stage.browser.find("the picture in full", whole).await?;
+        for (any, width) in [(100, 320), (25, 160), (100, 320)] {
+            stage.ask(json!({ "do": "want", "page": "watcher", "wants": { "any": any } })).await?;
+            stage.browser.forget();
+            let sized = |line: &Value| {
+                (line["page"] == "watcher" && line["sizes"][&layers_id] == width)
+                    .then(|| line["frames"][&layers_id].as_u64())
+            };
+            let at = stage.browser.find(&format!("a picture {width} wide"), sized).await?.unwrap_or_default();
+            stage.sees("watcher", &layers_id, at + FRAMES / 2).await?;
+        }
         Ok(())
+    }
+    .await;
+    stage.explain(result)
+}
+
+/// One packet of media in twenty is lost, on the way of both pages and both ways.
+#[tokio::test]
+async fn what_is_lost_is_sent_again() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut stage = Stage::prepare(&[]).await?;
+    let result = async {
+        let camera_id = stage.page("camera", LOW, json!({ "camera": true, "loss": 0.05 })).await?;
+        stage.page("watcher", HIGH, json!({ "loss": 0.05 })).await?;
+        stage.sees("watcher", &camera_id, 3 * FRAMES).await?;
+        stage.hears("watcher", &camera_id, LOW).await?;
+        let again = |page: &'static str, list: &'static str, field: &'static str| {
+            move |line: &Value| {
+                let streams = line[list].as_array().filter(|_| line["page"] == page)?;
+                streams.iter().any(|stream| stream[field].as_u64() > Some(10)).then_some(())
+            }
+        };
+        let down = again("watcher", "details", "retransmittedPacketsReceived");
+        stage.browser.find("that the server sends again", down).await?;
+        let up = again("camera", "sent", "retransmittedPacketsSent");
+        stage.browser.find("that the server asks again", up).await
+    }
+    .await;
+    stage.explain(result)
+}
+
+#[tokio::test]
+async fn pictures_in_h264() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut stage = Stage::prepare(&[]).await?;
+    let result = async {
+        let screen_id = stage.page("screen", LOW, json!({ "screen": true, "codec": "H264" })).await?;
+        stage.page("watcher", HIGH, json!({ "codec": "H264" })).await?;
+        stage.sees("watcher", &screen_id, FRAMES).await.map(drop)
     }
     .await;
     stage.explain(result)

@@ -1,6 +1,7 @@
 // Pages in Chromium that are in voice channels, told what to do by JSON lines, telling what they hear and see in JSON lines.
 const { readFileSync, mkdtempSync, rmSync } = require("node:fs");
 const { createServer } = require("node:http");
+const { createSocket } = require("node:dgram");
 const { createInterface } = require("node:readline");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
@@ -26,6 +27,32 @@ const FLAGS = [
   "--disable-renderer-backgrounding",
   "--disable-backgrounding-occluded-windows",
 ];
+
+/** A way to a port on which every so manieth packet of media is lost, each way. */
+async function lossy({ port, loss }) {
+  const front = createSocket("udp4");
+  const backs = new Map();
+  const every = Math.round(1 / loss);
+  const isMedia = (datagram) => datagram[0] >= 128 && datagram[0] <= 191;
+  const way = () => {
+    let count = 0;
+    return (datagram) => isMedia(datagram) && (count += 1) % every === 0;
+  };
+  const isLostUp = way();
+  front.on("message", (datagram, client) => {
+    let back = backs.get(client.port);
+    if (!back) {
+      const isLostDown = way();
+      backs.set(client.port, (back = createSocket("udp4")));
+      back.on("message", (answer) => {
+        if (!isLostDown(answer)) front.send(answer, client.port, client.address);
+      });
+    }
+    if (!isLostUp(datagram)) back.send(datagram, port, "127.0.0.1");
+  });
+  await new Promise((done) => front.bind(0, "127.0.0.1", done));
+  return front.address().port;
+}
 
 async function main() {
   const script = readFileSync(join(__dirname, "page.js"));
@@ -61,11 +88,16 @@ async function main() {
       page.on("pageerror", (error) => say({ error: `${name}: ${error}` }));
       if (process.env.ROOKERY_DEBUG) page.on("console", (message) => say({ note: message.text() }));
       await page.exposeFunction("tell", (line) => say({ page: name, ...line }));
+      await page.exposeFunction("proxy", lossy);
       await page.goto(origin);
       pages.set(name, page);
       await page.evaluate((options) => globalThis.join(options), options);
       watch(name, page);
       return { user: await page.evaluate(() => globalThis.client.userId) };
+    },
+    async want({ page: name, wants }) {
+      await pages.get(name).evaluate((wants) => globalThis.client.want(wants), wants);
+      return {};
     },
     async hide({ page: name }) {
       await pages.get(name).evaluate(() => globalThis.client.hide());

@@ -230,6 +230,11 @@ class Client {
       throw new Error(JSON.stringify(description));
     }
     this.server = description.sdp;
+    if (this.options.loss) {
+      const port = Number(values(this.server, "a=candidate:")[0].split(" ")[5]);
+      const proxied = await globalThis.proxy({ port, loss: this.options.loss });
+      this.server = this.server.replaceAll(` ${port} typ host`, ` ${proxied} typ host`);
+    }
     const answer = this.options.whole ? this.server : this.answer(offer.sdp);
     await this.pc.setRemoteDescription({ type: "answer", sdp: answer });
     this.isSelected = true;
@@ -326,6 +331,10 @@ class Client {
       ? [layer("25", 100_000), layer("50", 250_000), layer("100", 700_000)]
       : [{ ...layer("100", 700_000), ssrc: mine.video, rtx_ssrc: mine.rtx, max_framerate: 30, max_resolution: { type: "fixed", width: 640, height: 360 } }];
     this.send(Op.VIDEO, { audio_ssrc: mine.audio, video_ssrc: simulcast ? 0 : mine.video, rtx_ssrc: simulcast ? 0 : mine.rtx, streams });
+  }
+
+  want(wants) {
+    this.send(Op.WANTS, wants);
   }
 
   hide() {
