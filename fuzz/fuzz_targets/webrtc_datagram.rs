@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use libfuzzer_sys::arbitrary::Arbitrary;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use rookery_webrtc::{Certificate, Event, Offer, Received, WebRtcConfig, WebRtcEndpoint, WebRtcLimits};
 use std::cell::RefCell;

@@ -326,3 +326,6 @@ impl Sections {
         self.mids.get(at).map(|(mid, _)| mid.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -282,7 +282,7 @@ fn own_all(endpoint: &mut UdpEndpoint<Place>, now_ms: u64, streams: Streams, pla
 }
 
 /// What a member shows, if it shows anything.
-fn shown(member: &Member, video: &Video) -> Option<Shown> {
+pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
     let mut active: SmallVec<[&VideoStream; 4]> = video.streams.iter().filter(|stream| stream.active).collect();
     active.sort_by_key(|stream| stream.quality);
     active.dedup_by_key(|stream| stream.quality);
