@@ -45,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
                     modes: EncryptionMode::ALL.to_vec(),
                     experiments: Vec::new(),
                     streams: identify.streams.clone(),
+                    ice_servers: Vec::new(),
                 };
                 session = Some(Session::new(init, ready, connection.take().expect("it identified")));
             }

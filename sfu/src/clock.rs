@@ -19,6 +19,14 @@ impl Clock {
     pub(crate) fn now_us(self) -> u64 {
         u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+    /// What 0 is.
+    pub(crate) const fn epoch(self) -> Instant {
+        self.0
+    }
+    /// A moment.
+    pub(crate) fn at_us(self, us: u64) -> Instant {
+        self.0 + Duration::from_micros(us)
+    }
     /// Waits for a moment; for ever if there is none.
     pub(crate) async fn reached(self, ms: Option<u64>) {
         match ms {

@@ -4,6 +4,8 @@ use rookery_voice_session::VoiceConfig;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::turn::TurnConfig;
+
 /// Sockets for media that a node may have.
 const CORES_MAX: usize = 256;
 
@@ -53,6 +55,8 @@ pub struct SfuConfig {
     pub presence_members_max: usize,
     /// In rooms with more than 50 members CLIENTS_CONNECT waits so long for others who come.
     pub presence_interval_ms: u64,
+    /// Relays that browsers are told of.
+    pub turn: TurnConfig,
     /// Of the voice gateway's sessions.
     pub session: VoiceConfig,
 }
@@ -82,6 +86,7 @@ impl Default for SfuConfig {
             event_capacity: 4_096,
             presence_members_max: 200,
             presence_interval_ms: 250,
+            turn: TurnConfig::default(),
             session: VoiceConfig::default(),
         }
     }
@@ -114,9 +119,11 @@ impl SfuConfig {
         ];
         let checks = checks.into_iter().filter(|(bad, _)| *bad);
         let session = self.session.mistakes().into_iter().map(|mistake| format!("session.{mistake}"));
+        let turn = self.turn.mistakes().into_iter().map(|mistake| format!("turn.{mistake}"));
         zeroes
             .map(|(_, name)| format!("{name} must be above 0"))
             .chain(checks.map(|(_, what)| what.to_owned()))
+            .chain(turn)
             .chain(session)
             .collect()
     }

@@ -55,6 +55,27 @@ impl AuthenticationFailed {
     }
 }
 
+/// An offer in SELECT_PROTOCOL cannot be answered.
+pub(crate) struct OfferRefused<'a> {
+    pub(crate) error: &'a rookery_webrtc::SdpError,
+}
+
+impl OfferRefused<'_> {
+    pub(crate) fn emit(self) {
+        counter!("rookery_sfu_offers_refused_total").increment(1);
+        tracing::debug!(error = %self.error, "a WebRTC offer was refused");
+    }
+}
+
+/// A client says that its media found no way.
+pub(crate) struct NoRoute;
+
+impl NoRoute {
+    pub(crate) fn emit(self) {
+        counter!("rookery_sfu_no_route_total").increment(1);
+    }
+}
+
 /// A session began.
 pub(crate) struct SessionStarted<'a> {
     pub(crate) member: &'a VoiceMember,
@@ -148,6 +169,8 @@ pub(crate) struct MediaCounts<'a> {
     /// Each with its name and its sum since the core began.
     pub(crate) totals: &'a [(&'static str, u64)],
     pub(crate) datagrams_dropped: &'a [(&'static str, u64)],
+    /// Of browsers, whose datagrams are told apart from others by where checks came from.
+    pub(crate) web_rtc_dropped: &'a [(&'static str, u64)],
     pub(crate) packets_dropped: &'a [(&'static str, u64)],
 }
 
@@ -164,6 +187,9 @@ impl MediaCounts<'_> {
         for (reason, total) in self.datagrams_dropped {
             counter!("rookery_sfu_datagrams_dropped_total", "core" => core.clone(), "reason" => *reason)
                 .absolute(*total);
+        }
+        for (reason, total) in self.web_rtc_dropped {
+            counter!("rookery_sfu_web_rtc_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);
         }
         for (reason, total) in self.packets_dropped {
             counter!("rookery_sfu_packets_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);

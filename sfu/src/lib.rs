@@ -1,7 +1,7 @@
 //! The voice node: what @discordjs/voice, discord.py, songbird and others connect to.
 //!
-//! A shell around three cores: [`rookery_voice_session`] speaks the voice gateway, [`rookery_rtp`] reads and writes what is on
-//! a UDP socket, [`rookery_forwarder`] decides who hears whom.
+//! A shell around four cores: [`rookery_voice_session`] speaks the voice gateway, [`rookery_rtp`] and [`rookery_webrtc`] read
+//! and write what is on a UDP socket, [`rookery_forwarder`] decides who hears and sees whom.
 //!
 //! - [`VoiceServer::start`] opens the ports: a TLS WebSocket listener, and for each core of the machine a UDP socket with a
 //!   thread of its own. A room is on one of these threads, which no other touches, so nothing done for a packet is locked.
@@ -10,7 +10,7 @@
 //! - [`VoiceNode`] is how the owners of guilds and calls rule: nobody comes in whom they did not prepare. Requests, replies
 //!   and events are plain structures of [`rookery_model::voice::node`], which may cross processes.
 //!
-//! Not done here yet: video, WebRTC, end-to-end encryption, and links between nodes.
+//! Not done here yet: end-to-end encryption, streams of Go Live, and links between nodes.
 
 mod clock;
 mod config;
@@ -25,7 +25,9 @@ mod outlet;
 mod secret;
 mod server;
 mod shared;
+mod turn;
 
 pub use config::SfuConfig;
 pub use node::VoiceNode;
 pub use server::{StartError, VoiceServer};
+pub use turn::TurnConfig;

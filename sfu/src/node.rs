@@ -6,6 +6,7 @@ use rookery_model::voice::node::{
     VoiceNodeLoad, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest, VoiceRoomKey,
 };
 use rookery_rtp::DropReason;
+use rookery_webrtc::DropReason as WebRtcDropReason;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,8 @@ impl VoiceNode {
         }
         let named = |name: &'static str, count: u64| (name.to_owned(), count);
         let datagrams = DropReason::ALL.iter().zip(sum.datagrams_dropped);
+        let web_rtc = WebRtcDropReason::ALL.iter().zip(sum.web_rtc_dropped);
+        let web_rtc = web_rtc.map(|(reason, count)| (format!("web_rtc_{}", reason.name()), count));
         let packets = UNDELIVERED.iter().zip(sum.packets_dropped);
         VoiceNodeLoad {
             members: members as u64,
@@ -158,7 +161,7 @@ impl VoiceNode {
             rooms: rooms as u64,
             packets_in: sum.packets_in,
             packets_out: sum.packets_out,
-            datagrams_dropped: datagrams.map(|(reason, count)| named(reason.name(), count)).collect(),
+            datagrams_dropped: datagrams.map(|(reason, count)| named(reason.name(), count)).chain(web_rtc).collect(),
             packets_dropped: packets.map(|((_, name), count)| named(name, count)).collect(),
             packets_unsent: sum.unsent,
             packets_lost: sum.lost,

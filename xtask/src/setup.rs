@@ -194,6 +194,13 @@ const NEEDS: &[Need] = &[
         install: || apt(&["chromium"]),
     },
     Need {
+        name: "coturn (for pages that reach voice by a relay)",
+        purpose: Purpose::Clients,
+        is_met: || Ok(shell::which("turnserver").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends coturn`".into(),
+        install: || apt_without_service("coturn", "coturn.service"),
+    },
+    Need {
         name: "the Python client libraries (tests/clients/python)",
         purpose: Purpose::Clients,
         is_met: || Ok(clients::is_complete(&clients::python()?)),

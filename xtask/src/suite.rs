@@ -174,6 +174,7 @@ fn environment(options: &Options, contact_points: Option<String>) -> Result<Vec<
         variables.push(("ROOKERY_VOICE_MODULES", clients::voice_modules()?.into()));
         variables.push(("ROOKERY_WEB_TRANSPORT", web::bundle()?.into()));
         variables.push(("ROOKERY_CHROMIUM", web::chromium().context("Chromium is not installed")?.into()));
+        variables.push(("ROOKERY_TURNSERVER", shell::which("turnserver").context("coturn is not installed")?.into()));
         variables.push(("ROOKERY_PYTHON", clients::python()?.into()));
     }
     if options.skip_cql {

@@ -33,7 +33,7 @@ pub use encryption_mode::EncryptionMode;
 pub use identify::VoiceIdentify;
 pub use media_sink_wants::{MediaSinkWants, Quality};
 pub use opcode::{VoiceOpcode, WireForm};
-pub use ready::VoiceReady;
+pub use ready::{IceServer, VoiceReady};
 pub use resume::VoiceResume;
 pub use select_protocol::{ProtocolData, SelectProtocol};
 pub use session_description::{SecretKey, SessionDescription};

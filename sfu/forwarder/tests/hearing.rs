@@ -153,3 +153,40 @@ fn late_comers_learn_who_is_there() {
     all.dedup();
     assert_eq!(all.len(), 6);
 }
+
+#[test]
+fn who_chooses_another_transport_sends_from_ssrcs_of_its_own_and_hears_on() {
+    let mut world = voice();
+    let (one, other) = (world.bot(1), world.bot(2));
+    assert_eq!(world.speak(one, 1, loud(30)).receivers(), 1);
+    let streams = world.room.streams(one).unwrap();
+    assert!(world.room.set_transport(world.now_us, one, Transport::WebRtc, Feedback::TransportWide, true));
+    assert_eq!(world.room.streams(one), Some(streams), "others know it as before");
+    world.sent.clear();
+    assert_eq!(world.speak(one, 2, loud(30)), Verdict::Dropped(DropReason::ForeignSsrc));
+    assert!(world.room.bind_audio(one, Ssrc(77)));
+    assert_eq!(world.speak_from(one, Ssrc(77), 3, loud(30)).receivers(), 1);
+    assert_eq!((world.sent[0].receiver, world.sent[0].header.ssrc), (other, streams.audio));
+    world.sent.clear();
+    assert_eq!(world.speak(other, 1, loud(30)).receivers(), 1);
+    assert_eq!(world.sent[0].transport_sequence, Some(0), "it reports what arrives");
+    assert!(world.room.set_transport(world.now_us, one, Transport::Udp, Feedback::None, false));
+    world.sent.clear();
+    assert_eq!(world.speak(one, 4, loud(30)).receivers(), 1);
+    assert_eq!(world.speak(other, 2, loud(30)).receivers(), 1);
+    assert_eq!(world.sent[1].transport_sequence, None);
+}
+
+#[test]
+fn another_transport_ends_what_was_shown_and_watched() {
+    let mut world = voice();
+    let (publisher, viewer) = (world.browser(1), world.browser(2));
+    world.room.publish_video(world.now_us, publisher, &LAYERS[..1]).unwrap();
+    assert!(world.show(publisher, 1, 0, 7, KEY).receivers() > 0);
+    assert!(world.room.set_transport(world.now_us, viewer, Transport::WebRtc, Feedback::TransportWide, true));
+    assert_eq!(world.show(publisher, 1, 0, 8, KEY).receivers(), 0);
+    world.room.set_wants(world.now_us, viewer, Wants { any: 100, by_ssrc: Default::default() });
+    assert_eq!(world.show(publisher, 1, 0, 9, KEY).receivers(), 1);
+    assert!(world.room.set_transport(world.now_us, publisher, Transport::WebRtc, Feedback::TransportWide, true));
+    assert_eq!(world.show(publisher, 1, 0, 10, KEY), Verdict::Dropped(DropReason::ForeignSsrc));
+}

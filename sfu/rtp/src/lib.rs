@@ -50,6 +50,7 @@ mod packet;
 mod replay;
 pub mod rtcp;
 pub mod silence;
+pub mod transport_feedback;
 
 pub use cipher::{CipherError, OVERHEAD_BYTES, Opener, Sealer, TransportCipher};
 pub use classify::{DatagramKind, classify};

@@ -3,24 +3,26 @@
 use rookery_forwarder::Streams;
 use rookery_model::voice::node::{VoiceLeaveReason, VoiceMember, VoiceNodeEvent};
 use rookery_model::voice::{
-    EncryptionMode, MediaType, SessionDescription, Ssrc, VideoStream, VoiceCloseCode, VoiceIdentify, VoiceReady,
+    Codec, EncryptionMode, MediaType, SessionDescription, Ssrc, VideoStream, VoiceCloseCode, VoiceIdentify, VoiceReady,
 };
 use rookery_voice_session::{
     Connection, EndReason, Event, Frame, Resumption, Selected, Selection, Session, SessionInit,
 };
+use rookery_webrtc::Offer;
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::connection;
 use super::socket::{Incoming, Socket};
 use crate::directory::{Identified, Live};
-use crate::events::{SessionEnded, SessionResumed, SessionStarted};
+use crate::events::{NoRoute, OfferRefused, SessionEnded, SessionResumed, SessionStarted};
 use crate::mail::{Mail, Resume};
-use crate::media::{Command, Refused};
+use crate::media::{Command, PayloadTypes, Refused};
 use crate::shared::Shared;
 
 /// The highest version of end-to-end encryption that is spoken here.
@@ -117,6 +119,7 @@ fn ready(shared: &Shared, live: &Live, identify: &VoiceIdentify, streams: Stream
         modes: EncryptionMode::ALL.to_vec(),
         experiments: Vec::new(),
         streams: if wants_video { vec![video] } else { Vec::new() },
+        ice_servers: shared.config.turn.servers(live.grant.user, SystemTime::now()).into_iter().collect(),
     }
 }
 
@@ -155,14 +158,13 @@ impl SessionTask {
                     self.end(reason).await;
                     return Some(());
                 }
-                // Video and end-to-end encryption are not done here yet; the session core has checked what was said.
-                Event::Video(_)
-                | Event::SessionUpdate(_)
-                | Event::MediaSinkWants(_)
-                | Event::Dave(_)
-                | Event::NoRoute
-                | Event::Identify(_)
-                | Event::Resume(_) => {}
+                Event::Video(video) => self.command(Command::Video { member: self.live.reference(), video }).await,
+                Event::MediaSinkWants(wants) => {
+                    self.command(Command::MediaSinkWants { member: self.live.reference(), wants }).await;
+                }
+                Event::NoRoute => NoRoute.emit(),
+                // End-to-end encryption is not done here yet; what codecs are called is agreed on with the protocol.
+                Event::SessionUpdate(_) | Event::Dave(_) | Event::Identify(_) | Event::Resume(_) => {}
             }
         }
         None
@@ -236,25 +238,54 @@ impl SessionTask {
     }
 
     async fn select(&mut self, selection: Selection) {
-        let Selected::Udp { address, mode } = selection.selected else {
-            // WebRTC is not spoken here yet.
-            return self.session.close(VoiceCloseCode::UnknownProtocol);
-        };
+        match selection.selected {
+            Selected::Udp { address, mode } => self.select_udp(address, mode, &selection.codecs).await,
+            Selected::WebRtc { sdp } => self.select_web_rtc(&sdp, &selection.codecs).await,
+        }
+    }
+
+    async fn select_udp(&mut self, claimed: Option<SocketAddr>, mode: EncryptionMode, codecs: &[Codec]) {
         let (reply, answer) = oneshot::channel();
-        let member = self.live.reference();
-        self.command(Command::Activate { member, mode, claimed: address, reply }).await;
+        let (member, types) = (self.live.reference(), PayloadTypes::listed(codecs));
+        let video = types.preferred_video();
+        self.command(Command::Activate { member, mode, claimed, types, reply }).await;
         // None if the room has put it out: what closes the session is in the mailbox.
         let Ok(Some(secret_key)) = answer.await else { return };
-        self.session.describe(SessionDescription {
+        let description = self.description(video.name());
+        self.session.describe(SessionDescription { mode: Some(mode), secret_key: Some(secret_key), ..description });
+    }
+
+    async fn select_web_rtc(&mut self, sdp: &str, codecs: &[Codec]) {
+        let mut offer = match Offer::parse(sdp) {
+            Ok(offer) => offer,
+            Err(error) => {
+                OfferRefused { error: &error }.emit();
+                return self.session.close(VoiceCloseCode::BadRequest);
+            }
+        };
+        for codec in codecs {
+            offer.add_codec(&codec.name, codec.payload_type, codec.rtx_payload_type);
+        }
+        let (reply, answer) = oneshot::channel();
+        let (member, types) = (self.live.reference(), PayloadTypes::offered(&offer));
+        let video = types.preferred_video();
+        self.command(Command::Offer { member, offer: Box::new(offer), types, reply }).await;
+        let Ok(Some(answer)) = answer.await else { return };
+        let description = self.description(video.name());
+        self.session.describe(SessionDescription { sdp: Some(answer), ..description });
+    }
+
+    fn description(&self, video_codec: &str) -> SessionDescription {
+        SessionDescription {
             audio_codec: "opus".into(),
-            video_codec: "VP8".into(),
+            video_codec: video_codec.into(),
             media_session_id: format!("{:x}", self.live.session),
-            mode: Some(mode),
-            secret_key: Some(secret_key),
+            mode: None,
+            secret_key: None,
             sdp: None,
             keyframe_interval: None,
             dave_protocol_version: self.session.init().dave_protocol_version,
-        });
+        }
     }
 
     /// Closes the connection, as the session said.

@@ -3,12 +3,14 @@
 use rookery_forwarder::Streams;
 use rookery_model::UserId;
 use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
-use rookery_model::voice::{EncryptionMode, SecretKey, SpeakingFlags};
+use rookery_model::voice::{EncryptionMode, MediaSinkWants, SecretKey, SpeakingFlags, Video};
+use rookery_webrtc::Offer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::stats::CoreStats;
+use super::way::PayloadTypes;
 use crate::directory::Grant;
 use crate::mail::Mail;
 
@@ -35,12 +37,30 @@ pub(crate) enum Command {
         member: MemberRef,
         mode: EncryptionMode,
         claimed: Option<SocketAddr>,
+        types: PayloadTypes,
         reply: oneshot::Sender<Option<SecretKey>>,
+    },
+    /// Answers a member's offer, and makes a listener of it once it has come.
+    Offer {
+        member: MemberRef,
+        offer: Box<Offer>,
+        types: PayloadTypes,
+        reply: oneshot::Sender<Option<String>>,
     },
     /// What a member says of itself.
     Speaking {
         member: MemberRef,
         flags: SpeakingFlags,
+    },
+    /// What a member shows from now on.
+    Video {
+        member: MemberRef,
+        video: Box<Video>,
+    },
+    /// What a member wants to see from now on.
+    MediaSinkWants {
+        member: MemberRef,
+        wants: Box<MediaSinkWants>,
     },
     /// Tells a member anew who is there and who speaks.
     Resync {

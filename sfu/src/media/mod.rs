@@ -3,14 +3,20 @@
 mod batch;
 mod command;
 mod core;
+mod payload;
+mod ring;
 mod room;
 mod stats;
+mod uplink;
+mod way;
 
 pub(crate) use command::{Command, MemberRef, Refused};
 pub(crate) use core::ask_stats;
 pub(crate) use stats::{CoreStats, UNDELIVERED};
+pub(crate) use way::PayloadTypes;
 
 use rookery_rtp::DropReason;
+use rookery_webrtc::{Certificate, DropReason as WebRtcDropReason, WebRtcConfig, WebRtcEndpoint, WebRtcLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
@@ -63,8 +69,10 @@ pub(crate) fn start(config: &SfuConfig, clock: Clock) -> io::Result<Vec<MediaCor
         }
         bind(address, config.media_buffer_bytes)
     };
+    // One for the process, which SDP names.
+    let certificate = Certificate::generate().map_err(io::Error::other)?;
     let sockets = (0..cores).map(bind_one).collect::<io::Result<Vec<_>>>()?;
-    sockets.into_iter().enumerate().map(|(index, socket)| spawn(index, socket, config, clock)).collect()
+    sockets.into_iter().enumerate().map(|(index, socket)| spawn(index, socket, config, clock, &certificate)).collect()
 }
 
 fn bind(address: SocketAddr, buffer_bytes: usize) -> io::Result<StdUdpSocket> {
@@ -77,14 +85,29 @@ fn bind(address: SocketAddr, buffer_bytes: usize) -> io::Result<StdUdpSocket> {
     Ok(socket.into())
 }
 
-fn spawn(index: usize, socket: StdUdpSocket, config: &SfuConfig, clock: Clock) -> io::Result<MediaCore> {
+fn spawn(
+    index: usize,
+    socket: StdUdpSocket,
+    config: &SfuConfig,
+    clock: Clock,
+    certificate: &Certificate,
+) -> io::Result<MediaCore> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let address = socket.local_addr()?;
     let (commands, inbox) = mpsc::channel(config.command_capacity);
     let presence =
         Presence { members_max: config.presence_members_max, interval_us: config.presence_interval_ms * 1_000 };
-    let node = config.node;
-    let run = move || drive(index, &runtime, socket, inbox, clock, node, presence);
+    let ip = config.advertised_ip.unwrap_or(address.ip()).to_canonical();
+    let webrtc = WebRtcEndpoint::new(WebRtcConfig {
+        certificate: certificate.clone(),
+        candidates: vec![SocketAddr::new(ip, address.port())],
+        epoch: clock.epoch(),
+        limits: WebRtcLimits::default(),
+    });
+    let (node, webrtc) = (config.node, webrtc.map_err(io::Error::other)?);
+    // Made where it is used: what it sends with stays with one thread.
+    let core = move || Core::new(node, presence, address.is_ipv6(), webrtc);
+    let run = move || drive(index, &runtime, socket, inbox, clock, core());
     let thread = std::thread::Builder::new().name(format!("sfu-media-{index}")).spawn(run)?;
     Ok(MediaCore { address, commands, thread })
 }
@@ -95,15 +118,11 @@ fn drive(
     socket: StdUdpSocket,
     commands: mpsc::Receiver<Command>,
     clock: Clock,
-    node: u16,
-    presence: Presence,
+    core: Core,
 ) {
     runtime.block_on(async move {
         match UdpSocket::from_std(socket) {
-            Ok(socket) => {
-                let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-                run(index, &socket, commands, clock, Core::new(node, presence, is_v6)).await;
-            }
+            Ok(socket) => run(index, &socket, commands, clock, core).await,
             Err(error) => ReceiveFailed { core: index, error: &error }.emit(),
         }
     });
@@ -114,6 +133,7 @@ async fn run(index: usize, socket: &UdpSocket, mut commands: mpsc::Receiver<Comm
     let mut tick_at = Instant::now() + TICK;
     let (mut ticks, mut busy_us, mut measured_us) = (0_u32, 0, clock.now_us());
     loop {
+        let due_at = core.due_us().map_or(tick_at, |due_us| Instant::from_std(clock.at_us(due_us)).min(tick_at));
         let woken_us = tokio::select! {
             command = commands.recv() => {
                 let Some(command) = command else { return };
@@ -136,22 +156,23 @@ async fn run(index: usize, socket: &UdpSocket, mut commands: mpsc::Receiver<Comm
                 receive(index, socket, clock, &mut inbox, &mut core);
                 now_us
             }
-            () = sleep_until(tick_at) => {
-                let now_us = clock.now_us();
-                tick_at = Instant::now() + TICK;
-                ticks = ticks.wrapping_add(1);
-                core.tick(now_us);
-                if ticks.is_multiple_of(TICKS_OF_UTILISATION) {
-                    let passed_us = now_us.saturating_sub(measured_us).max(1);
-                    core.set_utilisation(now_us, u16::try_from(busy_us * 1_000 / passed_us).unwrap_or(1_000).min(1_000));
-                    (busy_us, measured_us) = (0, now_us);
-                }
-                if ticks.is_multiple_of(TICKS_OF_REPORT) {
-                    report(index, &core.stats());
-                }
-                now_us
-            }
+            () = sleep_until(due_at) => clock.now_us(),
         };
+        let now = Instant::now();
+        if now >= tick_at {
+            tick_at = now + TICK;
+            let now_us = clock.now_us();
+            ticks = ticks.wrapping_add(1);
+            core.tick(now_us, socket);
+            if ticks.is_multiple_of(TICKS_OF_UTILISATION) {
+                let passed_us = now_us.saturating_sub(measured_us).max(1);
+                core.set_utilisation(now_us, u16::try_from(busy_us * 1_000 / passed_us).unwrap_or(1_000).min(1_000));
+                (busy_us, measured_us) = (0, now_us);
+            }
+            if ticks.is_multiple_of(TICKS_OF_REPORT) {
+                report(index, &core.stats());
+            }
+        }
         core.settle(clock.now_us(), socket);
         busy_us += clock.now_us().saturating_sub(woken_us);
     }
@@ -181,6 +202,8 @@ fn report(index: usize, stats: &CoreStats) {
         DropReason::ALL.iter().zip(stats.datagrams_dropped).map(|(reason, count)| (reason.name(), count)).collect();
     let packets_dropped: Vec<_> =
         UNDELIVERED.iter().zip(stats.packets_dropped).map(|((_, name), count)| (*name, count)).collect();
+    let web_rtc = WebRtcDropReason::ALL.iter().zip(stats.web_rtc_dropped);
+    let web_rtc_dropped: Vec<_> = web_rtc.map(|(reason, count)| (reason.name(), count)).collect();
     MediaCounts {
         core: index,
         members: stats.members,
@@ -195,8 +218,14 @@ fn report(index: usize, stats: &CoreStats) {
             ("unsent", stats.unsent),
             ("packets_lost", stats.lost),
             ("video_packets", stats.video_packets),
+            ("video_unknown", stats.video_unknown),
+            ("unwritten", stats.unwritten),
+            ("key_frames_asked", stats.key_frames_asked),
+            ("web_rtc_connected", stats.web_rtc_connected),
+            ("web_rtc_gone", stats.web_rtc_gone),
         ],
         datagrams_dropped: &datagrams_dropped,
+        web_rtc_dropped: &web_rtc_dropped,
         packets_dropped: &packets_dropped,
     }
     .emit();

@@ -4,18 +4,24 @@
 //! rooms only the first so many, and who speaks is told there only of those who are heard. Whoever is heard is told of to
 //! each who has not been told, before the first packet.
 
-use rookery_forwarder::{MemberFlags, MemberKey, Room};
+use rookery_forwarder::{LAYERS_MAX, LayerSpec, MemberFlags, MemberKey, Room, Streams, Wants};
 use rookery_model::UserId;
 use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
-use rookery_model::voice::{ClientDisconnect, ClientsConnect, SpeakingEvent, SpeakingFlags, Ssrc};
+use rookery_model::voice::{
+    ClientDisconnect, ClientsConnect, MediaSinkWants, Quality, SpeakingEvent, SpeakingFlags, Ssrc, VideoEvent,
+    VideoStream,
+};
 use rookery_rtp::MemberId;
 use rookery_voice_session::{Payload, ServerEvent};
+use rookery_webrtc::Codec;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::ring::PacketStore;
+use super::way::{LayerSource, PayloadTypes, Way};
 use crate::events::MailboxFull;
 use crate::mail::{Mail, Notice};
 
@@ -29,15 +35,34 @@ pub(super) struct Presence {
     pub(super) interval_us: u64,
 }
 
+/// The picture that a member shows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shown {
+    pub(super) specs: SmallVec<[LayerSpec; LAYERS_MAX]>,
+    pub(super) sources: SmallVec<[LayerSource; LAYERS_MAX]>,
+    /// As others are told of it.
+    pub(super) stream: VideoStream,
+}
+
 /// Somebody in a room.
 pub(super) struct Member {
     pub(super) key: MemberKey,
     pub(super) user: UserId,
     pub(super) udp: MemberId,
     pub(super) session: u64,
-    pub(super) ssrc: Ssrc,
+    pub(super) streams: Streams,
     pub(super) mail: mpsc::Sender<Mail>,
     pub(super) granted: VoiceMemberFlags,
+    pub(super) types: PayloadTypes,
+    pub(super) way: Way,
+    /// In which its picture came last.
+    pub(super) codec: Codec,
+    /// What it shows, as it said.
+    pub(super) shown: Option<Shown>,
+    /// What it wants to see, once it said so.
+    wants: Option<Wants>,
+    /// Whether it can be sent to.
+    is_connected: bool,
     /// As it says itself, once it did.
     speaking: Option<SpeakingFlags>,
     /// The how manieth listener it is; none before it has a key.
@@ -56,15 +81,37 @@ impl Member {
         user: UserId,
         udp: MemberId,
         session: u64,
-        ssrc: Ssrc,
+        streams: Streams,
         mail: mpsc::Sender<Mail>,
         granted: VoiceMemberFlags,
     ) -> Self {
-        let (speaking, order, announced_below, is_told, is_behind) = (None, None, 0, false, false);
-        Self { key, user, udp, session, ssrc, mail, granted, speaking, order, announced_below, is_told, is_behind }
+        Self {
+            key,
+            user,
+            udp,
+            session,
+            streams,
+            mail,
+            granted,
+            types: PayloadTypes::listed(&[]),
+            way: Way::Udp,
+            codec: Codec::Vp8,
+            shown: None,
+            wants: None,
+            is_connected: false,
+            speaking: None,
+            order: None,
+            announced_below: 0,
+            is_told: false,
+            is_behind: false,
+        }
     }
 
-    /// Whether it has a key.
+    /// The SSRC under which others know its sound.
+    pub(super) const fn ssrc(&self) -> Ssrc {
+        Ssrc(self.streams.audio.0)
+    }
+    /// Whether it has a key, or its offer was answered.
     pub(super) const fn is_listening(&self) -> bool {
         self.order.is_some()
     }
@@ -89,8 +136,8 @@ impl Member {
             priority && self.speaking.is_some_and(|flags| flags.contains(SpeakingFlags::PRIORITY)),
         );
         flags.set(MemberFlags::SERVER_MUTED, server_muted);
-        // Before it has a key nothing can be sent to it, so a packet should not look at it.
-        flags.set(MemberFlags::SERVER_DEAFENED, server_deafened || !self.is_listening());
+        // Before that nothing can be sent to it, so a packet should not look at it.
+        flags.set(MemberFlags::SERVER_DEAFENED, server_deafened || !self.is_connected);
         flags.set(MemberFlags::SELF_MUTED, self_muted);
         flags.set(MemberFlags::SELF_DEAFENED, self_deafened);
         flags.set(MemberFlags::SUPPRESSED, suppressed);
@@ -103,7 +150,14 @@ impl Member {
         if !self.granted.priority {
             speaking.remove(SpeakingFlags::PRIORITY);
         }
-        Payload::new(&ServerEvent::Speaking(SpeakingEvent { user_id: self.user, ssrc: self.ssrc, speaking }))
+        Payload::new(&ServerEvent::Speaking(SpeakingEvent { user_id: self.user, ssrc: self.ssrc(), speaking }))
+    }
+
+    fn video_payload(&self) -> Arc<Payload> {
+        let streams: Vec<VideoStream> = self.shown.iter().map(|shown| shown.stream.clone()).collect();
+        let video_ssrc = if self.shown.is_some() { Ssrc(self.streams.video.0) } else { Ssrc(0) };
+        let event = VideoEvent { user_id: self.user, audio_ssrc: self.ssrc(), video_ssrc, streams };
+        Payload::new(&ServerEvent::Video(event))
     }
 
     fn post(&mut self, notices: &Arc<[Notice]>) {
@@ -134,6 +188,11 @@ pub(super) struct RoomState {
     /// When what is pending is told.
     due_us: Option<u64>,
     behind: bool,
+    pub(super) store: PacketStore,
+    /// Members who show something.
+    shows: usize,
+    /// Whether the room is in the core's list of those whose time comes soon.
+    pub(super) is_hot: bool,
 }
 
 impl RoomState {
@@ -150,7 +209,15 @@ impl RoomState {
             pending: Vec::new(),
             due_us: None,
             behind: false,
+            store: PacketStore::default(),
+            shows: 0,
+            is_hot: false,
         }
+    }
+
+    /// Whether anybody shows anything.
+    pub(super) const fn has_video(&self) -> bool {
+        self.shows > 0
     }
 
     pub(super) fn member(&self, key: MemberKey) -> Option<&Member> {
@@ -159,11 +226,16 @@ impl RoomState {
     pub(super) fn member_of(&self, user: UserId) -> Option<&Member> {
         self.member(self.room.member_of(user)?)
     }
-    fn member_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
+    pub(super) fn member_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
         self.members.get_mut(key.index())?.as_mut().filter(|member| member.key == key)
     }
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().flatten()
+    }
+
+    /// All of them by [`MemberKey::index`], and the packets that are kept.
+    pub(super) fn parts(&mut self) -> (&mut [Option<Member>], &PacketStore) {
+        (&mut self.members, &self.store)
     }
 
     pub(super) fn insert(&mut self, member: Member) {
@@ -183,6 +255,12 @@ impl RoomState {
             self.listeners.remove(&order);
         }
         self.told -= usize::from(member.is_told);
+        self.shows -= usize::from(member.shown.is_some());
+        self.store.close(key);
+        for stream in [member.streams.audio, member.streams.video] {
+            let ways = self.members.iter_mut().flatten().filter_map(|other| other.way.web_rtc_mut());
+            ways.for_each(|way| way.release(Ssrc(stream.0)));
+        }
         if member.is_told || member.announced_below > 0 {
             let event = ServerEvent::ClientDisconnect(ClientDisconnect { user_id: member.user });
             self.tell_later(now_us, Payload::new(&event), None);
@@ -190,16 +268,14 @@ impl RoomState {
         Some(member)
     }
 
-    /// A member got a key: it hears from now on, is told who is there, and others are told of it.
+    /// A member got a key, or its offer was answered: it is told who is there, and others are told of it.
     pub(super) fn activate(&mut self, now_us: u64, key: MemberKey) {
         let (order, presence) = (self.next_order, self.presence);
         let is_told = self.told < presence.members_max;
         let Some(member) = self.member_mut(key).filter(|member| !member.is_listening()) else { return };
         member.order = Some(order);
         member.is_told = is_told;
-        let flags = member.flags();
         self.next_order += 1;
-        self.room.set_flags(now_us, key, flags);
         self.snapshot(key);
         self.listeners.insert(order, key.index());
         // Of those who are heard it was told just now.
@@ -216,7 +292,56 @@ impl RoomState {
         }
     }
 
-    /// Tells a member who is there and who speaks.
+    /// A member can be sent to, or can no longer: it hears and sees from then on.
+    pub(super) fn set_connected(&mut self, now_us: u64, key: MemberKey, is_connected: bool) {
+        let Some(member) = self.member_mut(key) else { return };
+        member.is_connected = is_connected;
+        let flags = member.flags();
+        // Browsers see what they say nothing about; bots ask for it.
+        let any = if member.way.web_rtc().is_some() { 100 } else { 0 };
+        let wants = member.wants.clone().unwrap_or(Wants { any, ..Wants::default() });
+        self.room.set_flags(now_us, key, flags);
+        self.room.set_wants(now_us, key, if is_connected { wants } else { Wants::default() });
+    }
+
+    /// Takes what a member wants to see.
+    pub(super) fn set_wants(&mut self, now_us: u64, key: MemberKey, wants: &MediaSinkWants) {
+        let Some(member) = self.member_mut(key) else { return };
+        let named = wants.streams.iter();
+        let by_ssrc = named.map(|(ssrc, quality)| (rookery_forwarder::Ssrc(ssrc.0), quality.percent())).collect();
+        let wants = Wants { any: wants.any.unwrap_or(Quality::FULL).percent(), by_ssrc };
+        member.wants = Some(wants.clone());
+        if member.is_connected {
+            self.room.set_wants(now_us, key, wants);
+        }
+    }
+
+    /// Takes what a member shows; others are told, and those who come later.
+    pub(super) fn set_shown(&mut self, now_us: u64, key: MemberKey, shown: Option<Shown>) {
+        let Some(member) = self.member_mut(key).filter(|member| member.shown != shown) else { return };
+        let stream = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.stream.clone());
+        let before = std::mem::replace(&mut member.shown, shown);
+        let is_new = stream(&before) != stream(&member.shown);
+        let (payload, user, is_shown) = (member.video_payload(), member.user, member.shown.is_some());
+        self.shows = self.shows + usize::from(is_shown) - usize::from(before.is_some());
+        if is_new {
+            self.tell_later(now_us, payload, Some(user));
+            self.due_us = Some(now_us);
+        }
+    }
+
+    /// Tells a publisher how well it is wanted.
+    pub(super) fn demand(&mut self, key: MemberKey, quality: u8) {
+        let wants = MediaSinkWants { any: Quality::new(quality), ..MediaSinkWants::default() };
+        let notice = Notice { payload: Payload::new(&ServerEvent::MediaSinkWants(wants)), except: None };
+        if let Some(member) = self.member_mut(key) {
+            let notices: Arc<[Notice]> = Arc::new([notice]);
+            member.post(&notices);
+            self.behind |= self.member(key).is_some_and(|member| member.is_behind);
+        }
+    }
+
+    /// Tells a member who is there, who speaks and who shows something.
     fn snapshot(&mut self, key: MemberKey) {
         let is_large = self.listeners.len() > self.presence.members_max;
         let others = || self.members().filter(|member| member.key != key && member.is_listening());
@@ -229,8 +354,9 @@ impl RoomState {
         } else {
             others().filter(|member| member.announced_below > 0).map(Member::speaking_payload).collect()
         };
-        let notices: Arc<[Notice]> =
-            connected.into_iter().chain(speaking).map(|payload| Notice { payload, except: None }).collect();
+        let showing: Vec<_> = others().filter(|member| member.shown.is_some()).map(Member::video_payload).collect();
+        let all = connected.into_iter().chain(speaking).chain(showing);
+        let notices: Arc<[Notice]> = all.map(|payload| Notice { payload, except: None }).collect();
         if let Some(member) = self.member_mut(key) {
             member.post(&notices);
             self.behind |= self.member(key).is_some_and(|member| member.is_behind);

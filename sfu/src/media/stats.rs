@@ -2,6 +2,7 @@
 
 use rookery_forwarder::{DropReason as Undelivered, RoomStats};
 use rookery_rtp::DropReason;
+use rookery_webrtc::DropReason as WebRtcDropReason;
 
 /// Reasons why packets of members go nowhere, by the names that metrics tell.
 pub(crate) const UNDELIVERED: [(Undelivered, &str); 8] = [
@@ -26,9 +27,18 @@ pub(crate) struct CoreStats {
     pub(crate) packets_out: u64,
     /// Datagrams that the kernel had no room for, or did not want.
     pub(crate) unsent: u64,
-    /// Of video, which is not forwarded to clients of this protocol yet.
+    /// Of video, from those who said that they show it.
     pub(crate) video_packets: u64,
+    /// Of payload types, layers or streams that nobody spoke of.
+    pub(crate) video_unknown: u64,
+    /// That could not be encrypted for a browser.
+    pub(crate) unwritten: u64,
+    pub(crate) key_frames_asked: u64,
+    /// Browsers that came through their handshakes, and that went or were lost.
+    pub(crate) web_rtc_connected: u64,
+    pub(crate) web_rtc_gone: u64,
     pub(crate) datagrams_dropped: [u64; DropReason::ALL.len()],
+    pub(crate) web_rtc_dropped: [u64; WebRtcDropReason::ALL.len()],
     pub(crate) packets_dropped: [u64; UNDELIVERED.len()],
     /// Sent by members, and never came.
     pub(crate) lost: u64,
@@ -58,11 +68,19 @@ impl CoreStats {
         self.packets_out += other.packets_out;
         self.unsent += other.unsent;
         self.video_packets += other.video_packets;
+        self.video_unknown += other.video_unknown;
+        self.unwritten += other.unwritten;
+        self.key_frames_asked += other.key_frames_asked;
+        self.web_rtc_connected += other.web_rtc_connected;
+        self.web_rtc_gone += other.web_rtc_gone;
         self.lost += other.lost;
         self.jitter_us_sum += other.jitter_us_sum;
         self.senders += other.senders;
         self.utilisation_permille = self.utilisation_permille.max(other.utilisation_permille);
         for (sum, count) in self.datagrams_dropped.iter_mut().zip(other.datagrams_dropped) {
+            *sum += count;
+        }
+        for (sum, count) in self.web_rtc_dropped.iter_mut().zip(other.web_rtc_dropped) {
             *sum += count;
         }
         for (sum, count) in self.packets_dropped.iter_mut().zip(other.packets_dropped) {

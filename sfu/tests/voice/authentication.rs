@@ -42,7 +42,7 @@ async fn codes_for_what_is_out_of_place() {
     assert_eq!(twice.wire.close_code().await, Some(4005));
     let mut browser = world.join(5, 2, 8, AES).await;
     browser.wire.send(json!({"op": 1, "d": {"protocol": "webrtc", "data": "v=0"}})).await;
-    assert_eq!(browser.wire.close_code().await, Some(4012));
+    assert_eq!(browser.wire.close_code().await, Some(4020));
     let mut too_long = world.join(5, 3, 8, AES).await;
     too_long.wire.send(json!({"op": 5, "d": "x".repeat(33_000)})).await;
     assert_eq!(too_long.wire.close_code().await, Some(4002));

@@ -13,3 +13,4 @@ mod hearing;
 mod many;
 mod presence;
 mod resume;
+mod web_rtc;

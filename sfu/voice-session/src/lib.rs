@@ -40,6 +40,7 @@
 //!     modes: EncryptionMode::ALL.to_vec(),
 //!     experiments: Vec::new(),
 //!     streams: Vec::new(),
+//!     ice_servers: Vec::new(),
 //! };
 //! let mut session = Session::new(init, ready, connection);
 //! assert!(session.poll_transmit().unwrap().text().unwrap().ends_with(r#""seq":1}"#));

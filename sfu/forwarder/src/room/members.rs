@@ -33,11 +33,8 @@ impl Room {
         self.admit(join.user)?;
         let streams = self.ssrcs.allocate().ok_or(JoinRefused::NoSsrcs)?;
         let mut member = Member::new(join.user, Kind::Local(join.transport), join.flags, streams);
-        (member.feedback, member.rtx) = (join.feedback, join.rtx);
-        if join.transport == Transport::Udp {
-            member.inbound.push((streams.audio, Inbound::Audio));
-            member.inbound.push((streams.video, Inbound::Video(Layer(0))));
-        } else {
+        member.take_transport(join.transport, join.feedback, join.rtx);
+        if join.transport == Transport::WebRtc {
             member.wants.any = 100;
         }
         if join.feedback != Feedback::None {
@@ -49,6 +46,32 @@ impl Room {
         }
         self.resubscribe(now_us, key);
         Ok(key)
+    }
+
+    /// Takes another way of a member's media: its client chose anew, and what was before is over. Its SSRCs stay; it shows
+    /// no video and watches none until that is said again. False if it is no member of this node.
+    pub fn set_transport(
+        &mut self,
+        now_us: u64,
+        key: MemberKey,
+        transport: Transport,
+        feedback: Feedback,
+        rtx: bool,
+    ) -> bool {
+        if !self.members.get(key).is_some_and(|member| matches!(member.kind, Kind::Local(_))) {
+            return false;
+        }
+        self.unpublish_video(now_us, key);
+        self.unsubscribe_from_all(key);
+        self.pacing.retain(|waiting| *waiting != key);
+        let Some(member) = self.members.get_mut(key) else { return false };
+        member.kind = Kind::Local(transport);
+        member.take_transport(transport, feedback, rtx);
+        member.wants = Wants::default();
+        let has_outlet = feedback != Feedback::None;
+        member.outlet = has_outlet.then(|| Box::new(Outlet::new(feedback, &self.config.bandwidth)));
+        self.mark_hearing(key, Special::OUTLET, has_outlet);
+        true
     }
 
     fn admit(&self, user: UserId) -> Result<(), JoinRefused> {
@@ -253,6 +276,16 @@ impl Room {
 }
 
 impl Member {
+    /// Bots send from the SSRCs that they were given; browsers choose their own.
+    fn take_transport(&mut self, transport: Transport, feedback: Feedback, rtx: bool) {
+        (self.feedback, self.rtx) = (feedback, rtx);
+        self.inbound.clear();
+        if transport == Transport::Udp {
+            self.inbound.push((self.streams.audio, Inbound::Audio));
+            self.inbound.push((self.streams.video, Inbound::Video(Layer(0))));
+        }
+    }
+
     pub(super) fn new(user: UserId, kind: Kind, flags: MemberFlags, streams: Streams) -> Self {
         Self {
             user,

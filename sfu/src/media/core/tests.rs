@@ -2,8 +2,15 @@ use rookery_model::voice::VoiceIdentify;
 use rookery_model::voice::node::{PrepareMember, VoiceRoomSettings};
 use rookery_model::{ChannelId, VoiceServerId};
 
+use rookery_forwarder::Streams;
+use rookery_model::UserId;
+use rookery_model::voice::node::VoiceMemberFlags;
+use rookery_webrtc::{Certificate, WebRtcConfig, WebRtcLimits};
+use std::sync::Arc;
+
 use super::*;
-use crate::directory::Directory;
+use crate::directory::{Directory, Grant};
+use crate::media::command::{MemberRef, Refused};
 use crate::secret::Token;
 
 fn grant(directory: &Directory, channel: u64, user: u64) -> Arc<Grant> {
@@ -30,7 +37,14 @@ fn join(core: &mut Core, grant: &Arc<Grant>, session: u64) -> Result<Streams, Re
 
 fn world() -> (Core, Directory) {
     let presence = Presence { members_max: 10, interval_us: 0 };
-    (Core::new(1, presence, false), Directory::new(1, 100, 1_000))
+    let config = WebRtcConfig {
+        certificate: Certificate::generate().unwrap(),
+        candidates: vec![],
+        epoch: std::time::Instant::now(),
+        limits: WebRtcLimits::default(),
+    };
+    let core = Core::new(1, presence, false, WebRtcEndpoint::new(config).unwrap());
+    (core, Directory::new(1, 100, 1_000))
 }
 
 #[test]
@@ -64,4 +78,30 @@ fn a_later_session_takes_the_place_and_an_older_one_does_not() {
     assert_eq!(core.stats().members, 1, "the older one has left already");
     core.leave(0, member(3));
     assert_eq!((core.stats().members, core.stats().rooms), (0, 0));
+}
+
+/// What is told of a member who says this of its video.
+fn said(video: serde_json::Value) -> Option<(Vec<u8>, Vec<Option<u32>>)> {
+    let (mut core, directory) = world();
+    let grant = grant(&directory, 5, 1);
+    join(&mut core, &grant, 1).unwrap();
+    let member = core.rooms[0].members().next().unwrap();
+    let shown = members::shown(member, &serde_json::from_value(video).unwrap())?;
+    assert_eq!(shown.stream.ssrc, Some(Ssrc(member.streams.video.0)));
+    let qualities = shown.specs.iter().map(|spec| spec.quality).collect();
+    Some((qualities, shown.sources.iter().map(|source| source.ssrc.map(|ssrc| ssrc.0)).collect()))
+}
+
+#[test]
+fn what_is_shown_is_what_is_active_in_three_layers_at_most() {
+    let stream = |quality: u8, active: bool, ssrc: u32| serde_json::json!({"rid": "x", "quality": quality, "active": active, "ssrc": ssrc});
+    let video = |ssrc: u32, streams: &[serde_json::Value]| serde_json::json!({"audio_ssrc": 1, "video_ssrc": ssrc, "rtx_ssrc": 0, "streams": streams});
+    assert_eq!(said(video(0, &[])), None);
+    assert_eq!(said(video(7, &[])), Some((vec![100], vec![Some(7)])), "as older clients say it");
+    assert_eq!(said(video(7, &[stream(100, false, 7)])), None, "what is named counts");
+    assert_eq!(said(video(0, &[stream(0, true, 7)])), Some((vec![1], vec![Some(7)])));
+    assert_eq!(said(video(9, &[stream(50, true, 0)])), Some((vec![50], vec![Some(9)])));
+    let many =
+        [stream(100, true, 4), stream(25, true, 2), stream(50, true, 3), stream(10, true, 1), stream(50, true, 9)];
+    assert_eq!(said(video(0, &many)), Some((vec![25, 50, 100], vec![Some(2), Some(3), Some(4)])), "the best");
 }

@@ -25,12 +25,13 @@ impl World {
         let join =
             Join { user: UserId::new(user), transport: Transport::Udp, flags, feedback: Feedback::None, rtx: false };
         let key = self.state.room.join(self.now_us, join).unwrap();
-        let ssrc = Ssrc(self.state.room.streams(key).unwrap().audio.0);
-        let udp = self.endpoint.insert(0, ssrc, ()).unwrap();
+        let streams = self.state.room.streams(key).unwrap();
+        let udp = self.endpoint.insert(0, Ssrc(streams.audio.0), ()).unwrap();
         let (mail, mailbox) = mpsc::channel(mailbox_capacity);
         self.mailboxes.insert(user, mailbox);
         let granted = node::VoiceMemberFlags::SPEAKER;
-        self.state.insert(Member::new(key, UserId::new(user), udp, user, ssrc, mail, granted));
+        self.state.insert(Member::new(key, UserId::new(user), udp, user, streams, mail, granted));
+        self.state.set_connected(self.now_us, key, true);
         self.state.activate(self.now_us, key);
         key
     }

@@ -42,6 +42,7 @@ pub fn ready() -> VoiceReady {
         port: 50_000,
         modes: EncryptionMode::ALL.to_vec(),
         experiments: vec![],
+        ice_servers: vec![],
         streams: vec![VideoStream {
             rid: "100".into(),
             quality: 100,

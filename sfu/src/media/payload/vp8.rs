@@ -1,0 +1,137 @@
+//! VP8 payload descriptors (RFC 7741, section 4.2).
+
+use rookery_forwarder::{PictureId, Video, Vp8};
+
+/// Of the first byte: more follows, a partition begins, and its number.
+const EXTENDED: u8 = 0x80;
+const PARTITION_START: u8 = 0x10;
+const PARTITION: u8 = 0x07;
+/// Of the second byte: what follows.
+const HAS_PICTURE_ID: u8 = 0x80;
+const HAS_BASE_INDEX: u8 = 0x40;
+const HAS_TEMPORAL: u8 = 0x20;
+const HAS_KEY_INDEX: u8 = 0x10;
+/// Of a picture's number: it has 15 bits.
+const LONG: u8 = 0x80;
+
+/// Where the parts of a descriptor are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Layout {
+    picture_id: Option<(usize, PictureId)>,
+    base_index: Option<(usize, u8)>,
+    /// Temporal layer, synchronisation and key frame index share a byte.
+    temporal: Option<(usize, u8)>,
+    has_key_index: bool,
+    bytes: usize,
+}
+
+impl Layout {
+    fn of(payload: &[u8]) -> Option<Self> {
+        let first = *payload.first()?;
+        let mut layout = Self { bytes: 1, ..Self::default() };
+        if first & EXTENDED == 0 {
+            return Some(layout);
+        }
+        let flags = *payload.get(1)?;
+        let mut at = 2;
+        if flags & HAS_PICTURE_ID != 0 {
+            let high = *payload.get(at)?;
+            let id = if high & LONG != 0 {
+                PictureId::Long(u16::from_be_bytes([high & !LONG, *payload.get(at + 1)?]))
+            } else {
+                PictureId::Short(high)
+            };
+            layout.picture_id = Some((at, id));
+            at += if high & LONG != 0 { 2 } else { 1 };
+        }
+        if flags & HAS_BASE_INDEX != 0 {
+            layout.base_index = Some((at, *payload.get(at)?));
+            at += 1;
+        }
+        if flags & (HAS_TEMPORAL | HAS_KEY_INDEX) != 0 {
+            layout.temporal = Some((at, *payload.get(at)?));
+            layout.has_key_index = flags & HAS_KEY_INDEX != 0;
+            at += 1;
+        }
+        layout.bytes = at;
+        Some(layout)
+    }
+
+    fn counters(&self) -> Vp8 {
+        Vp8 {
+            picture_id: self.picture_id.map(|(_, id)| id),
+            base_index: self.base_index.map(|(_, index)| index),
+            key_index: self.temporal.filter(|_| self.has_key_index).map(|(_, byte)| byte & 0x1f),
+        }
+    }
+}
+
+pub(super) fn read(payload: &[u8]) -> Option<Video> {
+    let layout = Layout::of(payload)?;
+    let first = *payload.first()?;
+    let frame_start = first & PARTITION_START != 0 && first & PARTITION == 0;
+    // The first bit of a frame says whether it needs others.
+    let key_frame = frame_start && payload.get(layout.bytes).is_some_and(|byte| byte & 1 == 0);
+    let (temporal, temporal_sync) = layout.temporal.map_or((0, false), |(_, byte)| (byte >> 6, byte & 0x20 != 0));
+    Some(Video { frame_start, key_frame, temporal, temporal_sync, vp8: Some(layout.counters()) })
+}
+
+pub(super) fn write(payload: &mut [u8], counters: Vp8) {
+    let Some(layout) = Layout::of(payload) else { return };
+    match (layout.picture_id, counters.picture_id) {
+        (Some((at, PictureId::Short(_))), Some(PictureId::Short(id))) => payload[at] = id & !LONG,
+        (Some((at, PictureId::Long(_))), Some(PictureId::Long(id))) => {
+            let [high, low] = id.to_be_bytes();
+            (payload[at], payload[at + 1]) = (high | LONG, low);
+        }
+        _ => {}
+    }
+    if let (Some((at, _)), Some(index)) = (layout.base_index, counters.base_index) {
+        payload[at] = index;
+    }
+    if let (Some((at, byte)), true, Some(index)) = (layout.temporal, layout.has_key_index, counters.key_index) {
+        payload[at] = (byte & 0xe0) | (index & 0x1f);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_frame_with_all_counters_and_others_written_over_them() {
+        // Extended, start of partition 0; all four fields; 15 bits of picture; layer 1 with synchronisation, key index 3.
+        let mut payload = [0x90, 0xf0, 0x81, 0x02, 7, 0x63, 0x00, 0xaa];
+        let video = read(&payload).unwrap();
+        let counters = Vp8 { picture_id: Some(PictureId::Long(0x102)), base_index: Some(7), key_index: Some(3) };
+        let expected =
+            Video { frame_start: true, key_frame: true, temporal: 1, temporal_sync: true, vp8: Some(counters) };
+        assert_eq!(video, expected);
+        let other = Vp8 { picture_id: Some(PictureId::Long(0x7fff)), base_index: Some(9), key_index: Some(31) };
+        write(&mut payload, other);
+        assert_eq!(payload, [0x90, 0xf0, 0xff, 0xff, 9, 0x7f, 0x00, 0xaa]);
+        assert_eq!(read(&payload).unwrap().vp8, Some(other));
+    }
+
+    #[test]
+    fn short_numbers_and_none_at_all() {
+        let mut short = [0x80, 0x80, 5, 0x01];
+        assert_eq!(read(&short).unwrap().vp8.unwrap().picture_id, Some(PictureId::Short(5)));
+        write(&mut short, Vp8 { picture_id: Some(PictureId::Short(6)), base_index: Some(1), key_index: Some(1) });
+        assert_eq!(short, [0x80, 0x80, 6, 0x01]);
+        let video = read(&[0x10, 0x01]).unwrap();
+        assert_eq!((video.frame_start, video.key_frame, video.vp8), (true, false, Some(Vp8::default())));
+        assert!(!read(&[0x11, 0x00]).unwrap().frame_start, "another partition");
+    }
+
+    #[test]
+    fn what_is_cut_off_says_nothing_and_is_left_alone() {
+        let whole = [0x90, 0xf0, 0x81, 0x02, 7, 0x63];
+        for len in 0..whole.len() {
+            let mut cut = whole;
+            assert_eq!(read(&cut[..len]), None, "{len}");
+            write(&mut cut[..len], Vp8 { picture_id: Some(PictureId::Long(1)), base_index: Some(1), key_index: None });
+            assert_eq!(cut, whole);
+        }
+    }
+}
