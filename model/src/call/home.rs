@@ -73,7 +73,11 @@ impl Call {
             | Self::RemoveMemberRole { guild_id, .. }
             | Self::KickMember { guild_id, .. }
             | Self::ListGuildInvites { guild_id }
-            | Self::ListGuildEmojis { guild_id } => Home::Guild(*guild_id),
+            | Self::ListGuildEmojis { guild_id }
+            | Self::GetCurrentVoiceState { guild_id }
+            | Self::GetVoiceState { guild_id, .. }
+            | Self::ModifyCurrentVoiceState { guild_id, .. }
+            | Self::ModifyVoiceState { guild_id, .. } => Home::Guild(*guild_id),
 
             Self::GetInvite { code, .. } | Self::AcceptInvite { code } | Self::DeleteInvite { code } => {
                 Home::Invite(code.as_str())
@@ -98,7 +102,11 @@ impl Call {
             | Self::ListPins { channel_id }
             | Self::ListPinsPage { channel_id, .. }
             | Self::PinMessage { channel_id, .. }
-            | Self::UnpinMessage { channel_id, .. } => Home::Channel(*channel_id),
+            | Self::UnpinMessage { channel_id, .. }
+            | Self::GetStageInstance { channel_id }
+            | Self::ModifyStageInstance { channel_id, .. }
+            | Self::DeleteStageInstance { channel_id } => Home::Channel(*channel_id),
+            Self::CreateStageInstance(stage) => Home::Channel(stage.channel_id),
             Self::CreateMessage(message) => Home::Channel(message.channel_id),
             Self::EditMessage(message) => Home::Channel(message.channel_id),
 

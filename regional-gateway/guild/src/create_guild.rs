@@ -82,6 +82,7 @@ pub fn create_guild(
         invites: Vec::new(),
         inviters: Vec::new(),
         banned: Vec::new(),
+        stage_instances: Vec::new(),
     };
     let outcome = outcome_of(&state, limits)?;
     Ok((state, outcome))

@@ -38,6 +38,8 @@ pub fn plain(reply: Reply) -> Body {
         Reply::Member(member) => json(&member),
         Reply::Members(members) => json(&members),
         Reply::Emojis(emojis) => json(&emojis),
+        Reply::VoiceState(state) => json(&state),
+        Reply::StageInstance(stage) => json(&stage),
         Reply::Invite(invite) => json(&invite),
         Reply::Invites(invites) => json(&invites),
         Reply::Message(message) => json(&message),

@@ -6,7 +6,7 @@ use rookery_edge_api::routes;
 use serde_json::json;
 
 use crate::harness::{Case, errors_of};
-use crate::{accounts, applications, channels, guilds, messages, operator, reactions, users};
+use crate::{accounts, applications, channels, guilds, messages, operator, reactions, users, voice};
 
 const REFERENCE: &str = include_str!("reference.txt");
 const DOCUMENT: &str = include_str!("../../../../docs/api-coverage.md");
@@ -77,7 +77,7 @@ fn reference() -> BTreeMap<String, Operation> {
 fn cases() -> Vec<Case> {
     [accounts::cases, applications::cases, channels::cases, guilds::cases, messages::cases, operator::cases]
         .into_iter()
-        .chain([reactions::cases, users::cases])
+        .chain([reactions::cases, users::cases, voice::cases])
         .flat_map(|cases| cases())
         .collect()
 }

@@ -55,9 +55,13 @@ pub(crate) fn new_channel(
     let kind = wanted.kind;
     if !matches!(
         kind,
-        ChannelType::GuildText | ChannelType::GuildVoice | ChannelType::GuildCategory | ChannelType::GuildAnnouncement
+        ChannelType::GuildText
+            | ChannelType::GuildVoice
+            | ChannelType::GuildCategory
+            | ChannelType::GuildAnnouncement
+            | ChannelType::GuildStageVoice
     ) {
-        return Err(ApiError::invalid_field(["type"], "BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5}."));
+        return Err(ApiError::invalid_field(["type"], "BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5, 13}."));
     }
     let mut channel = Channel {
         guild_id: Some(guild_id),

@@ -275,32 +275,6 @@ fn who_may_not_speak_is_suppressed() {
     assert!(states(&outcome, v.bob)[0].suppress);
     let outcome = v.world.overwrite(v.open, for_member(ALICE, Permissions::SPEAK, NONE));
     assert!(!states(&outcome, v.bob)[0].suppress);
-
-    // Stages cannot be made yet, but their rows can be there.
-    let mut v = Voice::new();
-    let stage = v.world.make_channel(channel("stage", ChannelType::GuildVoice)).id;
-    v.world.rows.channels.get_mut(&stage).unwrap().kind = ChannelType::GuildStageVoice;
-    v.world.reload();
-    for (id, user_id) in [(v.owner, OWNER), (v.alice, ALICE), (v.bob, BOB)] {
-        v.world
-            .core
-            .subscribe(Subscriber {
-                id,
-                user_id,
-                intents: None,
-                large_threshold: 50,
-                capabilities: Capabilities::empty(),
-            })
-            .unwrap();
-    }
-    let outcome = v.join(v.alice, stage);
-    assert!(states(&outcome, v.bob)[0].suppress);
-    assert_eq!(rooms(&outcome), [(ALICE, Some((stage, VoiceRights::HEAR | VoiceRights::SHOW)))]);
-    let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
-    assert!(entry.is_stage);
-    let outcome = v.join(v.owner, stage);
-    assert!(!states(&outcome, v.bob)[0].suppress);
-    assert!(rooms(&outcome)[0].1.is_some_and(|(_, rights)| rights.contains(VoiceRights::SPEAK)));
 }
 
 #[test]
@@ -437,6 +411,8 @@ fn rooms_learn_of_every_end() {
     assert_eq!(rooms(&v.world.core.repeat_voice(BOB)), [(BOB, None)]);
     v.join(bob, other);
     assert!(rooms(&v.world.core.repeat_voice(BOB))[0].1.is_some());
+    let guild_id = v.world.guild_id();
+    assert_eq!(rooms(&v.world.ok(OWNER, Call::DeleteGuild { guild_id })), [(BOB, None)]);
 }
 
 #[test]
