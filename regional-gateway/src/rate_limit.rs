@@ -237,6 +237,8 @@ fn route(call: &Call) -> (&'static str, u64) {
         Call::KickMember { guild_id, .. } => ("DELETE /guilds/:id/members/:id", guild_id.get()),
         Call::ListGuildInvites { guild_id } => ("GET /guilds/:id/invites", guild_id.get()),
         Call::ListGuildEmojis { guild_id } => ("GET /guilds/:id/emojis", guild_id.get()),
+        Call::ListVoiceRegions => ("GET /voice/regions", 0),
+        Call::ListGuildVoiceRegions { guild_id } => ("GET /guilds/:id/regions", guild_id.get()),
         Call::GetCurrentVoiceState { guild_id } | Call::GetVoiceState { guild_id, .. } => {
             ("GET /guilds/:id/voice-states/:id", guild_id.get())
         }

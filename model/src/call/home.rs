@@ -34,6 +34,7 @@ impl Call {
             | Self::GetApplication { .. }
             | Self::GetCurrentApplication
             | Self::CreateGuild(_)
+            | Self::ListVoiceRegions
             | Self::GetGateway
             | Self::GetGatewayBot
             | Self::GatewayUrl => Home::Anywhere,
@@ -74,6 +75,7 @@ impl Call {
             | Self::KickMember { guild_id, .. }
             | Self::ListGuildInvites { guild_id }
             | Self::ListGuildEmojis { guild_id }
+            | Self::ListGuildVoiceRegions { guild_id }
             | Self::GetCurrentVoiceState { guild_id }
             | Self::GetVoiceState { guild_id, .. }
             | Self::ModifyCurrentVoiceState { guild_id, .. }

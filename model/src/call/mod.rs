@@ -31,6 +31,7 @@ use crate::message::{Message, Pin};
 use crate::role::Role;
 use crate::stage_instance::StageInstance;
 use crate::user::{ApplicationView, CurrentUser, User};
+use crate::voice::VoiceRegion;
 use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, UserId};
 
 /// The version of [`CallRequest`] and [`CallReply`] that this build speaks; a region serves this one and the previous.
@@ -245,6 +246,10 @@ pub enum Call {
     },
 
     // Voice states and stages.
+    ListVoiceRegions,
+    ListGuildVoiceRegions {
+        guild_id: GuildId,
+    },
     GetCurrentVoiceState {
         guild_id: GuildId,
     },
@@ -422,6 +427,7 @@ pub enum Reply {
     Member(Box<Member>),
     Members(Vec<Member>),
     Emojis(Vec<crate::message::Emoji>),
+    VoiceRegions(Vec<VoiceRegion>),
     VoiceState(Box<VoiceState>),
     StageInstance(Box<StageInstance>),
     Invite(Box<Invite>),
@@ -486,6 +492,8 @@ impl Call {
                 | Self::SearchMembers { .. }
                 | Self::ListGuildInvites { .. }
                 | Self::ListGuildEmojis { .. }
+                | Self::ListVoiceRegions
+                | Self::ListGuildVoiceRegions { .. }
                 | Self::GetCurrentVoiceState { .. }
                 | Self::GetVoiceState { .. }
                 | Self::GetStageInstance { .. }

@@ -200,6 +200,10 @@ impl GuildSpace {
 
     pub(crate) fn set_properties(&mut self, properties: GuildProperties) {
         let owners = [self.properties.owner_id, properties.owner_id];
+        if self.properties.afk_channel_id != properties.afk_channel_id {
+            // Nobody speaks there.
+            self.sight_version += 1;
+        }
         self.properties = properties;
         if owners[0] != owners[1] {
             owners.into_iter().for_each(|owner| self.note(Note::Member(owner)));

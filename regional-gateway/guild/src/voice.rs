@@ -125,7 +125,7 @@ impl GuildCore {
             self_mute: update.self_mute,
             self_deaf: update.self_deaf,
             self_video: update.self_video && access.permissions.contains(Permissions::STREAM),
-            suppress: is_suppressed(access.channel, access.permissions, old.filter(|_| is_there)),
+            suppress: is_suppressed(guild, access.channel, access.permissions, old.filter(|_| is_there)),
             request_to_speak_timestamp: old.filter(|_| is_there).and_then(|old| old.request_to_speak_timestamp),
             granted: granted(access.permissions),
             has_entered: !is_there || old.is_some_and(|old| old.has_entered),
@@ -169,7 +169,12 @@ impl GuildCore {
         require(theirs, Permissions::VIEW_CHANNEL)?;
         Ok(Some(Connection {
             channel_id,
-            suppress: is_suppressed(access.channel, theirs, Some(old).filter(|old| old.channel_id == channel_id)),
+            suppress: is_suppressed(
+                guild,
+                access.channel,
+                theirs,
+                Some(old).filter(|old| old.channel_id == channel_id),
+            ),
             request_to_speak_timestamp: old.request_to_speak_timestamp.filter(|_| old.channel_id == channel_id),
             self_video: old.self_video && theirs.contains(Permissions::STREAM),
             granted: granted(theirs),
@@ -283,7 +288,7 @@ impl GuildCore {
         let Some(channel) = channel.filter(|_| permissions.contains(needed)) else {
             return self.disconnect(out, user_id);
         };
-        let suppress = is_suppressed(channel, permissions, Some(old));
+        let suppress = is_suppressed(guild, channel, permissions, Some(old));
         let self_video = old.self_video && permissions.contains(Permissions::STREAM);
         let granted = granted(permissions);
         self.connect(out, user_id, Connection { suppress, self_video, granted, ..old.clone() });
@@ -382,15 +387,29 @@ impl GuildCore {
         let Some(channel) = guild.channels().get(&connection.channel_id) else { return };
         let rights = [(VoiceRights::SPEAK, !state.mute && !state.suppress), (VoiceRights::HEAR, !state.deaf)];
         let spoken: VoiceRights = rights.into_iter().filter(|(_, has)| *has).map(|(right, _)| right).collect();
+        // The audience of a stage is neither heard nor seen.
+        let is_audience = state.suppress && channel.kind == ChannelType::GuildStageVoice;
+        let shown = if is_audience { VoiceRights::empty() } else { connection.granted };
         out.effects.push(Effect::VoiceConnected(Box::new(VoiceEntry {
             guild_id: guild.id(),
             channel_id: connection.channel_id,
             is_stage: channel.kind == ChannelType::GuildStageVoice,
+            rtc_region: channel.rtc_region.as_deref().map(Into::into),
             user_id: state.user_id,
             subscriber: connection.subscriber,
             session_id: connection.session_id.clone(),
-            rights: spoken | connection.granted,
+            rights: spoken | shown,
         })));
+    }
+
+    /// A channel's room is to be in another region: everybody in it is told where to go.
+    pub(crate) fn move_room(&self, out: &mut Outcome, channel_id: ChannelId) {
+        for user_id in self.voice.of_channel(channel_id) {
+            let Some(connection) = self.voice.get(user_id) else { continue };
+            if let Some(state) = self.voice_state(user_id, connection) {
+                self.let_in(out, &state, connection);
+            }
+        }
     }
 
     /// Has rooms put everybody out, as the guild is gone; there is nobody left to tell.
@@ -490,9 +509,11 @@ fn check_voice_channel(channel: &Channel) -> Result<(), ApiError> {
 
 /// Whoever comes to a stage is of its audience, a moderator too, until they are made a speaker; `there` is the connection
 /// of somebody who is in the channel already.
-fn is_suppressed(channel: &Channel, permissions: Permissions, there: Option<&Connection>) -> bool {
+fn is_suppressed(guild: &GuildSpace, channel: &Channel, permissions: Permissions, there: Option<&Connection>) -> bool {
     match channel.kind {
         ChannelType::GuildStageVoice => there.is_none_or(|there| there.suppress),
+        // Clients go there by themselves when nobody uses them.
+        _ if guild.properties().afk_channel_id == Some(channel.id) => true,
         _ => !permissions.contains(Permissions::SPEAK),
     }
 }

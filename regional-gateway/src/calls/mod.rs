@@ -275,6 +275,7 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
             messages::ack(cx, channel_id, message_id, manual, mention_count).await
         }
 
+        Call::ListVoiceRegions => Ok(Reply::VoiceRegions(cx.region.owners.guild_limits().voice_regions.clone())),
         Call::GetGateway => gateway::url(cx),
         Call::GatewayUrl => gateway::url(cx),
         Call::GetGatewayBot => gateway::bot(cx).await,
@@ -305,6 +306,7 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
         | Call::KickMember { guild_id, .. }
         | Call::ListGuildInvites { guild_id }
         | Call::ListGuildEmojis { guild_id }
+        | Call::ListGuildVoiceRegions { guild_id }
         | Call::GetCurrentVoiceState { guild_id }
         | Call::GetVoiceState { guild_id, .. }
         | Call::ModifyCurrentVoiceState { guild_id, .. }

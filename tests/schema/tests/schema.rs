@@ -260,6 +260,7 @@ async fn stages(scene: &Scene) -> anyhow::Result<()> {
     scene.ask("GET /stage-instances/{channel_id}", &[stage], None).await?;
     scene.ask("PATCH /stage-instances/{channel_id}", &[stage], Some(json!({ "topic": "Rooks" }))).await?;
 
+    scene.ask("GET /guilds/{guild_id}/regions", &[guild], None).await?;
     let mut gateway = Gateway::start(SERVER.get().await?.gateway()?, &scene.owner.token, None).await?;
     let join = json!({ "guild_id": guild, "channel_id": stage, "self_mute": false, "self_deaf": false });
     gateway.send(&json!({ "op": 4, "d": join })).await?;

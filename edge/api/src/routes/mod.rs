@@ -15,7 +15,7 @@ mod users;
 mod voice;
 
 pub use input::Input;
-pub use route::{Answer, Method, Route, Shape};
+pub use route::{Method, Route, Shape};
 
 /// Tables by the first segment. Inside a table literals stand before parameters.
 pub const AREAS: [(&str, &[Route]); 11] = [

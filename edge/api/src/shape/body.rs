@@ -38,6 +38,7 @@ pub fn plain(reply: Reply) -> Body {
         Reply::Member(member) => json(&member),
         Reply::Members(members) => json(&members),
         Reply::Emojis(emojis) => json(&emojis),
+        Reply::VoiceRegions(regions) => json(&regions),
         Reply::VoiceState(state) => json(&state),
         Reply::StageInstance(stage) => json(&stage),
         Reply::Invite(invite) => json(&invite),

@@ -3,6 +3,7 @@
 use rookery_model::call::{
     Call, CreateStageInstance, ModifyCurrentVoiceState, ModifyStageInstance, ModifyVoiceState, Reply,
 };
+use rookery_model::voice::VoiceRegion;
 use rookery_model::{ChannelId, GuildId, Patch, Timestamp, UserId};
 use serde_json::json;
 
@@ -34,7 +35,11 @@ pub fn cases() -> Vec<Case> {
         "guild_scheduled_event_id": null,
     });
     let changes = ModifyStageInstance { topic: Some("Owls".into()), privacy_level: None };
+    let regions = || Reply::VoiceRegions(vec![VoiceRegion::new("eu", true)]);
     vec![
+        case!(GET "/voice/regions", "/voice/regions", None => Call::ListVoiceRegions => 200 regions()),
+        case!(GET "/guilds/{guild_id}/regions", "/guilds/10/regions", None =>
+            Call::ListGuildVoiceRegions { guild_id: GUILD } => 200 regions()),
         case!(GET "/guilds/{guild_id}/voice-states/@me", "/guilds/10/voice-states/@me", None =>
             Call::GetCurrentVoiceState { guild_id: GUILD } => 200 samples::voice_state()),
         case!(GET "/guilds/{guild_id}/voice-states/{user_id}", "/guilds/10/voice-states/7", None =>

@@ -31,6 +31,7 @@ impl GuildCore {
             _ => guild.check_overwrites(cx, None, &wanted.permission_overwrites)?,
         };
         let position = wanted.position.unwrap_or_else(|| guild.last_position(wanted.kind, wanted.parent_id));
+        self.limits.check_rtc_region(wanted.rtc_region.as_deref())?;
         let guild_id = guild.id();
         let template = new_channel(guild_id, ChannelId::default(), wanted, wanted.parent_id, overwrites, position)?;
         let channel = Channel { id: ChannelId(cx.ids.next_id()), ..template };

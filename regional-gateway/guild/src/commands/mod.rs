@@ -107,6 +107,7 @@ impl GuildCore {
             Call::AddMemberRole { user_id, role_id, .. } => self.add_member_role(cx, *user_id, *role_id),
             Call::RemoveMemberRole { user_id, role_id, .. } => self.remove_member_role(cx, *user_id, *role_id),
 
+            Call::ListGuildVoiceRegions { .. } => self.list_voice_regions(cx),
             Call::GetCurrentVoiceState { .. } => self.get_voice_state(cx, cx.caller.id()),
             Call::GetVoiceState { user_id, .. } => self.get_voice_state(cx, *user_id),
             Call::ModifyCurrentVoiceState { changes, .. } => self.modify_current_voice_state(cx, changes),

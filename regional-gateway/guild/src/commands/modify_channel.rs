@@ -49,8 +49,16 @@ impl GuildCore {
                 new.permission_overwrites = guild.check_overwrites(cx, Some(access.channel), &wanted)?;
             }
         }
+        if let Patch::Set(rtc_region) = &changes.rtc_region {
+            self.limits.check_rtc_region(Some(rtc_region))?;
+        }
+        let moves = new.rtc_region != access.channel.rtc_region;
         let reply = Reply::Channel(Box::new(new.clone()));
-        Ok(Outcome { reply, ..self.change_channels(vec![new])? })
+        let mut out = Outcome { reply, ..self.change_channels(vec![new])? };
+        if moves {
+            self.move_room(&mut out, channel_id);
+        }
+        Ok(out)
     }
 }
 

@@ -121,7 +121,9 @@ fn rooms(outcome: &Outcome) -> Vec<(UserId, bool)> {
     let of = |effect: &Effect| match effect {
         Effect::VoiceConnected(entry) => {
             assert!(entry.is_stage);
-            Some((entry.user_id, entry.rights.contains(VoiceRights::SPEAK)))
+            let speaks = entry.rights.contains(VoiceRights::SPEAK);
+            assert!(speaks || entry.rights == VoiceRights::HEAR, "the audience shows nothing either: {entry:?}");
+            Some((entry.user_id, speaks))
         }
         _ => None,
     };

@@ -36,6 +36,7 @@ pub const ROUTES: &[Route] = &[
     Route::delete("/{guild_id}/members/{user_id}", members::kick),
     Route::put("/{guild_id}/members/{user_id}/roles/{role_id}", members::add_role),
     Route::delete("/{guild_id}/members/{user_id}/roles/{role_id}", members::remove_role),
+    Route::get("/{guild_id}/regions", |input| Ok(Call::ListGuildVoiceRegions { guild_id: guild_id(input) })),
     Route::get("/{guild_id}/voice-states/@me", voice_states::get_current),
     Route::patch("/{guild_id}/voice-states/@me", voice_states::modify_current),
     Route::get("/{guild_id}/voice-states/{user_id}", voice_states::get),
