@@ -35,11 +35,12 @@ pub enum Section {
     Settings,
     Relationships,
     Outbox,
+    StageInstances,
 }
 
 impl Section {
     /// Every section, in order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Accounts,
         Self::UniqueKeys,
         Self::Applications,
@@ -65,6 +66,7 @@ impl Section {
         Self::Settings,
         Self::Relationships,
         Self::Outbox,
+        Self::StageInstances,
     ];
 
     /// Its name, in archives and reports; archives hold it, so it never changes.
@@ -95,6 +97,7 @@ impl Section {
             Self::Settings => "settings",
             Self::Relationships => "relationships",
             Self::Outbox => "outbox",
+            Self::StageInstances => "stage_instances",
         }
     }
 
@@ -131,6 +134,7 @@ impl Section {
             Self::Settings => Table::Settings,
             Self::Relationships => Table::Relationships,
             Self::Outbox => Table::Outbox,
+            Self::StageInstances => Table::StageInstances,
         }
     }
 }
@@ -245,6 +249,7 @@ const fn carried(table: Table) -> Carried {
         Table::Settings => Carried::In(Section::Settings),
         Table::Relationships => Carried::In(Section::Relationships),
         Table::Outbox => Carried::In(Section::Outbox),
+        Table::StageInstances => Carried::In(Section::StageInstances),
         Table::WebhooksByGuild => Carried::With(Section::Webhooks),
         Table::AuditLogBuckets => Carried::With(Section::AuditLog),
         Table::OutboxHours => Carried::With(Section::Outbox),

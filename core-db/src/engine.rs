@@ -18,6 +18,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow, UniqueKey, Write,
@@ -197,6 +198,7 @@ pub trait Engine: Send + Sync + 'static {
     ) -> Answer<'_, Vec<MessageEditRow>>;
     fn attachments(&self, channel_id: ChannelId, message_id: MessageId) -> Answer<'_, Vec<AttachmentRow>>;
     fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>>;
+    fn guild_stage_instances(&self, guild_id: GuildId) -> Answer<'_, Vec<StageInstance>>;
     fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>>;
     fn guild_webhooks(&self, guild_id: GuildId) -> Answer<'_, Vec<WebhookRow>>;
     fn audit_log(

@@ -18,6 +18,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow, UniqueKey, Write,
@@ -327,6 +328,7 @@ impl Engine for FaultEngine {
         message_edits<'a>(channel_id: ChannelId, message_id: MessageId, limit: usize) -> Vec<MessageEditRow>;
         attachments<'a>(channel_id: ChannelId, message_id: MessageId) -> Vec<AttachmentRow>;
         guild_emojis<'a>(guild_id: GuildId) -> Vec<EmojiRow>;
+        guild_stage_instances<'a>(guild_id: GuildId) -> Vec<StageInstance>;
         webhook<'a>(id: WebhookId) -> Option<WebhookRow>;
         guild_webhooks<'a>(guild_id: GuildId) -> Vec<WebhookRow>;
         audit_log<'a>(guild_id: GuildId, before: Option<AuditLogEntryId>, limit: usize) -> Vec<AuditLogRow>;

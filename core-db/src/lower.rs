@@ -15,7 +15,7 @@ use crate::tables::{
     Change, Sink, Table, View, accounts, applications, attachments, audit_log, bans, channels_by_guild, dms,
     dms_by_user, emojis, guilds, imports, invites, invites_by_guild, members, message_edits, messages,
     messages_by_author, operations, outbox, pins, purges, reaction_counts, reactions, read_states, relationships,
-    retentions, roles, settings, unique_keys, webhooks, webhooks_by_guild,
+    retentions, roles, settings, stage_instances, unique_keys, webhooks, webhooks_by_guild,
 };
 
 /// A part of a batch.
@@ -101,6 +101,8 @@ fn lower_one(write: Write, steps: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteAttachment(attachment) => attachments::delete(steps, &attachment, outbox::now())?,
         Write::PutEmoji(emoji) => emojis::put(steps, &emoji)?,
         Write::DeleteEmoji { guild_id, emoji_id } => emojis::delete(steps, guild_id, emoji_id),
+        Write::PutStageInstance(stage) => stage_instances::put(steps, &stage)?,
+        Write::DeleteStageInstance { guild_id, channel_id } => stage_instances::delete(steps, guild_id, channel_id),
         Write::PutWebhook(webhook) => webhooks::put(steps, &webhook)?,
         Write::DeleteWebhook { guild_id, webhook_id } => webhooks::delete(steps, guild_id, webhook_id),
         Write::PutAuditLogEntry(entry) => audit_log::put(steps, &entry)?,
@@ -212,6 +214,7 @@ fn delete_guild_channel(
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
     channels_by_guild::delete(changes, guild_id, channel_id);
+    stage_instances::delete(changes, guild_id, channel_id);
     // A damaged one leads nowhere without its channel.
     for invite in invites_by_guild::of(view, guild_id, &mut Vec::new())? {
         if invite.channel_id == channel_id {

@@ -3,6 +3,7 @@
 use rookery_model::audit_log::AuditLogRow;
 use rookery_model::outbox::{FileRemoval, OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{AttachmentRow, EmojiRow, MessageEditRow, SettingsRow};
 use rookery_model::webhook::WebhookRow;
 use rookery_model::{AuditLogEntryId, ChannelId, GuildId, MessageId, UserId, WebhookId};
@@ -38,6 +39,11 @@ impl Store {
     /// The custom emojis of a guild, by id.
     pub async fn guild_emojis(&self, guild_id: GuildId) -> Result<Vec<EmojiRow>, StoreError> {
         self.engine.guild_emojis(guild_id).await
+    }
+
+    /// The stages of a guild that are live, by channel.
+    pub async fn guild_stage_instances(&self, guild_id: GuildId) -> Result<Vec<StageInstance>, StoreError> {
+        self.engine.guild_stage_instances(guild_id).await
     }
 
     /// A webhook; whether the token is the right one is for the caller to say.

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AuditLogEntryId, GuildId, Snowflake, UserId};
 
+/// The API's numbers of actions that are logged.
+pub mod action {
+    pub const STAGE_INSTANCE_CREATE: u16 = 83;
+    pub const STAGE_INSTANCE_UPDATE: u16 = 84;
+    pub const STAGE_INSTANCE_DELETE: u16 = 85;
+}
+
 /// What is stored of an entry; its id says when it was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditLogRow {

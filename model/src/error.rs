@@ -45,6 +45,8 @@ error_codes! {
     UnknownEmoji = 10014, 400, "Unknown Emoji";
     UnknownWebhook = 10015, 404, "Unknown Webhook";
     UnknownBan = 10026, 404, "Unknown Ban";
+    UnknownVoiceState = 10065, 404, "Unknown Voice State";
+    UnknownStageInstance = 10067, 404, "Unknown Stage Instance";
     BotsCannotUse = 20001, 403, "Bots cannot use this endpoint";
     OnlyBotsCanUse = 20002, 403, "Only bots can use this endpoint";
     ApplicationOwnerOnly = 20012, 403, "You are not authorized to perform this action on this application";
@@ -81,6 +83,7 @@ error_codes! {
     InvalidApiVersion = 50041, 400, "Invalid API version provided";
     /// An owner who tries to leave their guild.
     InvalidGuild = 50055, 400, "Invalid Guild";
+    StageAlreadyOpen = 150006, 400, "The Stage is already open";
     CannotReplyWithoutHistory = 160002, 403, "Cannot reply without permission to read message history";
     MalformedJson = 50109, 400, "The request body contains invalid JSON.";
     ReactionBlocked = 90001, 403, "Reaction was blocked";

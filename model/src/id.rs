@@ -146,6 +146,8 @@ ids! {
     AttachmentId,
     /// A webhook.
     WebhookId,
+    /// A live stage: the time in which a stage channel has a topic.
+    StageInstanceId,
     /// An entry of a guild's audit log.
     AuditLogEntryId,
     /// A signed-in device: the last part of a token's claims.

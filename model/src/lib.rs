@@ -24,6 +24,7 @@ pub mod patch;
 pub mod permissions;
 pub mod relationship;
 pub mod role;
+pub mod stage_instance;
 pub mod store;
 pub mod timestamp;
 pub mod user;

@@ -19,6 +19,11 @@ pub const NONCE_MAX_CHARS: usize = 25;
 pub const MESSAGE_REACTIONS_MAX: usize = 20;
 pub const CHANNEL_PINS_MAX: usize = 50;
 pub const CHANNEL_TOPIC_MAX_CHARS: usize = 1_024;
+pub const STAGE_TOPIC_MAX_CHARS: usize = 120;
+/// Members of a voice channel with a limit; 0 is none.
+pub const VOICE_USER_LIMIT_MAX: u32 = 99;
+/// Likewise of a stage.
+pub const STAGE_USER_LIMIT_MAX: u32 = 10_000;
 pub const NAME_MAX_CHARS: usize = 100;
 pub const GUILD_NAME_MIN_CHARS: usize = 2;
 pub const GUILD_CHANNELS_MAX: usize = 500;

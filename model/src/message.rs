@@ -21,6 +21,9 @@ int_enum! {
         ChannelPinnedMessage = 6,
         UserJoin = 7,
         Reply = 19,
+        StageStart = 27,
+        StageEnd = 28,
+        StageTopic = 31,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::message::{Attachment, Emoji, MessageRow, ReactionEmoji};
 use crate::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use crate::relationship::RelationshipRow;
 use crate::role::Role;
+use crate::stage_instance::StageInstance;
 use crate::user::{Account, Application};
 use crate::webhook::WebhookRow;
 use crate::{
@@ -202,6 +203,12 @@ pub enum Write {
     DeleteEmoji {
         guild_id: GuildId,
         emoji_id: EmojiId,
+    },
+    /// A stage goes live, or has another topic; it goes with its channel.
+    PutStageInstance(StageInstance),
+    DeleteStageInstance {
+        guild_id: GuildId,
+        channel_id: ChannelId,
     },
     PutWebhook(WebhookRow),
     DeleteWebhook {

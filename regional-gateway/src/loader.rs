@@ -19,7 +19,7 @@ const LOOKUPS_AT_ONCE: usize = 32;
 pub async fn guild(store: &Store, id: GuildId) -> Result<Option<GuildState>, StoreError> {
     let Some(properties) = store.guild(id).await? else { return Ok(None) };
     let roles = store.guild_roles(id).await?;
-    let channels = stream::iter(store.guild_channels(id).await?)
+    let channels: Vec<Channel> = stream::iter(store.guild_channels(id).await?)
         .map(|channel| with_last_message(store, channel))
         .buffered(LOOKUPS_AT_ONCE)
         .try_collect()
@@ -33,7 +33,10 @@ pub async fn guild(store: &Store, id: GuildId) -> Result<Option<GuildState>, Sto
     strangers.dedup();
     let inviters = store.users(&strangers).await?;
     let banned = banned(store, id).await?;
-    Ok(Some(GuildState { properties, roles, channels, members, invites, inviters, banned }))
+    let mut stage_instances = store.guild_stage_instances(id).await?;
+    // One whose channel is gone is on its way out.
+    stage_instances.retain(|stage| channels.iter().any(|channel| channel.id == stage.channel_id));
+    Ok(Some(GuildState { properties, roles, channels, members, invites, inviters, banned, stage_instances }))
 }
 
 /// A DM with its users; none if it does not exist.

@@ -237,6 +237,17 @@ fn route(call: &Call) -> (&'static str, u64) {
         Call::KickMember { guild_id, .. } => ("DELETE /guilds/:id/members/:id", guild_id.get()),
         Call::ListGuildInvites { guild_id } => ("GET /guilds/:id/invites", guild_id.get()),
         Call::ListGuildEmojis { guild_id } => ("GET /guilds/:id/emojis", guild_id.get()),
+        Call::ListVoiceRegions => ("GET /voice/regions", 0),
+        Call::ListGuildVoiceRegions { guild_id } => ("GET /guilds/:id/regions", guild_id.get()),
+        Call::GetCurrentVoiceState { guild_id } | Call::GetVoiceState { guild_id, .. } => {
+            ("GET /guilds/:id/voice-states/:id", guild_id.get())
+        }
+        Call::ModifyCurrentVoiceState { guild_id, .. } => ("PATCH /guilds/:id/voice-states/@me", guild_id.get()),
+        Call::ModifyVoiceState { guild_id, .. } => ("PATCH /guilds/:id/voice-states/:id", guild_id.get()),
+        Call::CreateStageInstance(stage) => ("POST /stage-instances", stage.channel_id.get()),
+        Call::GetStageInstance { channel_id } => ("GET /stage-instances/:id", channel_id.get()),
+        Call::ModifyStageInstance { channel_id, .. } => ("PATCH /stage-instances/:id", channel_id.get()),
+        Call::DeleteStageInstance { channel_id } => ("DELETE /stage-instances/:id", channel_id.get()),
         Call::GetChannel { channel_id } => ("GET /channels/:id", channel_id.get()),
         Call::ModifyChannel { channel_id, .. } => ("PATCH /channels/:id", channel_id.get()),
         Call::DeleteChannel { channel_id } => ("DELETE /channels/:id", channel_id.get()),

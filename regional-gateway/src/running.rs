@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_core_db::StoreError;
+use rookery_model::voice::VoiceRegion;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -231,8 +232,13 @@ impl Region {
         let open = open_peers(&config, deps.peers.take(), &mut workers);
         let voice = deps.voice.take().map(|init| (init, Arc::<Register<VoiceNews>>::default()));
         let news = voice.as_ref().map(|(_, news)| Arc::clone(news));
+        let regions = match &voice {
+            Some((init, _)) => init.regions(),
+            None => vec![VoiceRegion::new(config.name.clone(), true)],
+        };
+        let open_voice = OpenVoice { news, regions };
         let Built { region, peer_tasks, placement } =
-            build(config, deps, gateway_url, place, workers, open, news).await?;
+            build(config, deps, gateway_url, place, workers, open, open_voice).await?;
         let voice = RunningVoice::start(&region, voice);
         for (worker, inbox) in region.sessions.workers().iter().zip(inboxes) {
             region.tasks.spawn(WorkerTask::new(Arc::clone(&region), Arc::clone(worker), inbox).run());
@@ -339,6 +345,12 @@ struct Built {
     placement: Option<PlacementTask>,
 }
 
+/// What owners need for voice.
+struct OpenVoice {
+    news: Option<Arc<Register<VoiceNews>>>,
+    regions: Vec<VoiceRegion>,
+}
+
 async fn build(
     config: RegionConfig,
     deps: RegionDeps,
@@ -346,7 +358,7 @@ async fn build(
     webtransport: Option<WebTransportPlace>,
     workers: Workers,
     open: OpenPeers,
-    voice: Option<Arc<Register<VoiceNews>>>,
+    voice: OpenVoice,
 ) -> Result<Built, StartError> {
     let OpenPeers { peers, tasks: peer_tasks, placement, stop } = open;
     let peers = Arc::new(peers);
@@ -370,6 +382,7 @@ async fn build(
             presence_batch_ms: config.presence.batch_ms,
             presence_everyone_max: config.presence.everyone_max_members,
             slowmode: config.rest.enabled,
+            voice_regions: voice.regions,
             ..rookery_guild::Limits::default()
         },
         user_limits: rookery_user::Limits {
@@ -384,7 +397,7 @@ async fn build(
         degradation: Arc::clone(&degradation),
         peers: Arc::clone(&peers),
         stop,
-        voice,
+        voice: voice.news,
     });
     let placement = placement.map(|OpenPlacement { init, peers: nodes }| {
         let (store, ids, ownership) = (store.clone(), Arc::clone(&ids), Arc::clone(peers.ownership()));

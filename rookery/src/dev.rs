@@ -158,7 +158,7 @@ impl Parts {
         let token_key = secrets::token_key(data_dir)?;
         let admin_token = secrets::admin_token(data_dir)?;
         let public_keys = token_key.public_keys();
-        let (region_end, voice_end) = voice::alone().await?;
+        let (region_end, voice_end) = voice::alone(&config.region().name).await?;
         // After the region listens: what is said once is not missed.
         let identity = ca.issue_https(&voice_names(args.voice))?;
         let secret = admin_token.clone();

@@ -99,10 +99,13 @@ impl Place {
         Bus::connect(&self.bus_config(config), &own).await.context("the bus").map(Some)
     }
 
-    /// The way to the region's voice nodes, where there is a bus.
+    /// The way to the deployment's voice nodes, the region's own first, where there is a bus.
     pub async fn voice(&self, bus: Option<&Bus>) -> anyhow::Result<Option<VoiceInit>> {
         let Some(bus) = bus.cloned() else { return Ok(None) };
-        let init = VoiceInit::open(bus, self.deployment.name(), &self.region.name, &self.node.name).await;
+        let others = self.deployment.regions().iter().map(|region| region.name.as_str());
+        let own = self.region.name.as_str();
+        let regions: Vec<&str> = std::iter::once(own).chain(others.filter(|name| *name != own)).collect();
+        let init = VoiceInit::open(bus, self.deployment.name(), &regions, &self.node.name).await;
         init.context("the way to voice nodes").map(Some)
     }
 

@@ -55,10 +55,10 @@ impl RunningVoice {
 }
 
 /// The region's and the voice node's ends of voice in one process.
-pub async fn alone() -> anyhow::Result<(VoiceInit, ControlInit)> {
+pub async fn alone(region: &str) -> anyhow::Result<(VoiceInit, ControlInit)> {
     let network = LocalNetwork::new();
-    let region = VoiceInit::open(Bus::local(&network, "region"), ALONE, ALONE, ALONE).await.context("voice")?;
-    Ok((region, control(Bus::local(&network, "voice"), ALONE, ALONE, ALONE)))
+    let init = VoiceInit::open(Bus::local(&network, "region"), ALONE, &[region], ALONE).await.context("voice")?;
+    Ok((init, control(Bus::local(&network, "voice"), ALONE, region, ALONE)))
 }
 
 fn control(bus: Bus, deployment: &str, region: &str, name: &str) -> ControlInit {

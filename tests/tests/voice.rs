@@ -18,6 +18,9 @@ const TOLERANCE: f64 = 10.0;
 /// CONNECT, SPEAK and what bots need beside.
 const PERMISSIONS: u64 = 8;
 
+/// What everybody has: to see channels, to come in, to speak and to ask for it.
+const NOTHING_MORE: u64 = 0;
+
 /// A server, a guild with two voice channels, and people who rule it.
 struct Setting {
     rookery: Rookery,
@@ -46,6 +49,17 @@ impl Setting {
 
     async fn bot(&self, name: &str) -> anyhow::Result<Person> {
         bot_in(&self.guild, &self.owner, name, PERMISSIONS).await
+    }
+
+    /// A bot that is no moderator.
+    async fn guest(&self, name: &str) -> anyhow::Result<Person> {
+        bot_in(&self.guild, &self.owner, name, NOTHING_MORE).await
+    }
+
+    async fn channel(&self, name: &str, kind: u8) -> anyhow::Result<String> {
+        let channel = json!({ "name": name, "type": kind });
+        let channel = self.owner.post(&format!("/guilds/{}/channels", self.guild.id), &channel).await?;
+        Ok(text(&channel, "id")?.to_owned())
     }
 
     /// @discordjs/voice as this bot, saying a tone in a channel.
@@ -116,6 +130,48 @@ impl Singer {
     /// Hears another one no more.
     async fn misses(&mut self, id: &str) -> anyhow::Result<()> {
         self.lines.find("that somebody fell silent", |line| (line["silent"] == id).then_some(())).await
+    }
+
+    /// Its connection is there: what it says from now on is on its way to others.
+    async fn is_in(&mut self) -> anyhow::Result<()> {
+        self.lines.find("that it is in", |line| (line["state"] == "ready").then_some(())).await
+    }
+
+    /// Does something that it is allowed to.
+    async fn does(&mut self, told: Value) -> anyhow::Result<()> {
+        self.lines.tell(&told).await?;
+        let answer = self.answer(&told).await?;
+        ensure!(answer["done"] == told["do"], "{answer}");
+        Ok(())
+    }
+
+    /// Tries something, and is refused with this code.
+    async fn may_not(&mut self, told: Value, code: u32) -> anyhow::Result<()> {
+        self.lines.tell(&told).await?;
+        let answer = self.answer(&told).await?;
+        ensure!(answer["refused"] == told["do"] && answer["code"] == code, "{answer}");
+        Ok(())
+    }
+
+    async fn answer(&mut self, told: &Value) -> anyhow::Result<Value> {
+        let is_answer = |line: &Value| [&line["done"], &line["refused"]].contains(&&told["do"]);
+        self.lines.find("what came of it", |line| is_answer(line).then(|| line.clone())).await
+    }
+
+    /// Sees the voice state of another one: of the audience or not, and asking to speak or not.
+    async fn sees(&mut self, id: &str, suppress: bool, asks: bool) -> anyhow::Result<()> {
+        let is_this = |line: &Value| line["voice"] == id && line["suppress"] == suppress && line["asks"] == asks;
+        let what = format!("that {id} has suppress {suppress} and asks {asks}");
+        self.lines.find(&what, |line| is_this(line).then_some(())).await
+    }
+
+    /// Has heard nothing of another one since it forgot.
+    async fn heard_nothing_of(&mut self, id: &str) -> anyhow::Result<()> {
+        // Whatever was said before this is read behind it.
+        self.does(json!({ "do": "nothing" })).await?;
+        let heard = self.lines.passed().find(|line| line["heard"] == id);
+        ensure!(heard.is_none(), "{heard:?}");
+        Ok(())
     }
 
     fn tone(&self) -> (&str, u32) {
@@ -206,4 +262,92 @@ async fn moderated(setting: &Setting) -> anyhow::Result<()> {
         .collect();
     ensure!(seen.get(&low.id).is_none_or(Value::is_null), "{seen:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_stage_hears_its_speakers_and_not_its_audience() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = stage(&setting).await;
+    setting.explain(result)
+}
+
+async fn stage(setting: &Setting) -> anyhow::Result<()> {
+    let stage = setting.channel("stage", 13).await?;
+    let (host, guest) = (setting.bot("Host").await?, setting.guest("Guest").await?);
+    let mut host = setting.discord_js(&host, LOW, &stage)?;
+    let mut guest = setting.discord_js(&guest, HIGH, &stage)?;
+    host.is_in().await?;
+    guest.is_in().await?;
+    host.does(json!({ "do": "begin", "channel": stage, "topic": "Owls" })).await?;
+    let is_live = |line: &Value| (line["stage"] == "live" && line["topic"] == "Owls").then_some(());
+    guest.lines.find("that the stage is live", is_live).await?;
+
+    // Both came as audience. The host goes onto the stage; for as long as the guest hears that, the host hears nothing.
+    let (host_id, guest_id) = (host.id.clone(), guest.id.clone());
+    host.forget();
+    host.does(json!({ "do": "suppress", "user": host_id, "to": false })).await?;
+    guest.hears(host.tone()).await?;
+    host.heard_nothing_of(&guest_id).await?;
+    guest.may_not(json!({ "do": "suppress", "user": guest_id, "to": false }), 50_013).await?;
+    guest.may_not(json!({ "do": "end", "channel": stage }), 50_013).await?;
+
+    // To ask is not to be heard.
+    guest.does(json!({ "do": "ask to speak", "to": true })).await?;
+    host.sees(&guest_id, true, true).await?;
+    guest.forget();
+    guest.hears(host.tone()).await?;
+    host.heard_nothing_of(&guest_id).await?;
+
+    // Made a speaker, and sent back.
+    host.does(json!({ "do": "suppress", "user": guest_id, "to": false })).await?;
+    host.sees(&guest_id, false, false).await?;
+    host.hears(guest.tone()).await?;
+    host.forget();
+    host.does(json!({ "do": "suppress", "user": guest_id, "to": true })).await?;
+    host.misses(&guest_id).await?;
+    host.forget();
+    guest.forget();
+    guest.hears(host.tone()).await?;
+    host.heard_nothing_of(&guest_id).await?;
+
+    host.does(json!({ "do": "rename", "channel": stage, "topic": "Rooks" })).await?;
+    let renamed = |line: &Value| (line["stage"] == "changed" && line["topic"] == "Rooks").then_some(());
+    guest.lines.find("another topic", renamed).await?;
+    host.does(json!({ "do": "end", "channel": stage })).await?;
+    guest.lines.find("that the stage is over", |line| (line["stage"] == "over").then_some(())).await
+}
+
+/// Who comes to a full channel is not let in, and is when there is room.
+#[tokio::test]
+async fn a_full_channel_takes_nobody() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = full(&setting).await;
+    setting.explain(result)
+}
+
+async fn full(setting: &Setting) -> anyhow::Result<()> {
+    let limit = async |limit: u32| {
+        setting.owner.patch(&format!("/channels/{}", setting.lounge), &json!({ "user_limit": limit })).await
+    };
+    limit(1).await?;
+    let (first, second) = (setting.guest("First").await?, setting.guest("Second").await?);
+    let mut first = setting.discord_js(&first, LOW, &setting.lounge)?;
+    first.is_in().await?;
+    let mut second = setting.discord_js(&second, HIGH, &setting.lounge)?;
+    second.lines.wait_for("ready").await?;
+    // What it asked for has been decided when it is let in elsewhere: a session's wishes are taken in order.
+    second.does(json!({ "do": "join", "channel": setting.library })).await?;
+    second.is_in().await?;
+    let elsewhere = |line: &Value| (line["voice"] == second.id.as_str()).then(|| line["channel"].clone());
+    let seen = first.lines.find("where the second one is", elsewhere).await?;
+    ensure!(seen == setting.library.as_str(), "let into a full channel: {seen}");
+    limit(2).await?;
+    second.does(json!({ "do": "join", "channel": setting.lounge })).await?;
+    first.hears(second.tone()).await
 }

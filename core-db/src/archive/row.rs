@@ -78,6 +78,7 @@ pub fn encode(row: &DumpRow, out: &mut Vec<u8>) -> Result<(), StoreError> {
         Write::PutSettings(row) => cbor(row, out),
         Write::PutRelationship(row) => cbor(row, out),
         Write::PutOutbox(row) => cbor(row, out),
+        Write::PutStageInstance(row) => cbor(row, out),
         other => Err(StoreError::Invalid(format!("a dump holds what is not a row: {other:?}"))),
     }
 }
@@ -122,6 +123,7 @@ pub fn decode(section: Section, bytes: &[u8]) -> Result<DumpRow, String> {
         Section::Settings => Write::PutSettings(parse(bytes)?),
         Section::Relationships => Write::PutRelationship(parse(bytes)?),
         Section::Outbox => Write::PutOutbox(parse(bytes)?),
+        Section::StageInstances => Write::PutStageInstance(parse(bytes)?),
     }))
 }
 

@@ -24,7 +24,7 @@ pub enum Part<'a> {
     Account(UserId),
     Application(ApplicationId),
     ApplicationsOf(UserId),
-    /// Properties, channels, roles, members, bans, invites, emojis and webhooks.
+    /// Properties, channels, roles, members, bans, invites, emojis, stage instances and webhooks.
     Guild(GuildId),
     GuildsOf(UserId),
     Invite(&'a str),
@@ -186,6 +186,8 @@ fn changed_by<'a>(write: &'a Write, mut changed: impl FnMut(Part<'a>)) {
         }
         Write::PutEmoji(emoji) => changed(Part::Guild(emoji.guild_id)),
         Write::DeleteEmoji { guild_id, .. } => changed(Part::Guild(*guild_id)),
+        Write::PutStageInstance(stage) => changed(Part::Guild(stage.guild_id)),
+        Write::DeleteStageInstance { guild_id, .. } => changed(Part::Guild(*guild_id)),
         Write::PutWebhook(webhook) => {
             changed(Part::Guild(webhook.guild_id));
             changed(Part::Webhook(webhook.id));

@@ -38,6 +38,7 @@ pub enum Query {
     ReactionsOf(ChannelId, MessageId, ReactionEmoji, Option<UserId>, usize),
     Pins(ChannelId),
     GuildEmojis(GuildId),
+    GuildStageInstances(GuildId),
     Webhook(WebhookId),
     GuildWebhooks(GuildId),
     Settings(UserId, u8),
@@ -62,6 +63,7 @@ impl Query {
             | Self::BansPage(id, ..)
             | Self::GuildInvites(id)
             | Self::GuildEmojis(id)
+            | Self::GuildStageInstances(id)
             | Self::GuildWebhooks(id) => smallvec![Part::Guild(*id)],
             Self::GuildsOfUser(id) => smallvec![Part::GuildsOf(*id), DeletedGuilds],
             Self::Invite(code) => smallvec![Part::Invite(code), DeletedChannels, DeletedGuilds],

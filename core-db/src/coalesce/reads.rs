@@ -12,6 +12,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow, UniqueKey, Write,
@@ -260,6 +261,10 @@ impl Engine for CoalescingEngine {
 
     fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
         self.shared(Query::GuildEmojis(guild_id), ask!(guild_emojis(guild_id)))
+    }
+
+    fn guild_stage_instances(&self, guild_id: GuildId) -> Answer<'_, Vec<StageInstance>> {
+        self.shared(Query::GuildStageInstances(guild_id), ask!(guild_stage_instances(guild_id)))
     }
 
     fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {

@@ -71,6 +71,7 @@ fn source(section: Section) -> (&'static [&'static str], &'static str) {
         Section::MessageEdits => (message_edits::Row::COLUMNS, "channel_id, bucket"),
         Section::Attachments => (attachments::Row::COLUMNS, "channel_id, bucket"),
         Section::Emojis => (emojis::Row::COLUMNS, "guild_id"),
+        Section::StageInstances => (stage_instances::Row::COLUMNS, "guild_id"),
         Section::Webhooks => (webhooks::Row::COLUMNS, "webhook_id"),
         Section::AuditLog => (audit_log::Row::COLUMNS, "guild_id, bucket"),
         Section::Settings => (settings::Row::COLUMNS, "user_id"),
@@ -254,6 +255,10 @@ async fn query(
         Section::Emojis => each!(emojis::Row, |row| {
             let emoji = emojis::emoji(row);
             unless(hidden.guild(emoji.guild_id), Write::PutEmoji(emoji))
+        }),
+        Section::StageInstances => each!(stage_instances::Row, |row| {
+            let stage = stage_instances::stage_instance(row);
+            unless(hidden.guild(stage.guild_id), Write::PutStageInstance(stage))
         }),
         Section::Webhooks => each!(webhooks::Row, |row| {
             let webhook = webhooks::webhook(row);

@@ -89,6 +89,8 @@ async fn delete_channel(
     let tables = &shared.tables;
     let mut found = Found::default();
     found.rows.push(tables.channels_by_guild.delete(guild_id, channel_id, at));
+    // Not worth asking whether the stage was live: channels are seldom deleted.
+    found.rows.push(tables.stage_instances.delete(guild_id, channel_id, at));
     found.indexes.push(tables.channels.delete(channel_id, at));
     for code in tables.invites_by_guild.codes(&shared.calls, guild_id).await? {
         let invite = tables.invites.get(&shared.calls, &code).await?;

@@ -158,6 +158,8 @@ fn lower_one(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<
         | Write::DeleteInvite { .. }
         | Write::PutEmoji(_)
         | Write::DeleteEmoji { .. }
+        | Write::PutStageInstance(_)
+        | Write::DeleteStageInstance { .. }
         | Write::PutWebhook(_)
         | Write::DeleteWebhook { .. }
         | Write::PutAuditLogEntry(_)
@@ -239,6 +241,8 @@ fn of_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Result<(
         }
         write @ (Write::PutEmoji(_)
         | Write::DeleteEmoji { .. }
+        | Write::PutStageInstance(_)
+        | Write::DeleteStageInstance { .. }
         | Write::PutWebhook(_)
         | Write::DeleteWebhook { .. }
         | Write::PutAuditLogEntry(_)) => beside_guild(shared, write, at, plan)?,
@@ -268,6 +272,14 @@ fn beside_guild(shared: &Shared, write: Write, at: i64, plan: &mut Plan) -> Resu
         Write::DeleteEmoji { guild_id, emoji_id } => {
             plan.guild(guild_id);
             plan.push(tables.emojis.delete(guild_id, emoji_id, at));
+        }
+        Write::PutStageInstance(stage) => {
+            plan.guild(stage.guild_id);
+            plan.push(tables.stage_instances.put(&stage, at)?);
+        }
+        Write::DeleteStageInstance { guild_id, channel_id } => {
+            plan.guild(guild_id);
+            plan.push(tables.stage_instances.delete(guild_id, channel_id, at));
         }
         Write::PutWebhook(webhook) => {
             plan.guild(webhook.guild_id);

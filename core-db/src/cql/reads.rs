@@ -14,6 +14,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow, UniqueKey, Write,
@@ -383,6 +384,13 @@ impl Engine for CqlEngine {
         self.read(move |shared| async move {
             let hidden = shared.doomed.hidden();
             Ok(hidden.in_guild(guild_id, shared.tables.emojis.of(&shared.calls, guild_id).await?))
+        })
+    }
+
+    fn guild_stage_instances(&self, guild_id: GuildId) -> Answer<'_, Vec<StageInstance>> {
+        self.read(move |shared| async move {
+            let hidden = shared.doomed.hidden();
+            Ok(hidden.in_guild(guild_id, shared.tables.stage_instances.of(&shared.calls, guild_id).await?))
         })
     }
 

@@ -82,7 +82,12 @@ fn read(
         Section::Applications => Write::PutApplication(cbor(table, key, bytes)?),
         Section::Guilds => Write::PutGuild(cbor(table, key, bytes)?),
         Section::Channels => Write::PutChannel(cbor(table, key, bytes)?),
-        Section::Roles | Section::Members | Section::Bans | Section::Emojis | Section::AuditLog
+        Section::Roles
+        | Section::Members
+        | Section::Bans
+        | Section::Emojis
+        | Section::AuditLog
+        | Section::StageInstances
             if hidden.guild(in_guild()?) =>
         {
             return Ok(None);
@@ -159,6 +164,7 @@ fn read(
             Write::PutAttachment(attachment)
         }
         Section::Emojis => Write::PutEmoji(cbor(table, key, bytes)?),
+        Section::StageInstances => Write::PutStageInstance(cbor(table, key, bytes)?),
         Section::Webhooks => {
             let webhook: WebhookRow = cbor(table, key, bytes)?;
             if hidden.guild(webhook.guild_id) || hidden.channel(webhook.channel_id) {

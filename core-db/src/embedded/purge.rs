@@ -17,8 +17,8 @@ use crate::lower::release_invite_code;
 use crate::tables::purges::{self, Purge};
 use crate::tables::{
     Change, Pair, Sink, Table, View, attachments, audit_log, bans, emojis, invites, invites_by_guild, members,
-    message_buckets, message_edits, messages, messages_by_author, pins, reaction_counts, reactions, roles, webhooks,
-    webhooks_by_guild,
+    message_buckets, message_edits, messages, messages_by_author, pins, reaction_counts, reactions, roles,
+    stage_instances, webhooks, webhooks_by_guild,
 };
 
 /// Rows looked at in one step.
@@ -194,6 +194,7 @@ impl<V: View> Step<'_, V> {
         self.remove(Table::Bans, &bans::prefix(id))?;
         self.remove(Table::Roles, &roles::prefix(id))?;
         self.remove(Table::Emojis, &emojis::prefix(id))?;
+        self.remove(Table::StageInstances, &stage_instances::prefix(id))?;
         self.remove(Table::AuditLog, &audit_log::prefix(id))
     }
 

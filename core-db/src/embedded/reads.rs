@@ -10,6 +10,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow, UniqueKey, Write,
@@ -33,8 +34,8 @@ use crate::tables::{
     Table, accounts, applications, applications_by_owner, attachments, audit_log, bans, channels, channels_by_guild,
     dms, dms_by_user, emojis, guilds, guilds_by_user, imports, invites, invites_by_guild, leases, members,
     message_edits, messages, messages_by_author, operations, outbox, pins, reaction_counts, reactions, read_states,
-    relationships, retentions, roles, settings, unique_keys, virtual_shard_leases, webhooks, webhooks_by_guild,
-    worker_leases,
+    relationships, retentions, roles, settings, stage_instances, unique_keys, virtual_shard_leases, webhooks,
+    webhooks_by_guild, worker_leases,
 };
 use crate::{MessagePage, StoreError, StoreHealth, StoreStats, row};
 
@@ -380,6 +381,10 @@ impl Engine for EmbeddedEngine {
 
     fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
         self.of_guild(guild_id, usize::MAX, move |db| emojis::of(db, guild_id))
+    }
+
+    fn guild_stage_instances(&self, guild_id: GuildId) -> Answer<'_, Vec<StageInstance>> {
+        self.of_guild(guild_id, usize::MAX, move |db| stage_instances::of(db, guild_id))
     }
 
     fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {

@@ -12,6 +12,7 @@ use rookery_model::message::{
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::{RelationshipRow, RelationshipType};
 use rookery_model::role::Role;
+use rookery_model::stage_instance::{PRIVACY_LEVEL_GUILD_ONLY, StageInstance};
 use rookery_model::store::{
     AttachmentRow, EmojiRow, MessageEditRow, ReactionCountRow, ReactionRow, ReadState, RetentionRow, Write,
 };
@@ -19,7 +20,7 @@ use rookery_model::user::{Account, Application, User};
 use rookery_model::webhook::WebhookRow;
 use rookery_model::{
     ApplicationId, AttachmentId, AuditLogEntryId, ChannelId, EmojiId, GuildId, MessageId, Permissions, RoleId,
-    Snowflake, Timestamp, UserId, WebhookId,
+    Snowflake, StageInstanceId, Timestamp, UserId, WebhookId,
 };
 
 use super::{BEGIN_MS, CHANNELS_OF_GUILD, FillPlan, STEP_MS};
@@ -144,7 +145,7 @@ pub fn guild(number: u64) -> Vec<Write> {
     batch
 }
 
-/// An emoji, a webhook, and entries of the audit log in two buckets.
+/// An emoji, a live stage, a webhook, and entries of the audit log in two buckets.
 fn beside_guild(number: u64) -> Vec<Write> {
     let guild_id = guild_id(number);
     let emoji = Emoji {
@@ -171,6 +172,15 @@ fn beside_guild(number: u64) -> Vec<Write> {
     };
     let mut batch =
         vec![Write::PutEmoji(EmojiRow { guild_id, user_id: Some(user_id(0)), emoji }), Write::PutWebhook(webhook)];
+    batch.push(Write::PutStageInstance(StageInstance {
+        id: StageInstanceId::new(id(9, number)),
+        guild_id,
+        channel_id: channel_id(number, 1),
+        topic: format!("topic {number}"),
+        privacy_level: PRIVACY_LEVEL_GUILD_ONLY,
+        discoverable_disabled: number.is_multiple_of(2),
+        guild_scheduled_event_id: None,
+    }));
     for entry in [number, number + 3_000_000] {
         batch.push(Write::PutAuditLogEntry(AuditLogRow {
             guild_id,

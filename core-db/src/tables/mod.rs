@@ -36,6 +36,7 @@ pub(crate) mod relationships;
 pub(crate) mod retentions;
 pub(crate) mod roles;
 pub(crate) mod settings;
+pub(crate) mod stage_instances;
 pub(crate) mod unique_keys;
 pub(crate) mod virtual_shard_leases;
 pub(crate) mod webhooks;
@@ -91,6 +92,7 @@ pub(crate) enum Table {
     OutboxHours,
     WorkerLeases,
     VirtualShardLeases,
+    StageInstances,
 }
 
 /// Which tree of the embedded engine holds a table.
@@ -182,6 +184,7 @@ tables! {
     OutboxHours = 39 "outbox_hours",
     WorkerLeases = 40 "worker_leases",
     VirtualShardLeases = 41 "virtual_shard_leases",
+    StageInstances = 42 "stage_instances",
 }
 
 impl Table {

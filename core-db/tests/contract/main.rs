@@ -116,6 +116,7 @@ contract! {
     records {
         settings_and_relationships_are_kept_by_user,
         emojis_are_those_of_their_guild,
+        live_stages_are_those_of_their_guild_and_go_with_their_channel,
         webhooks_are_found_by_id_by_guild_and_where_they_moved,
         the_audit_log_is_newest_first_over_its_buckets,
         a_deleted_guild_takes_along_what_stands_beside_it,

@@ -7,9 +7,11 @@ use rookery_model::embed::Embed;
 use rookery_model::message::Emoji;
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::{RelationshipRow, RelationshipType};
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::webhook::WebhookRow;
 use rookery_model::{
-    AttachmentId, AuditLogEntryId, ChannelId, EmojiId, GuildId, MessageId, RoleId, Timestamp, UserId, WebhookId,
+    AttachmentId, AuditLogEntryId, ChannelId, EmojiId, GuildId, MessageId, RoleId, Snowflake, StageInstanceId,
+    Timestamp, UserId, WebhookId,
 };
 
 use crate::Factory;
@@ -80,6 +82,31 @@ fn emoji(guild: u64, id: u64, name: &str) -> EmojiRow {
         available: true,
     };
     EmojiRow { guild_id: GuildId::new(guild), user_id: id.is_multiple_of(2).then(|| UserId::new(6)), emoji }
+}
+
+fn stage(guild: u64, channel: u64, topic: &str) -> StageInstance {
+    StageInstance {
+        id: StageInstanceId::new(channel + 100),
+        guild_id: GuildId::new(guild),
+        channel_id: ChannelId::new(channel),
+        topic: topic.into(),
+        privacy_level: 2,
+        discoverable_disabled: channel.is_multiple_of(2),
+        guild_scheduled_event_id: channel.is_multiple_of(2).then_some(Snowflake(9)),
+    }
+}
+
+pub async fn live_stages_are_those_of_their_guild_and_go_with_their_channel(factory: impl Factory) {
+    let store = factory.open().await;
+    let guild_id = GUILD;
+    write(&store, [stage(1, 12, "b"), stage(1, 11, "a"), stage(2, 13, "c")].map(Write::PutStageInstance)).await;
+    write(&store, [Write::PutStageInstance(stage(1, 11, "renamed"))]).await;
+    assert_eq!(store.guild_stage_instances(GUILD).await, Ok(vec![stage(1, 11, "renamed"), stage(1, 12, "b")]));
+    write(&store, [Write::DeleteStageInstance { guild_id, channel_id: ChannelId::new(11) }]).await;
+    assert_eq!(store.guild_stage_instances(GUILD).await, Ok(vec![stage(1, 12, "b")]));
+    write(&store, [Write::DeleteChannel { guild_id: Some(guild_id), channel_id: ChannelId::new(12) }]).await;
+    assert_eq!(store.guild_stage_instances(GUILD).await, Ok(vec![]));
+    assert_eq!(store.guild_stage_instances(GuildId::new(2)).await, Ok(vec![stage(2, 13, "c")]));
 }
 
 pub async fn emojis_are_those_of_their_guild(factory: impl Factory) {
@@ -176,11 +203,13 @@ pub async fn a_deleted_guild_takes_along_what_stands_beside_it(factory: impl Fac
         let webhooks = (0..1_200).map(|n| Write::PutWebhook(webhook(id, 5, id * 10_000 + n)));
         let entries = (0..3).map(|n| Write::PutAuditLogEntry(entry(id, id_at(n * BUCKET_MS, 0), 1)));
         write(&store, [Write::PutGuild(guild(id)), Write::PutEmoji(emoji(id, 11, "a"))]).await;
+        write(&store, [Write::PutStageInstance(stage(id, 5, "a"))]).await;
         write(&store, webhooks.chain(entries)).await;
     }
     write(&store, [Write::DeleteGuild(GUILD)]).await;
     let gone = async |store: &Store| {
         assert_eq!(store.guild_emojis(GUILD).await, Ok(vec![]));
+        assert_eq!(store.guild_stage_instances(GUILD).await, Ok(vec![]));
         assert_eq!(store.guild_webhooks(GUILD).await, Ok(vec![]));
         assert_eq!(store.webhook(WebhookId::new(10_003)).await, Ok(None));
         assert_eq!(store.audit_log(GUILD, None, 10).await, Ok(vec![]));
@@ -191,10 +220,10 @@ pub async fn a_deleted_guild_takes_along_what_stands_beside_it(factory: impl Fac
     settled(&store).await;
     gone(&store).await;
     let mut left = Vec::new();
-    for section in [Section::Emojis, Section::Webhooks, Section::AuditLog] {
+    for section in [Section::Emojis, Section::StageInstances, Section::Webhooks, Section::AuditLog] {
         left.push(stored(&store, section).await);
     }
-    assert_eq!(left, [1, 1_200, 3]);
+    assert_eq!(left, [1, 1, 1_200, 3]);
     assert_eq!(store.guild_webhooks(GuildId::new(2)).await.unwrap().len(), 1_200);
 }
 

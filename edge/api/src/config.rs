@@ -13,8 +13,6 @@ pub struct Config {
     /// Bytes of a request's body.
     pub max_body_bytes: u32,
     pub limits: RequestLimits,
-    /// What `GET /voice/regions` lists.
-    pub voice_regions: Vec<VoiceRegion>,
 }
 
 impl Default for Config {
@@ -23,7 +21,6 @@ impl Default for Config {
             public_keys: PublicKeys::default(),
             max_body_bytes: limits::REQUEST_BODY_MAX_BYTES as u32,
             limits: RequestLimits::default(),
-            voice_regions: vec![VoiceRegion::new("local", "Local")],
         }
     }
 }
@@ -45,26 +42,6 @@ impl Default for RequestLimits {
             message_embeds_max: limits::MESSAGE_EMBEDS_MAX as u32,
             embeds_total_max_chars: limits::EMBEDS_TOTAL_MAX_CHARS as u32,
         }
-    }
-}
-
-/// A region for voice, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VoiceRegion {
-    pub id: String,
-    pub name: String,
-    #[serde(default)]
-    pub optimal: bool,
-    #[serde(default)]
-    pub deprecated: bool,
-    #[serde(default)]
-    pub custom: bool,
-}
-
-impl VoiceRegion {
-    /// A region in ordinary use.
-    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), optimal: false, deprecated: false, custom: false }
     }
 }
 
@@ -99,7 +76,7 @@ mod tests {
 
     #[test]
     fn settings_come_back_and_missing_ones_have_defaults() {
-        let config = Config { max_body_bytes: 7, voice_regions: Vec::new(), ..Config::default() };
+        let config = Config { max_body_bytes: 7, ..Config::default() };
         assert_eq!(Config::from_cbor(&config.to_cbor().unwrap()).unwrap(), config);
         // An empty CBOR map.
         assert_eq!(Config::from_cbor(&[0xa0]).unwrap(), Config::default());

@@ -4,7 +4,7 @@ use rookery_model::call::{Call, CallReply, CallRequest};
 use rookery_model::{ApiError, ErrorCode};
 
 use crate::auth::{self, Access};
-use crate::routes::{Answer, Input, Method, Shape};
+use crate::routes::{Input, Method, Shape};
 use crate::shape;
 use crate::{CallFailure, Config, Env, Request, Response, percent, router};
 
@@ -42,14 +42,10 @@ fn prepare(request: &Request, config: &Config, now_ms: u64) -> Result<Prepared, 
     if request.body.len() > config.max_body_bytes as usize {
         return Err(error_response(ErrorCode::BodyTooLarge));
     }
-    let (build, shape) = match &route.answer {
-        Answer::Local(answer) => return Err(answer(config)),
-        Answer::Call { build, shape } => (build, shape),
-    };
     let input = Input::new(&matched, request, config, now_ms);
     let reason = if route.access == Access::Token { reason(&input, request) } else { None };
-    let call = input.finish(build).map_err(|error| shape::error_response(&error))?;
-    Ok(Prepared { request: CallRequest { credential, reason, call }, shape: *shape })
+    let call = input.finish(&route.build).map_err(|error| shape::error_response(&error))?;
+    Ok(Prepared { request: CallRequest { credential, reason, call }, shape: route.shape })
 }
 
 /// `X-Audit-Log-Reason`, decoded.

@@ -16,7 +16,7 @@ mod router;
 mod routes;
 mod shape;
 
-pub use config::{Config, ConfigError, RequestLimits, VoiceRegion};
+pub use config::{Config, ConfigError, RequestLimits};
 pub use env::{CallFailure, Env};
 pub use handle::handle;
 pub use http::{Request, Response};

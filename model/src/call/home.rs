@@ -34,6 +34,7 @@ impl Call {
             | Self::GetApplication { .. }
             | Self::GetCurrentApplication
             | Self::CreateGuild(_)
+            | Self::ListVoiceRegions
             | Self::GetGateway
             | Self::GetGatewayBot
             | Self::GatewayUrl => Home::Anywhere,
@@ -73,7 +74,12 @@ impl Call {
             | Self::RemoveMemberRole { guild_id, .. }
             | Self::KickMember { guild_id, .. }
             | Self::ListGuildInvites { guild_id }
-            | Self::ListGuildEmojis { guild_id } => Home::Guild(*guild_id),
+            | Self::ListGuildEmojis { guild_id }
+            | Self::ListGuildVoiceRegions { guild_id }
+            | Self::GetCurrentVoiceState { guild_id }
+            | Self::GetVoiceState { guild_id, .. }
+            | Self::ModifyCurrentVoiceState { guild_id, .. }
+            | Self::ModifyVoiceState { guild_id, .. } => Home::Guild(*guild_id),
 
             Self::GetInvite { code, .. } | Self::AcceptInvite { code } | Self::DeleteInvite { code } => {
                 Home::Invite(code.as_str())
@@ -98,7 +104,11 @@ impl Call {
             | Self::ListPins { channel_id }
             | Self::ListPinsPage { channel_id, .. }
             | Self::PinMessage { channel_id, .. }
-            | Self::UnpinMessage { channel_id, .. } => Home::Channel(*channel_id),
+            | Self::UnpinMessage { channel_id, .. }
+            | Self::GetStageInstance { channel_id }
+            | Self::ModifyStageInstance { channel_id, .. }
+            | Self::DeleteStageInstance { channel_id } => Home::Channel(*channel_id),
+            Self::CreateStageInstance(stage) => Home::Channel(stage.channel_id),
             Self::CreateMessage(message) => Home::Channel(message.channel_id),
             Self::EditMessage(message) => Home::Channel(message.channel_id),
 

@@ -9,6 +9,7 @@ mod guild;
 mod home;
 mod message;
 mod operator;
+mod voice;
 
 pub use account::*;
 pub use channel::*;
@@ -16,17 +17,21 @@ pub use guild::*;
 pub use home::Home;
 pub use message::*;
 pub use operator::*;
+pub use voice::*;
 
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::error::ApiError;
+use crate::gateway::VoiceState;
 use crate::guild::{Guild, PartialGuild};
 use crate::invite::Invite;
 use crate::member::Member;
 use crate::message::{Message, Pin};
 use crate::role::Role;
+use crate::stage_instance::StageInstance;
 use crate::user::{ApplicationView, CurrentUser, User};
+use crate::voice::VoiceRegion;
 use crate::{ApplicationId, ChannelId, GuildId, MessageId, RoleId, UserId};
 
 /// The version of [`CallRequest`] and [`CallReply`] that this build speaks; a region serves this one and the previous.
@@ -240,6 +245,39 @@ pub enum Call {
         guild_id: GuildId,
     },
 
+    // Voice states and stages.
+    ListVoiceRegions,
+    ListGuildVoiceRegions {
+        guild_id: GuildId,
+    },
+    GetCurrentVoiceState {
+        guild_id: GuildId,
+    },
+    GetVoiceState {
+        guild_id: GuildId,
+        user_id: UserId,
+    },
+    ModifyCurrentVoiceState {
+        guild_id: GuildId,
+        changes: ModifyCurrentVoiceState,
+    },
+    ModifyVoiceState {
+        guild_id: GuildId,
+        user_id: UserId,
+        changes: ModifyVoiceState,
+    },
+    CreateStageInstance(CreateStageInstance),
+    GetStageInstance {
+        channel_id: ChannelId,
+    },
+    ModifyStageInstance {
+        channel_id: ChannelId,
+        changes: ModifyStageInstance,
+    },
+    DeleteStageInstance {
+        channel_id: ChannelId,
+    },
+
     // Channels and invites.
     GetChannel {
         channel_id: ChannelId,
@@ -389,6 +427,9 @@ pub enum Reply {
     Member(Box<Member>),
     Members(Vec<Member>),
     Emojis(Vec<crate::message::Emoji>),
+    VoiceRegions(Vec<VoiceRegion>),
+    VoiceState(Box<VoiceState>),
+    StageInstance(Box<StageInstance>),
     Invite(Box<Invite>),
     Invites(Vec<Invite>),
     Message(Box<Message>),
@@ -451,6 +492,11 @@ impl Call {
                 | Self::SearchMembers { .. }
                 | Self::ListGuildInvites { .. }
                 | Self::ListGuildEmojis { .. }
+                | Self::ListVoiceRegions
+                | Self::ListGuildVoiceRegions { .. }
+                | Self::GetCurrentVoiceState { .. }
+                | Self::GetVoiceState { .. }
+                | Self::GetStageInstance { .. }
                 | Self::GetChannel { .. }
                 | Self::ListChannelInvites { .. }
                 | Self::GetInvite { .. }

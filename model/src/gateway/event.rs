@@ -12,6 +12,7 @@ use crate::member::Member;
 use crate::message::{Message, ReactionEmoji};
 use crate::relationship::{Relationship, RelationshipRemove};
 use crate::role::Role;
+use crate::stage_instance::StageInstance;
 use crate::store::ReadState;
 use crate::user::{CurrentUser, User};
 use crate::voice::VoiceToken;
@@ -118,7 +119,8 @@ pub struct GuildCreate {
     pub threads: Vec<()>,
     /// Of members who are not offline.
     pub presences: Vec<PresenceEvent>,
-    pub stage_instances: Vec<()>,
+    /// Of the channels that the session's user may view.
+    pub stage_instances: Vec<StageInstance>,
     pub guild_scheduled_events: Vec<()>,
     pub soundboard_sounds: Vec<()>,
 }
@@ -279,6 +281,9 @@ pub enum Event {
     RelationshipRemove(RelationshipRemove),
     SessionsReplace(Vec<OwnSession>),
     SoundboardSounds(SoundboardSounds),
+    StageInstanceCreate(StageInstance),
+    StageInstanceUpdate(StageInstance),
+    StageInstanceDelete(StageInstance),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
     VoiceStateUpdate(Box<VoiceState>),
@@ -326,6 +331,9 @@ impl Event {
             Self::RelationshipRemove(_) => "RELATIONSHIP_REMOVE",
             Self::SessionsReplace(_) => "SESSIONS_REPLACE",
             Self::SoundboardSounds(_) => "SOUNDBOARD_SOUNDS",
+            Self::StageInstanceCreate(_) => "STAGE_INSTANCE_CREATE",
+            Self::StageInstanceUpdate(_) => "STAGE_INSTANCE_UPDATE",
+            Self::StageInstanceDelete(_) => "STAGE_INSTANCE_DELETE",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
@@ -377,7 +385,10 @@ impl Event {
             | Self::GuildDelete(_)
             | Self::GuildRoleCreate(_)
             | Self::GuildRoleUpdate(_)
-            | Self::GuildRoleDelete(_) => Intents::GUILDS,
+            | Self::GuildRoleDelete(_)
+            | Self::StageInstanceCreate(_)
+            | Self::StageInstanceUpdate(_)
+            | Self::StageInstanceDelete(_) => Intents::GUILDS,
             Self::GuildBanAdd(_) | Self::GuildBanRemove(_) => Intents::GUILD_MODERATION,
             Self::GuildMemberAdd(_) | Self::GuildMemberRemove(_) | Self::GuildMemberUpdate(_) => Intents::GUILD_MEMBERS,
             Self::InviteCreate(_) | Self::InviteDelete(_) => Intents::GUILD_INVITES,
@@ -428,6 +439,9 @@ impl Event {
             Self::RelationshipRemove(d) => d.serialize(serializer),
             Self::SessionsReplace(d) => d.serialize(serializer),
             Self::SoundboardSounds(d) => d.serialize(serializer),
+            Self::StageInstanceCreate(d) | Self::StageInstanceUpdate(d) | Self::StageInstanceDelete(d) => {
+                d.serialize(serializer)
+            }
             Self::UserUpdate(d) => d.serialize(serializer),
             Self::VoiceStateUpdate(d) => d.serialize(serializer),
             Self::VoiceServerUpdate(d) => d.serialize(serializer),

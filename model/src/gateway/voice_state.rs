@@ -24,6 +24,9 @@ pub struct VoiceState {
     pub self_deaf: bool,
     pub self_mute: bool,
     pub self_video: bool,
+    /// Whether the user streams with Go Live.
+    #[serde(default)]
+    pub self_stream: bool,
     /// Whether the user may not speak here.
     pub suppress: bool,
     pub request_to_speak_timestamp: Option<Timestamp>,

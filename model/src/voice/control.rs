@@ -30,6 +30,8 @@ pub struct VoiceEntry {
     pub channel_id: ChannelId,
     /// Whether it is a stage, where most only listen.
     pub is_stage: bool,
+    /// Where its room is to be, if there is a voice node.
+    pub rtc_region: Option<Box<str>>,
     pub user_id: UserId,
     /// The session that is told which server to go to.
     pub subscriber: SubscriberId,

@@ -82,6 +82,7 @@ pub fn create_guild(
         invites: Vec::new(),
         inviters: Vec::new(),
         banned: Vec::new(),
+        stage_instances: Vec::new(),
     };
     let outcome = outcome_of(&state, limits)?;
     Ok((state, outcome))
@@ -158,6 +159,7 @@ fn channels(
     let mut channels: Vec<Channel> = Vec::with_capacity(wanted.len());
     let mut by_placeholder = Placeholders::new();
     for ((index, (placeholder, wanted)), position) in wanted.iter().enumerate().zip(0..) {
+        limits.check_rtc_region(wanted.rtc_region.as_deref()).map_err(|error| at_index(error, index))?;
         let parent_id = match wanted.parent_id {
             None => None,
             Some(parent) => Some(parent_of(index, parent, &channels, &by_placeholder, limits)?),

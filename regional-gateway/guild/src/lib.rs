@@ -29,6 +29,7 @@ mod recent;
 mod request_members;
 mod set_subscriptions;
 mod sight;
+mod stage;
 mod state;
 mod subscribe;
 mod subscribers;

@@ -1,6 +1,7 @@
 //! Counts that operators may change.
 
-use rookery_model::limits;
+use rookery_model::voice::VoiceRegion;
+use rookery_model::{ApiError, limits};
 
 /// Sizes of a guild; the defaults are the API's.
 #[derive(Clone, Debug)]
@@ -24,6 +25,21 @@ pub struct Limits {
     pub snapshot_presences_max: usize,
     /// Whether slowmode holds; off for load tests.
     pub slowmode: bool,
+    /// Where voice channels can have their rooms.
+    pub voice_regions: Vec<VoiceRegion>,
+}
+
+impl Limits {
+    /// 50035 for an `rtc_region` that is no region.
+    pub(crate) fn check_rtc_region(&self, rtc_region: Option<&str>) -> Result<(), ApiError> {
+        let is_there = |id: &str| self.voice_regions.iter().any(|region| region.id == id);
+        if rtc_region.is_none_or(is_there) {
+            return Ok(());
+        }
+        let ids: Vec<&str> = self.voice_regions.iter().map(|region| region.id.as_str()).collect();
+        let message = format!("Value must be one of {{{}}}.", ids.join(", "));
+        Err(ApiError::invalid_field(["rtc_region"], "BASE_TYPE_CHOICES", message))
+    }
 }
 
 impl Default for Limits {
@@ -42,6 +58,7 @@ impl Default for Limits {
             presence_batch_ms: 5_000,
             snapshot_presences_max: 75_000,
             slowmode: true,
+            voice_regions: vec![VoiceRegion::new("local", true)],
         }
     }
 }

@@ -102,9 +102,11 @@ impl GuildCore {
             let Some(channel) = before.old.get(&id).or_else(|| guild.channels().get(&id)) else { continue };
             let (lost, gained) = (sorted(change.lost), sorted(change.gained));
             self.send_voice_vanished(out, id, &lost);
+            self.send_stage_vanished(out, id, &lost);
             out.send(Event::ChannelDelete(channel.clone()), lost);
             let Some(channel) = guild.channels().get(&id) else { continue };
             out.send(Event::ChannelCreate(channel.clone()), gained.clone());
+            self.send_stage_appeared(out, id, &gained);
             self.send_voice_appeared(out, id, &gained);
             out.send(Event::ChannelUpdate(channel.clone()), sorted(change.kept));
         }

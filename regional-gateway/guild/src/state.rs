@@ -8,6 +8,7 @@ use rookery_model::guild::GuildProperties;
 use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
 use rookery_model::{ChannelId, GuildId, RoleId, Timestamp, UserId};
@@ -35,6 +36,7 @@ pub struct GuildState {
     /// Inviters who are no members.
     pub inviters: Vec<User>,
     pub banned: Vec<UserId>,
+    pub stage_instances: Vec<StageInstance>,
 }
 
 /// The rows of a DM or group DM.
@@ -72,6 +74,8 @@ pub(crate) struct GuildSpace {
     pub(crate) invites: BTreeMap<String, InviteRow>,
     pub(crate) inviters: HashMap<UserId, Arc<User>>,
     pub(crate) banned: HashSet<UserId>,
+    /// Stages that are live, by channel.
+    pub(crate) stage_instances: BTreeMap<ChannelId, StageInstance>,
     pub(crate) is_deleted: bool,
     pub(crate) permissions: PermissionCache,
     /// What audiences must follow.
@@ -116,6 +120,7 @@ impl GuildCore {
             invites: state.invites.into_iter().map(|invite| (invite.code.clone(), invite)).collect(),
             inviters: state.inviters.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
             banned: state.banned.into_iter().collect(),
+            stage_instances: state.stage_instances.into_iter().map(|stage| (stage.channel_id, stage)).collect(),
             is_deleted: false,
             permissions: PermissionCache::default(),
             for_audiences: Journal::default(),
@@ -195,6 +200,10 @@ impl GuildSpace {
 
     pub(crate) fn set_properties(&mut self, properties: GuildProperties) {
         let owners = [self.properties.owner_id, properties.owner_id];
+        if self.properties.afk_channel_id != properties.afk_channel_id {
+            // Nobody speaks there.
+            self.sight_version += 1;
+        }
         self.properties = properties;
         if owners[0] != owners[1] {
             owners.into_iter().for_each(|owner| self.note(Note::Member(owner)));

@@ -64,7 +64,7 @@ impl GuildCore {
             channels: guild.channels().values().filter(|channel| guild.can_view(user_id, channel)).cloned().collect(),
             threads: Vec::new(),
             presences,
-            stage_instances: Vec::new(),
+            stage_instances: guild.stage_instances_for(user_id),
             guild_scheduled_events: Vec::new(),
             soundboard_sounds: Vec::new(),
         };

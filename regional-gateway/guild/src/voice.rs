@@ -17,9 +17,6 @@ use crate::subscribers::Wanters;
 
 /// What of a channel's permissions somebody needs to be in it.
 const ENTRY: Permissions = Permissions::VIEW_CHANNEL.union(Permissions::CONNECT);
-/// Any of these makes a moderator of a stage, who may speak without being asked.
-const STAGE_MODERATOR: Permissions =
-    Permissions::MANAGE_CHANNELS.union(Permissions::MUTE_MEMBERS).union(Permissions::MOVE_MEMBERS);
 
 /// A member in a voice channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +29,9 @@ pub(crate) struct Connection {
     self_mute: bool,
     self_deaf: bool,
     self_video: bool,
-    suppress: bool,
+    /// Of a stage's audience, or in a voice channel without SPEAK.
+    pub suppress: bool,
+    pub request_to_speak_timestamp: Option<Timestamp>,
     /// What the channel grants beside; others are not told of it.
     granted: VoiceRights,
     /// Was let in by itself, and not moved in by a moderator: without CONNECT it has to go.
@@ -126,7 +125,8 @@ impl GuildCore {
             self_mute: update.self_mute,
             self_deaf: update.self_deaf,
             self_video: update.self_video && access.permissions.contains(Permissions::STREAM),
-            suppress: is_suppressed(access.channel, access.permissions),
+            suppress: is_suppressed(guild, access.channel, access.permissions, old.filter(|_| is_there)),
+            request_to_speak_timestamp: old.filter(|_| is_there).and_then(|old| old.request_to_speak_timestamp),
             granted: granted(access.permissions),
             has_entered: !is_there || old.is_some_and(|old| old.has_entered),
         };
@@ -169,7 +169,13 @@ impl GuildCore {
         require(theirs, Permissions::VIEW_CHANNEL)?;
         Ok(Some(Connection {
             channel_id,
-            suppress: is_suppressed(access.channel, theirs),
+            suppress: is_suppressed(
+                guild,
+                access.channel,
+                theirs,
+                Some(old).filter(|old| old.channel_id == channel_id),
+            ),
+            request_to_speak_timestamp: old.request_to_speak_timestamp.filter(|_| old.channel_id == channel_id),
             self_video: old.self_video && theirs.contains(Permissions::STREAM),
             granted: granted(theirs),
             has_entered: theirs.contains(Permissions::CONNECT),
@@ -282,7 +288,7 @@ impl GuildCore {
         let Some(channel) = channel.filter(|_| permissions.contains(needed)) else {
             return self.disconnect(out, user_id);
         };
-        let suppress = is_suppressed(channel, permissions);
+        let suppress = is_suppressed(guild, channel, permissions, Some(old));
         let self_video = old.self_video && permissions.contains(Permissions::STREAM);
         let granted = granted(permissions);
         self.connect(out, user_id, Connection { suppress, self_video, granted, ..old.clone() });
@@ -354,7 +360,7 @@ impl GuildCore {
     }
 
     /// Puts a connection in place and tells those who see where it was and where it is.
-    fn connect(&mut self, out: &mut Outcome, user_id: UserId, connection: Connection) {
+    pub(crate) fn connect(&mut self, out: &mut Outcome, user_id: UserId, connection: Connection) {
         if self.voice.get(user_id) == Some(&connection) {
             return;
         }
@@ -381,15 +387,36 @@ impl GuildCore {
         let Some(channel) = guild.channels().get(&connection.channel_id) else { return };
         let rights = [(VoiceRights::SPEAK, !state.mute && !state.suppress), (VoiceRights::HEAR, !state.deaf)];
         let spoken: VoiceRights = rights.into_iter().filter(|(_, has)| *has).map(|(right, _)| right).collect();
+        // The audience of a stage is neither heard nor seen.
+        let is_audience = state.suppress && channel.kind == ChannelType::GuildStageVoice;
+        let shown = if is_audience { VoiceRights::empty() } else { connection.granted };
         out.effects.push(Effect::VoiceConnected(Box::new(VoiceEntry {
             guild_id: guild.id(),
             channel_id: connection.channel_id,
             is_stage: channel.kind == ChannelType::GuildStageVoice,
+            rtc_region: channel.rtc_region.as_deref().map(Into::into),
             user_id: state.user_id,
             subscriber: connection.subscriber,
             session_id: connection.session_id.clone(),
-            rights: spoken | connection.granted,
+            rights: spoken | shown,
         })));
+    }
+
+    /// A channel's room is to be in another region: everybody in it is told where to go.
+    pub(crate) fn move_room(&self, out: &mut Outcome, channel_id: ChannelId) {
+        for user_id in self.voice.of_channel(channel_id) {
+            let Some(connection) = self.voice.get(user_id) else { continue };
+            if let Some(state) = self.voice_state(user_id, connection) {
+                self.let_in(out, &state, connection);
+            }
+        }
+    }
+
+    /// Has rooms put everybody out, as the guild is gone; there is nobody left to tell.
+    pub(crate) fn put_all_out(&self, out: &mut Outcome) {
+        for user_id in self.voice.users() {
+            self.put_out(out, user_id);
+        }
     }
 
     /// Has the room of a member's channel put them out.
@@ -399,7 +426,7 @@ impl GuildCore {
         }
     }
 
-    fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
+    pub(crate) fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
         let Space::Guild(guild) = &self.space else { return None };
         let member = guild.members().get(user_id)?;
         Some(VoiceState {
@@ -414,7 +441,8 @@ impl GuildCore {
             self_mute: connection.self_mute,
             self_video: connection.self_video,
             suppress: connection.suppress,
-            request_to_speak_timestamp: None,
+            request_to_speak_timestamp: connection.request_to_speak_timestamp,
+            self_stream: false,
         })
     }
 
@@ -470,6 +498,7 @@ fn left(guild_id: Option<rookery_model::GuildId>, user_id: UserId, session_id: &
         self_video: false,
         suppress: false,
         request_to_speak_timestamp: None,
+        self_stream: false,
     }))
 }
 
@@ -478,9 +507,13 @@ fn check_voice_channel(channel: &Channel) -> Result<(), ApiError> {
     if channel.kind.is_voice_based() { Ok(()) } else { Err(ErrorCode::WrongChannelType.into()) }
 }
 
-fn is_suppressed(channel: &Channel, permissions: Permissions) -> bool {
+/// Whoever comes to a stage is of its audience, a moderator too, until they are made a speaker; `there` is the connection
+/// of somebody who is in the channel already.
+fn is_suppressed(guild: &GuildSpace, channel: &Channel, permissions: Permissions, there: Option<&Connection>) -> bool {
     match channel.kind {
-        ChannelType::GuildStageVoice => !permissions.intersects(STAGE_MODERATOR),
+        ChannelType::GuildStageVoice => there.is_none_or(|there| there.suppress),
+        // Clients go there by themselves when nobody uses them.
+        _ if guild.properties().afk_channel_id == Some(channel.id) => true,
         _ => !permissions.contains(Permissions::SPEAK),
     }
 }

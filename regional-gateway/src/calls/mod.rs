@@ -275,6 +275,7 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
             messages::ack(cx, channel_id, message_id, manual, mention_count).await
         }
 
+        Call::ListVoiceRegions => Ok(Reply::VoiceRegions(cx.region.owners.guild_limits().voice_regions.clone())),
         Call::GetGateway => gateway::url(cx),
         Call::GatewayUrl => gateway::url(cx),
         Call::GetGatewayBot => gateway::bot(cx).await,
@@ -304,7 +305,12 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
         | Call::RemoveMemberRole { guild_id, .. }
         | Call::KickMember { guild_id, .. }
         | Call::ListGuildInvites { guild_id }
-        | Call::ListGuildEmojis { guild_id } => cx.to_guild(guild_id, call).await,
+        | Call::ListGuildEmojis { guild_id }
+        | Call::ListGuildVoiceRegions { guild_id }
+        | Call::GetCurrentVoiceState { guild_id }
+        | Call::GetVoiceState { guild_id, .. }
+        | Call::ModifyCurrentVoiceState { guild_id, .. }
+        | Call::ModifyVoiceState { guild_id, .. } => cx.to_guild(guild_id, call).await,
 
         // What the owner of a channel decides alone.
         Call::GetChannel { channel_id }
@@ -321,9 +327,16 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
         | Call::RemoveReaction { channel_id, .. }
         | Call::ClearReactions { channel_id, .. }
         | Call::PinMessage { channel_id, .. }
-        | Call::UnpinMessage { channel_id, .. } => cx.to_channel(channel_id, call).await,
+        | Call::UnpinMessage { channel_id, .. }
+        | Call::GetStageInstance { channel_id }
+        | Call::ModifyStageInstance { channel_id, .. }
+        | Call::DeleteStageInstance { channel_id } => cx.to_channel(channel_id, call).await,
         Call::CreateMessage(ref message) => {
             let channel_id = message.channel_id;
+            cx.to_channel(channel_id, call).await
+        }
+        Call::CreateStageInstance(ref stage) => {
+            let channel_id = stage.channel_id;
             cx.to_channel(channel_id, call).await
         }
         Call::EditMessage(ref message) => {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream, SelectAll};
 use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
-use rookery_model::voice::{FromVoiceNode, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceToken};
+use rookery_model::voice::{FromVoiceNode, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceRegion, VoiceToken};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -25,11 +27,35 @@ const REVISIONS_PER_MS: u64 = 1 << 10;
 /// What voice is made with.
 pub struct VoiceInit {
     deployment: Box<str>,
-    region: Box<str>,
+    /// Those of the deployment, this node's own first.
+    regions: Vec<Arc<str>>,
     node: Box<str>,
     bus: Bus,
-    beacons: Subscription,
-    events: Subscription,
+    heard: SelectAll<BoxStream<'static, Heard>>,
+}
+
+/// What comes of a region's voice nodes.
+struct Heard {
+    region: Arc<str>,
+    kind: Kind,
+    received: Received,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Beacon,
+    Event,
+}
+
+fn hear(region: Arc<str>, kind: Kind, subscription: Subscription) -> BoxStream<'static, Heard> {
+    let next = move |mut subscription: Subscription| {
+        let region = Arc::clone(&region);
+        async move {
+            let received = subscription.recv().await?;
+            Some((Heard { region, kind, received }, subscription))
+        }
+    };
+    stream::unfold(subscription, next).boxed()
 }
 
 /// Why there is no voice.
@@ -42,14 +68,32 @@ pub enum VoiceError {
 }
 
 impl VoiceInit {
-    /// Listens to the voice nodes of a region as one of its nodes.
+    /// Listens to the voice nodes of a deployment as a node of the first of its regions; channels may want their rooms in
+    /// another one.
     ///
     /// # Errors
     /// A name does not fit, or the bus does not take a subscription.
-    pub async fn open(bus: Bus, deployment: &str, region: &str, node: &str) -> Result<Self, VoiceError> {
-        let beacons = bus.subscribe(&Subject::voice_beacons(deployment, region)?).await?;
-        let events = bus.subscribe(&Subject::voice_controller(deployment, region, node)?).await?;
-        Ok(Self { deployment: deployment.into(), region: region.into(), node: node.into(), bus, beacons, events })
+    pub async fn open(bus: Bus, deployment: &str, regions: &[&str], node: &str) -> Result<Self, VoiceError> {
+        let regions: Vec<Arc<str>> = regions.iter().map(|region| Arc::from(*region)).collect();
+        let mut heard = SelectAll::new();
+        for region in &regions {
+            let beacons = bus.subscribe(&Subject::voice_beacons(deployment, region)?).await?;
+            heard.push(hear(Arc::clone(region), Kind::Beacon, beacons));
+            let events = bus.subscribe(&Subject::voice_controller(deployment, region, node)?).await?;
+            heard.push(hear(Arc::clone(region), Kind::Event, events));
+        }
+        Ok(Self { deployment: deployment.into(), regions, node: node.into(), bus, heard })
+    }
+
+    /// The regions, as the API lists them.
+    pub fn regions(&self) -> Vec<VoiceRegion> {
+        self.regions.iter().zip(0..).map(|(region, place)| VoiceRegion::new(&**region, place == 0)).collect()
+    }
+
+    /// The name of a voice node that no other one of the deployment has.
+    fn full_name(&self, region: &Arc<str>, node: &str) -> Box<str> {
+        let is_home = self.regions.first() == Some(region);
+        if is_home { node.into() } else { format!("{region}/{node}").into() }
     }
 }
 
@@ -76,7 +120,8 @@ impl VoiceTask {
     /// Runs until `stop`, which is for after the owners' end.
     pub fn new(init: VoiceInit, news: Arc<Register<VoiceNews>>, region: Arc<Region>, stop: CancellationToken) -> Self {
         let revision = now_ms().saturating_mul(REVISIONS_PER_MS);
-        let core = VoiceRooms::new(Config::default(), revision);
+        let home = init.regions.first().cloned().unwrap_or_default();
+        let core = VoiceRooms::new(Config::default(), home, revision);
         Self { init, core, news, region, nodes: HashMap::new(), stop }
     }
 
@@ -101,8 +146,10 @@ impl VoiceTask {
                     let now = self.region.clock.now_ms();
                     self.core.handle_timeout(now, &mut Random);
                 }
-                Some(received) = self.init.beacons.recv() => self.heard_beacon(received),
-                Some(received) = self.init.events.recv() => self.heard_event(received),
+                Some(Heard { region, kind, received }) = self.init.heard.next() => match kind {
+                    Kind::Beacon => self.heard_beacon(&region, received),
+                    Kind::Event => self.heard_event(&region, received),
+                },
                 _ = still_there.tick() => self.say_still_there(),
                 () = stop.cancelled() => {
                     // Owners put everybody out when they ended.
@@ -126,22 +173,24 @@ impl VoiceTask {
         }
     }
 
-    fn heard_beacon(&mut self, received: Received) {
-        let Some(beacon) = read::<VoiceBeacon>(received) else { return };
-        let subject = Subject::voice_node(&self.init.deployment, &self.init.region, &beacon.node);
+    fn heard_beacon(&mut self, region: &Arc<str>, received: Received) {
+        let Some(mut beacon) = read::<VoiceBeacon>(received) else { return };
+        let subject = Subject::voice_node(&self.init.deployment, region, &beacon.node);
         let Ok(subject) = subject else {
             metrics::counter!("rookery_voice_messages_unreadable_total").increment(1);
             return;
         };
+        beacon.node = self.init.full_name(region, &beacon.node);
         let known = self.nodes.insert(beacon.node.clone(), (beacon.boot, subject));
         if known.is_none_or(|(boot, _)| boot != beacon.boot) {
             tracing::info!(voice_node = &*beacon.node, endpoint = &*beacon.endpoint, "a voice node is there");
         }
-        self.core.handle_beacon(self.region.clock.now_ms(), &beacon, &mut Random);
+        self.core.handle_beacon(self.region.clock.now_ms(), region, &beacon, &mut Random);
     }
 
-    fn heard_event(&mut self, received: Received) {
+    fn heard_event(&mut self, region: &Arc<str>, received: Received) {
         let Some(FromVoiceNode { node, boot, event }) = read(received) else { return };
+        let node = self.init.full_name(region, &node);
         // What a process said before it ended is not the next one's.
         if self.nodes.get(&node).is_some_and(|(known, _)| *known == boot) {
             self.core.handle_event(&node, event);

@@ -19,6 +19,7 @@ use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::outbox::{OutboxPlace, OutboxQueue, OutboxRow};
 use rookery_model::relationship::RelationshipRow;
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{
     AttachmentRow, DmRow, EmojiRow, ImportRow, MessageEditRow, OperationRow, ReactionCountRow, ReadState, RetentionRow,
     SettingsRow,
@@ -259,6 +260,9 @@ impl Engine for Gate {
     }
     fn guild_emojis(&self, guild_id: GuildId) -> Answer<'_, Vec<EmojiRow>> {
         self.inner.guild_emojis(guild_id)
+    }
+    fn guild_stage_instances(&self, guild_id: GuildId) -> Answer<'_, Vec<StageInstance>> {
+        self.inner.guild_stage_instances(guild_id)
     }
     fn webhook(&self, id: WebhookId) -> Answer<'_, Option<WebhookRow>> {
         self.inner.webhook(id)

@@ -6,11 +6,27 @@ use std::sync::Arc;
 use rookery_model::voice::{RoomAdmission, RoomCommand, VoiceEntry, VoiceToken};
 use rookery_model::{GuildId, UserId};
 
-/// The members of a guild, and their node.
+/// The members of a guild, and their nodes.
 #[derive(Debug, Default)]
 pub struct Guild {
-    pub node: Option<Arc<str>>,
+    /// By the region that channels want their rooms in; empty where they leave it open.
+    pub places: BTreeMap<Arc<str>, Place>,
     pub members: BTreeMap<UserId, Member>,
+}
+
+/// Where the rooms of a guild are that want the same region.
+#[derive(Debug, Default)]
+pub struct Place {
+    pub node: Option<Arc<str>>,
+    pub members: u32,
+}
+
+impl Guild {
+    /// The node of a member.
+    pub fn node_of(&self, user_id: UserId) -> Option<&Arc<str>> {
+        let member = self.members.get(&user_id)?;
+        self.places.get(&member.wanted)?.node.as_ref()
+    }
 }
 
 /// A member, or one who is on their way out.
@@ -18,6 +34,8 @@ pub struct Guild {
 pub struct Member {
     /// None: to be put out.
     pub entry: Option<VoiceEntry>,
+    /// Which of the guild's places they are at.
+    pub wanted: Arc<str>,
     pub revision: u64,
     pub token: VoiceToken,
     /// When the command is said again; none once it is done.
@@ -46,5 +64,6 @@ impl Member {
 
 /// Whether a client that is told of the one has to be told of the other.
 pub fn is_elsewhere(old: &VoiceEntry, new: &VoiceEntry) -> bool {
-    (&old.session_id, old.channel_id, old.subscriber) != (&new.session_id, new.channel_id, new.subscriber)
+    let of = |entry: &VoiceEntry| (entry.channel_id, entry.subscriber);
+    (of(old), &old.session_id, &old.rtc_region) != (of(new), &new.session_id, &new.rtc_region)
 }

@@ -5,8 +5,10 @@
 //! for guilds: which server a client is to go to. Commands and what they are answered with may be lost, so a command
 //! is said again until it is done.
 //!
-//! All members of a guild are at one node, because a client is told one server a guild. When that node falls silent,
-//! starts anew or drains, the guild goes to another one and every member is told. A node that was silent is told to forget
+//! The rooms of a guild that want the same region are at one node: of that region, where there is one, and else of the
+//! region that the guild lives in. A client is told one server a guild, and goes to another when it goes to a channel of
+//! another region. When a node falls silent,
+//! starts anew or drains, its rooms go to another one and every member is told. A node that was silent is told to forget
 //! everybody when it is heard again: all of them are elsewhere by then.
 
 mod debts;

@@ -11,6 +11,8 @@ use rookery_model::voice::VoiceBeacon;
 #[derive(Debug)]
 pub struct Node {
     pub name: Arc<str>,
+    /// Where it is.
+    pub region: Arc<str>,
     pub boot: u64,
     pub endpoint: Arc<str>,
     is_draining: bool,
@@ -51,11 +53,12 @@ impl Nodes {
     }
 
     /// Takes what a node says of itself.
-    pub fn heard(&mut self, now_ms: u64, beacon: &VoiceBeacon) -> Change {
+    pub fn heard(&mut self, now_ms: u64, region: &Arc<str>, beacon: &VoiceBeacon) -> Change {
         let Some(node) = self.by_name.get_mut(&*beacon.node) else {
             let name: Arc<str> = Arc::from(&*beacon.node);
             let node = Node {
                 name: name.clone(),
+                region: region.clone(),
                 boot: beacon.boot,
                 endpoint: Arc::from(&*beacon.endpoint),
                 is_draining: beacon.is_draining,
@@ -94,11 +97,15 @@ impl Nodes {
         self.by_name.values().map(|node| node.heard_ms).min()
     }
 
-    /// The node for a guild: the one with the fewest members that takes rooms, and of equals the same one for the same
-    /// guild.
-    pub fn pick(&self, guild_id: GuildId) -> Option<&Node> {
-        let taking = self.by_name.values().filter(|node| !node.is_draining);
-        taking.min_by_key(|node| (node.members.max(node.assigned), weight(guild_id, &node.name)))
+    /// The node for rooms of a guild: the one with the fewest members that takes rooms, and of equals the same one for the
+    /// same guild. It is in the first of these regions that has one; where none has, anywhere.
+    pub fn pick(&self, guild_id: GuildId, regions: [&str; 2]) -> Option<&Node> {
+        let fewest = |region: Option<&str>| {
+            let taking = self.by_name.values().filter(|node| !node.is_draining);
+            let there = taking.filter(|node| region.is_none_or(|region| *node.region == *region));
+            there.min_by_key(|node| (node.members.max(node.assigned), weight(guild_id, &node.name)))
+        };
+        regions.into_iter().find_map(|region| fewest(Some(region))).or_else(|| fewest(None))
     }
 
     /// Whether a node takes rooms.

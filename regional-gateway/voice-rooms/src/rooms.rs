@@ -59,6 +59,8 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct VoiceRooms {
     config: Config,
+    /// The region whose nodes take what wants no other.
+    home: Arc<str>,
     nodes: Nodes,
     guilds: HashMap<GuildId, Guild>,
     debts: Debts,
@@ -70,10 +72,11 @@ pub struct VoiceRooms {
 }
 
 impl VoiceRooms {
-    /// Without nodes and rooms. Revisions are above `revision`, which is above all that an earlier process here gave.
-    pub fn new(config: Config, revision: u64) -> Self {
+    /// Without nodes and rooms, in a region. Revisions are above `revision`, which is above all that an earlier process here gave.
+    pub fn new(config: Config, home: impl Into<Arc<str>>, revision: u64) -> Self {
         Self {
             config,
+            home: home.into(),
             nodes: Nodes::default(),
             guilds: HashMap::new(),
             debts: Debts::default(),
@@ -86,31 +89,37 @@ impl VoiceRooms {
     /// A member is in a voice channel: newly, or otherwise than before.
     pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
         let (guild_id, user_id) = (entry.guild_id, entry.user_id);
-        self.place(guild_id);
+        let wanted: Arc<str> = entry.rtc_region.as_deref().unwrap_or_default().into();
+        self.place(guild_id, &wanted);
         let guild = self.guilds.entry(guild_id).or_default();
+        let node = guild.places.get(&wanted).and_then(|place| place.node.clone());
+        let left = guild.node_of(user_id).filter(|left| Some(*left) != node.as_ref()).cloned();
         let keeps_token = guild.members.get(&user_id).and_then(|member| {
             let old = member.entry.as_ref()?;
             (!is_elsewhere(old, &entry)).then(|| (member.token.clone(), member.is_told))
         });
         let (token, is_told) = keeps_token.unwrap_or_else(|| (tokens.next_token(), false));
-        let has_node = guild.node.is_some();
-        if !is_told && !has_node {
+        if !is_told && node.is_none() {
             self.outputs.push_back(server(&entry, &token, None));
         }
-        self.put(now_ms, guild_id, user_id, Some(entry), token, is_told);
+        // Where they are not any more, they must not be kept.
+        if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
+            self.owe(now_ms, &left, Debt::Member(guild_id, user_id));
+        }
+        self.put(now_ms, guild_id, user_id, Some(entry), wanted, token, is_told);
     }
 
     /// A member is in no voice channel any more.
     pub fn handle_leave(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
         let Some(guild) = self.guilds.get(&guild_id) else { return };
         let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
-        let token = member.token.clone();
-        self.put(now_ms, guild_id, user_id, None, token, false);
+        let (token, wanted) = (member.token.clone(), member.wanted.clone());
+        self.put(now_ms, guild_id, user_id, None, wanted, token, false);
     }
 
-    /// A voice node says that it is there.
-    pub fn handle_beacon(&mut self, now_ms: u64, beacon: &VoiceBeacon, tokens: &mut impl Tokens) {
-        let change = self.nodes.heard(now_ms, beacon);
+    /// A voice node of a region says that it is there; no two have one name.
+    pub fn handle_beacon(&mut self, now_ms: u64, region: &Arc<str>, beacon: &VoiceBeacon, tokens: &mut impl Tokens) {
+        let change = self.nodes.heard(now_ms, region, beacon);
         let is_this = |_: &Nodes, at: Option<&str>| at == Some(&*beacon.node);
         match change {
             Change::Nothing => {}
@@ -138,9 +147,8 @@ impl VoiceRooms {
             }
             RoomEvent::Cleared { revision } => self.debts.done(node, Debt::Everything, revision),
             RoomEvent::Gone { guild_id, user_id, session_id } => {
-                let Some(guild) = self.guilds.get(&guild_id).filter(|guild| guild.node.as_deref() == Some(node)) else {
-                    return;
-                };
+                let is_there = |guild: &&Guild| guild.node_of(user_id).is_some_and(|at| **at == *node);
+                let Some(guild) = self.guilds.get(&guild_id).filter(is_there) else { return };
                 let entry = guild.members.get(&user_id).and_then(|member| member.entry.as_ref());
                 if entry.is_some_and(|entry| entry.session_id == session_id) {
                     let notice = Notice::Gone { user_id, session_id };
@@ -199,11 +207,11 @@ impl VoiceRooms {
         }
     }
 
-    /// Gives a guild a node that has none.
-    fn place(&mut self, guild_id: GuildId) {
-        let guild = self.guilds.entry(guild_id).or_default();
-        if guild.node.is_none() {
-            guild.node = self.nodes.pick(guild_id).map(|node| node.name.clone());
+    /// Gives rooms of a guild a node that have none.
+    fn place(&mut self, guild_id: GuildId, wanted: &Arc<str>) {
+        let place = self.guilds.entry(guild_id).or_default().places.entry(wanted.clone()).or_default();
+        if place.node.is_none() {
+            place.node = self.nodes.pick(guild_id, [wanted, &self.home]).map(|node| node.name.clone());
         }
     }
 
@@ -214,15 +222,25 @@ impl VoiceRooms {
         guild_id: GuildId,
         user_id: UserId,
         entry: Option<VoiceEntry>,
+        wanted: Arc<str>,
         token: VoiceToken,
         is_told: bool,
     ) {
         self.revision += 1;
-        let member = Member { entry, revision: self.revision, token, due_ms: None, is_told };
+        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        match guild.members.insert(user_id, member) {
-            Some(old) => drop(old.due_ms.map(|due_ms| self.due.remove(&(due_ms, guild_id, user_id)))),
-            None => count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_add(1)),
+        let old = guild.members.insert(user_id, member);
+        if let Some(due_ms) = old.as_ref().and_then(|old| old.due_ms) {
+            self.due.remove(&(due_ms, guild_id, user_id));
+        }
+        let left = old.map(|old| old.wanted);
+        if left.as_ref() != Some(&wanted) {
+            let place = guild.places.entry(wanted).or_default();
+            place.members = place.members.saturating_add(1);
+            count(&mut self.nodes, place.node.as_deref(), |assigned| assigned.saturating_add(1));
+            if let Some(left) = left {
+                leave(&mut self.nodes, guild, &left);
+            }
         }
         self.say(now_ms, guild_id, user_id);
     }
@@ -230,8 +248,9 @@ impl VoiceRooms {
     /// Says to the node what it is to do with a member; without a node nothing, and whoever was to leave is gone.
     fn say(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        let node = guild.node_of(user_id).cloned();
         let Some(member) = guild.members.get_mut(&user_id) else { return };
-        let Some(node) = guild.node.clone() else {
+        let Some(node) = node else {
             member.due_ms = None;
             if member.entry.is_none() {
                 self.forget(guild_id, user_id);
@@ -247,9 +266,8 @@ impl VoiceRooms {
     }
 
     fn done(&mut self, node: &str, guild_id: GuildId, user_id: UserId, revision: u64) {
-        let Some(guild) = self.guilds.get_mut(&guild_id).filter(|guild| guild.node.as_deref() == Some(node)) else {
-            return;
-        };
+        let is_there = |guild: &&mut Guild| guild.node_of(user_id).is_some_and(|at| **at == *node);
+        let Some(guild) = self.guilds.get_mut(&guild_id).filter(is_there) else { return };
         let Some(member) = guild.members.get_mut(&user_id).filter(|member| member.revision == revision) else { return };
         if let Some(due_ms) = member.due_ms.take() {
             self.due.remove(&(due_ms, guild_id, user_id));
@@ -264,7 +282,7 @@ impl VoiceRooms {
     fn forget(&mut self, guild_id: GuildId, user_id: UserId) {
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
         if let Some(member) = guild.members.remove(&user_id) {
-            count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_sub(1));
+            leave(&mut self.nodes, guild, &member.wanted);
             if let Some(due_ms) = member.due_ms {
                 self.due.remove(&(due_ms, guild_id, user_id));
             }
@@ -274,37 +292,41 @@ impl VoiceRooms {
         }
     }
 
-    /// Gives guilds whose node, or none, is such a one to another that is there.
+    /// Gives rooms whose node, or none, is such a one to another that is there.
     fn place_all(&mut self, now_ms: u64, is_from: impl Fn(&Nodes, Option<&str>) -> bool, tokens: &mut impl Tokens) {
-        let is_concerned = |guild: &Guild| is_from(&self.nodes, guild.node.as_deref());
-        let mut concerned: Vec<GuildId> =
-            self.guilds.iter().filter(|(_, guild)| is_concerned(guild)).map(|(id, _)| *id).collect();
+        let places = self.guilds.iter().flat_map(|(id, guild)| guild.places.iter().map(move |place| (*id, place)));
+        let mut concerned: Vec<(GuildId, Arc<str>)> = places
+            .filter(|(_, (_, place))| is_from(&self.nodes, place.node.as_deref()))
+            .map(|(id, (wanted, _))| (id, wanted.clone()))
+            .collect();
         concerned.sort_unstable();
-        for guild_id in concerned {
-            self.move_guild(now_ms, guild_id, tokens);
+        for (guild_id, wanted) in concerned {
+            self.move_place(now_ms, guild_id, &wanted, tokens);
         }
     }
 
-    fn move_guild(&mut self, now_ms: u64, guild_id: GuildId, tokens: &mut impl Tokens) {
+    fn move_place(&mut self, now_ms: u64, guild_id: GuildId, wanted: &Arc<str>, tokens: &mut impl Tokens) {
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        let old = guild.node.take();
-        let picked = self.nodes.pick(guild_id).map(|node| node.name.clone());
+        let Some(place) = guild.places.get_mut(wanted) else { return };
+        let old = place.node.take();
+        let picked = self.nodes.pick(guild_id, [wanted, &self.home]).map(|node| node.name.clone());
         // Where nobody else is there, a node that drains is better than none while it lasts.
         let stays = picked.is_none() && old.as_deref().is_some_and(|name| self.nodes.get(name).is_some());
-        guild.node = if stays { old.clone() } else { picked };
-        let members = u32::try_from(guild.members.len()).unwrap_or(u32::MAX);
-        let is_same = guild.node == old;
+        place.node = if stays { old.clone() } else { picked };
+        let (new, members) = (place.node.clone(), place.members);
+        let is_same = new == old;
         if !is_same {
             count(&mut self.nodes, old.as_deref(), |assigned| assigned.saturating_sub(members));
-            count(&mut self.nodes, guild.node.as_deref(), |assigned| assigned.saturating_add(members));
+            count(&mut self.nodes, new.as_deref(), |assigned| assigned.saturating_add(members));
         }
         let drains_on = stays && old.as_deref().is_some_and(|name| !self.nodes.takes_rooms(name));
-        if drains_on || (old.is_none() && guild.node.is_none()) {
+        if drains_on || (old.is_none() && new.is_none()) {
             return;
         }
+        let there = guild.members.iter().filter(|(_, member)| member.wanted == *wanted);
         let members: Vec<(UserId, Option<VoiceEntry>)> =
-            guild.members.iter().map(|(user_id, member)| (*user_id, member.entry.clone())).collect();
-        let (old, has_node) = (old.filter(|_| !is_same), guild.node.is_some());
+            there.map(|(user_id, member)| (*user_id, member.entry.clone())).collect();
+        let (old, has_node) = (old.filter(|_| !is_same), new.is_some());
         for (user_id, entry) in members {
             // The node before may be there still, and must not keep what moved.
             if let Some(node) = old.as_ref().filter(|name| self.nodes.get(name).is_some()) {
@@ -318,7 +340,7 @@ impl VoiceRooms {
             if !has_node {
                 self.outputs.push_back(server(&entry, &token, None));
             }
-            self.put(now_ms, guild_id, user_id, Some(entry), token, false);
+            self.put(now_ms, guild_id, user_id, Some(entry), wanted.clone(), token, false);
         }
     }
 }
@@ -331,6 +353,16 @@ fn has_no_place(nodes: &Nodes, at: Option<&str>) -> bool {
 fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32) {
     if let Some(node) = name.and_then(|name| nodes.get_mut(name)) {
         node.assigned = change(node.assigned);
+    }
+}
+
+/// One member less is at a place, which ends with the last.
+fn leave(nodes: &mut Nodes, guild: &mut Guild, wanted: &Arc<str>) {
+    let Some(place) = guild.places.get_mut(wanted) else { return };
+    count(nodes, place.node.as_deref(), |assigned| assigned.saturating_sub(1));
+    place.members = place.members.saturating_sub(1);
+    if place.members == 0 {
+        guild.places.remove(wanted);
     }
 }
 

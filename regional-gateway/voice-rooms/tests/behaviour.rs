@@ -26,6 +26,7 @@ fn entry(user_id: UserId, channel: u64) -> VoiceEntry {
         guild_id: GUILD,
         channel_id: ChannelId::new(channel),
         is_stage: false,
+        rtc_region: None,
         user_id,
         subscriber: SubscriberId(user_id.get()),
         session_id: format!("session{user_id}").into(),
@@ -45,10 +46,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { rooms: VoiceRooms::new(Config::default(), 100), tokens: Counted::default(), now: 0 }
+        Self { rooms: VoiceRooms::new(Config::default(), "eu", 100), tokens: Counted::default(), now: 0 }
     }
     fn beacon(&mut self, node: &str, boot: u64, members: u32, is_draining: bool) {
-        self.rooms.handle_beacon(self.now, &beacon(node, boot, members, is_draining), &mut self.tokens);
+        self.beacon_of("eu", &beacon(node, boot, members, is_draining));
+    }
+    fn beacon_of(&mut self, region: &str, beacon: &VoiceBeacon) {
+        self.rooms.handle_beacon(self.now, &region.into(), beacon, &mut self.tokens);
     }
     fn enter(&mut self, entry: VoiceEntry) {
         self.rooms.handle_entry(self.now, entry, &mut self.tokens);
@@ -254,4 +258,76 @@ fn a_connection_that_is_gone_is_told_of_once_it_is_the_one_that_counts() {
     w.rooms.handle_event("a", gone(&format!("session{ALICE}")));
     let notices = w.outputs();
     assert!(matches!(&notices[..], [Output::Notice { notice: Notice::Gone { user_id: ALICE, .. }, .. }]));
+}
+
+fn in_region(region: &str, user_id: UserId, channel: u64) -> VoiceEntry {
+    VoiceEntry { rtc_region: Some(region.into()), ..entry(user_id, channel) }
+}
+
+#[test]
+fn a_room_is_in_the_region_that_its_channel_wants() {
+    let mut w = World::new();
+    w.beacon("a", 1, 50, false);
+    w.beacon_of("us", &beacon("b", 1, 0, false));
+    w.commands();
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"), "where the guild lives, though another node has fewer members");
+    w.enter(in_region("us", BOB, 6));
+    assert_eq!(w.carry_out(), sent_to("token2", "b"));
+    // Who goes to a channel elsewhere is sent there, and is not kept where they were.
+    w.enter(in_region("us", ALICE, 6));
+    let commands = w.commands();
+    let [(left, RoomCommand::Expel { user_id: ALICE, .. }), (new, RoomCommand::Admit(admission))] = &commands[..]
+    else {
+        panic!("{commands:?}")
+    };
+    assert_eq!((&**left, &**new, admission.user_id), ("a", "b", ALICE));
+    for (node, command) in &commands {
+        w.rooms.handle_event(node, done(command));
+    }
+    assert_eq!(w.outputs().len(), 1, "where to go");
+    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    assert!(matches!(&w.commands()[..], [(node, RoomCommand::Expel { .. })] if **node == *"b"));
+}
+
+#[test]
+fn where_no_node_of_the_wanted_region_is_there_another_one_takes_the_room() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.beacon_of("us", &beacon("b", 1, 0, false));
+    w.beacon_of("ap", &beacon("c", 1, 0, false));
+    w.commands();
+    w.enter(in_region("sa", ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    w.enter(in_region("us", BOB, 6));
+    assert_eq!(w.carry_out(), sent_to("token2", "b"));
+    // The one node of a region dies: its rooms go home, and where nobody is at home, anywhere.
+    w.pass(1_000, &["a"]);
+    w.beacon_of("ap", &beacon("c", 1, 0, false));
+    w.pass(500, &["a"]);
+    assert_eq!(w.carry_out(), sent_to("token3", "a"));
+    w.pass(1_000, &[]);
+    w.beacon_of("ap", &beacon("c", 1, 0, false));
+    w.pass(500, &[]);
+    let moved: Vec<_> = w.commands().into_iter().map(|(node, _)| node.to_string()).collect();
+    assert_eq!(moved, ["c", "c"]);
+}
+
+#[test]
+fn a_channel_that_wants_another_region_sends_everybody_there() {
+    let mut w = World::new();
+    w.beacon("a", 1, 0, false);
+    w.beacon_of("us", &beacon("b", 1, 0, false));
+    w.commands();
+    w.enter(entry(ALICE, 5));
+    assert_eq!(w.carry_out(), sent_to("token1", "a"));
+    w.enter(in_region("us", ALICE, 5));
+    let commands = w.commands();
+    assert_eq!(commands.iter().map(|(node, _)| &**node).collect::<Vec<_>>(), ["a", "b"]);
+    for (node, command) in &commands {
+        w.rooms.handle_event(node, done(command));
+    }
+    let outputs = w.outputs();
+    let [Output::Notice { notice: Notice::Server { endpoint, .. }, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(endpoint.as_deref(), Some("b.example.org:443"));
 }

@@ -13,6 +13,8 @@ use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 
 const SEEDS: u64 = 500;
 const NODES: [&str; 3] = ["a", "b", "c"];
+/// Of each node; channels want one of them or leave it open.
+const REGIONS: [&str; 3] = ["eu", "eu", "us"];
 const BEACON_MS: u64 = 300;
 
 type Place = (GuildId, UserId);
@@ -93,7 +95,7 @@ impl World {
         Self {
             dice,
             now: 0,
-            rooms: VoiceRooms::new(Config::default(), 0),
+            rooms: VoiceRooms::new(Config::default(), REGIONS[0], 0),
             tokens: Counted::default(),
             nodes,
             mail: Vec::new(),
@@ -133,6 +135,8 @@ impl World {
                     guild_id: place.0,
                     channel_id: ChannelId::new(self.dice.random_range(1..4)),
                     is_stage: false,
+                    rtc_region: [None, Some("eu"), Some("us"), Some("sa")][self.dice.random_range(0..4)]
+                        .map(Into::into),
                     user_id: place.1,
                     subscriber: SubscriberId(self.dice.random_range(1..3)),
                     session_id: self.dice.random_range(1..3).to_string().into(),
@@ -161,7 +165,7 @@ impl World {
     fn step(&mut self) {
         self.now += 1;
         if self.now.is_multiple_of(BEACON_MS) {
-            for name in NODES {
+            for (name, region) in NODES.into_iter().zip(REGIONS) {
                 let node = &self.nodes[name];
                 // Beacons are lost as well.
                 if !node.is_up || self.dice.random_range(0..100) < self.loss_percent / 4 {
@@ -174,7 +178,7 @@ impl World {
                     members: node.members.len() as u32,
                     is_draining: node.is_draining,
                 };
-                self.rooms.handle_beacon(self.now, &beacon, &mut self.tokens);
+                self.rooms.handle_beacon(self.now, &region.into(), &beacon, &mut self.tokens);
             }
         }
         if self.rooms.poll_timeout().is_some_and(|due| due <= self.now) {

@@ -122,19 +122,47 @@ client.once(Events.ClientReady, () => {
   say({ ready: true, user: client.user.id });
   join(ROOKERY_CHANNEL);
 });
-client.on(Events.VoiceStateUpdate, (before, after) => say({ voice: after.id, channel: after.channelId }));
+client.on(Events.VoiceStateUpdate, (before, after) => {
+  const asks = after.requestToSpeakTimestamp !== null;
+  say({ voice: after.id, channel: after.channelId, suppress: after.suppress, asks });
+});
+client.on(Events.ChannelUpdate, (before, after) => say({ channel_updated: after.id, limit: after.userLimit }));
+client.on(Events.StageInstanceCreate, (stage) => say({ stage: "live", topic: stage.topic, channel: stage.channelId }));
+client.on(Events.StageInstanceUpdate, (before, after) => say({ stage: "changed", topic: after.topic }));
+client.on(Events.StageInstanceDelete, (stage) => say({ stage: "over", topic: stage.topic }));
 client.on(Events.Error, (error) => say({ note: String(error) }));
 client.login(ROOKERY_TOKEN).catch((error) => {
   say({ error: String(error) });
   process.exit(1);
 });
 
-readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const told = JSON.parse(line);
+async function carryOut(told) {
+  const guild = client.guilds.cache.get(ROOKERY_GUILD);
   switch (told.do) {
     case "join":
       return join(told.channel);
     case "leave":
       return voice.getVoiceConnection(ROOKERY_GUILD)?.destroy();
+    case "ask to speak":
+      return guild.members.me.voice.setRequestToSpeak(told.to);
+    case "suppress":
+      return guild.voiceStates.cache.get(told.user).setSuppressed(told.to);
+    case "begin":
+      return guild.channels.cache.get(told.channel).createStageInstance({ topic: told.topic, sendStartNotification: true });
+    case "rename":
+      return guild.channels.cache.get(told.channel).stageInstance.edit({ topic: told.topic });
+    case "end":
+      return guild.channels.cache.get(told.channel).stageInstance.delete();
+    case "nothing":
+      return;
   }
+  throw new Error(`nobody knows how to ${told.do}`);
+}
+
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const told = JSON.parse(line);
+  carryOut(told).then(
+    () => say({ done: told.do }),
+    (error) => say({ refused: told.do, code: error.code ?? null, why: String(error) }),
+  );
 });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use rookery_test_schema::{Deviation, Reference};
-use rookery_tests::{Guild, Person, Shared, bot_in, text};
+use rookery_tests::{Gateway, Guild, Person, Shared, bot_in, text};
 use serde_json::{Value, json};
 
 static SERVER: Shared = Shared::new(&["--set", "limits=off"]);
@@ -69,6 +69,7 @@ async fn answers_fit_the_reference() -> anyhow::Result<()> {
         messages(&scene).await?;
         reactions_and_pins(&scene).await?;
         direct_messages(&scene).await?;
+        stages(&scene).await?;
         errors(&scene).await?;
         leaving(&scene).await
     };
@@ -245,6 +246,35 @@ async fn direct_messages(scene: &Scene) -> anyhow::Result<()> {
     scene.ask("GET /channels/{channel_id}", &[group], None).await?;
     scene.ask("PATCH /channels/{channel_id}", &[group], Some(json!({ "name": "Two" }))).await?;
     scene.ask("GET /channels/{channel_id}/messages", &[group], None).await?;
+    Ok(())
+}
+
+/// With the owner on the stage.
+async fn stages(scene: &Scene) -> anyhow::Result<()> {
+    let guild = scene.guild.id.as_str();
+    let wanted = json!({ "name": "Stage", "type": 13, "user_limit": 1_000 });
+    let stage = scene.ask("POST /guilds/{guild_id}/channels", &[guild], Some(wanted)).await?;
+    let stage = text(&stage, "id")?;
+    let live = json!({ "channel_id": stage, "topic": "Owls", "send_start_notification": true });
+    scene.ask("POST /stage-instances", &[], Some(live)).await?;
+    scene.ask("GET /stage-instances/{channel_id}", &[stage], None).await?;
+    scene.ask("PATCH /stage-instances/{channel_id}", &[stage], Some(json!({ "topic": "Rooks" }))).await?;
+
+    scene.ask("GET /guilds/{guild_id}/regions", &[guild], None).await?;
+    let mut gateway = Gateway::start(SERVER.get().await?.gateway()?, &scene.owner.token, None).await?;
+    let join = json!({ "guild_id": guild, "channel_id": stage, "self_mute": false, "self_deaf": false });
+    gateway.send(&json!({ "op": 4, "d": join })).await?;
+    gateway.event("VOICE_STATE_UPDATE").await?;
+    let (own, others) = ("/guilds/{guild_id}/voice-states/@me", "/guilds/{guild_id}/voice-states/{user_id}");
+    scene.ask(&format!("GET {own}"), &[guild], None).await?;
+    scene.ask(&format!("PATCH {own}"), &[guild], Some(json!({ "channel_id": stage, "suppress": false }))).await?;
+    let back = json!({ "channel_id": stage, "suppress": true });
+    scene.ask(&format!("PATCH {others}"), &[guild, &scene.owner.id], Some(back)).await?;
+    scene.ask(&format!("GET {others}"), &[guild, &scene.owner.id], None).await?;
+
+    scene.ask("DELETE /stage-instances/{channel_id}", &[stage], None).await?;
+    // With what was said of it.
+    scene.ask("GET /channels/{channel_id}/messages", &[stage], None).await?;
     Ok(())
 }
 

@@ -211,6 +211,7 @@ impl Store {
             invites: guild.invites.values().cloned().collect(),
             inviters: strangers.into_iter().map(|id| self.user(id)).collect(),
             banned: Vec::new(),
+            stage_instances: Vec::new(),
         })
     }
 

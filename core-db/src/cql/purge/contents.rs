@@ -189,6 +189,7 @@ pub async fn guild(everywhere: &Everywhere<'_>, id: GuildId) -> Result<(), Store
             tables.bans.delete_all(id, at),
             tables.roles.delete_all(id, at),
             tables.emojis.delete_all(id, at),
+            tables.stage_instances.delete_all(id, at),
             tables.retentions.delete(id, at),
             tables.guilds.delete(id, at),
         ]);

@@ -88,6 +88,7 @@ migrations! {
     "0039_outbox_hours",
     "0040_worker_leases",
     "0041_virtual_shard_leases",
+    "0042_stage_instances",
 }
 
 /// The version that this binary works with.

@@ -84,6 +84,7 @@ pub(crate) mod relationships;
 pub(crate) mod retentions;
 pub(crate) mod roles;
 pub(crate) mod settings;
+pub(crate) mod stage_instances;
 pub(crate) mod unique_keys;
 pub(crate) mod virtual_shard_leases;
 pub(crate) mod webhooks;
@@ -166,6 +167,7 @@ all_tables! {
     retentions: Retentions,
     roles: Roles,
     settings: Settings,
+    stage_instances: StageInstances,
     unique_keys: UniqueKeys,
     virtual_shard_leases: VirtualShardLeases,
     webhooks: Webhooks,

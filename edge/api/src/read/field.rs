@@ -1,6 +1,6 @@
 //! Objects and their fields: absent, null or a value.
 
-use rookery_model::Patch;
+use rookery_model::{Patch, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{At, Errors, Item};
@@ -90,6 +90,12 @@ impl<'a> Field<'a> {
     pub fn patch_text(self, max_chars: usize) -> Patch<String> {
         let is_blank = self.value.and_then(Value::as_str).is_some_and(|text| text.trim().is_empty());
         if is_blank { Patch::Clear } else { self.patch(|item| item.visible_string(max_chars)) }
+    }
+
+    /// A moment that may be absent or cleared; some libraries clear it with an empty text.
+    pub fn patch_timestamp(self) -> Patch<Timestamp> {
+        let is_blank = self.value.and_then(Value::as_str).is_some_and(str::is_empty);
+        if is_blank { Patch::Clear } else { self.patch(|item| item.timestamp()) }
     }
 
     /// A list that may be absent or null, and then is empty.

@@ -10,14 +10,15 @@ mod invites;
 mod oauth2;
 mod operator;
 mod route;
+mod stage_instances;
 mod users;
 mod voice;
 
 pub use input::Input;
-pub use route::{Answer, Method, Route, Shape};
+pub use route::{Method, Route, Shape};
 
 /// Tables by the first segment. Inside a table literals stand before parameters.
-pub const AREAS: [(&str, &[Route]); 10] = [
+pub const AREAS: [(&str, &[Route]); 11] = [
     ("channels", channels::ROUTES),
     ("guilds", guilds::ROUTES),
     ("users", users::ROUTES),
@@ -27,6 +28,7 @@ pub const AREAS: [(&str, &[Route]); 10] = [
     ("applications", applications::ROUTES),
     ("oauth2", oauth2::ROUTES),
     ("voice", voice::ROUTES),
+    ("stage-instances", stage_instances::ROUTES),
     ("operator", operator::ROUTES),
 ];
 

@@ -5,7 +5,6 @@ use rookery_model::call::Reply;
 use crate::auth::Access;
 use crate::handle::Build;
 use crate::shape::{self, Body};
-use crate::{Config, Response};
 
 /// A method that some route has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,27 +37,20 @@ pub struct Shape {
     pub body: fn(Reply) -> Body,
 }
 
-/// Where the answer comes from.
-pub enum Answer {
-    /// From the region.
-    Call { build: Build, shape: Shape },
-    /// From the settings.
-    Local(fn(&Config) -> Response),
-}
-
 /// One path and method. A token is wanted unless the route says otherwise.
 pub struct Route {
     pub method: Method,
     /// What follows the area: empty, or `/` and segments, parameters as `{name}`.
     pub pattern: &'static str,
     pub access: Access,
-    pub answer: Answer,
+    pub build: Build,
+    pub shape: Shape,
 }
 
 impl Route {
     const fn new(method: Method, pattern: &'static str, build: Build) -> Self {
         let shape = Shape { status: 200, body: shape::plain };
-        Self { method, pattern, access: Access::Token, answer: Answer::Call { build, shape } }
+        Self { method, pattern, access: Access::Token, build, shape }
     }
 
     pub const fn get(pattern: &'static str, build: Build) -> Self {
@@ -81,11 +73,6 @@ impl Route {
         Self::new(Method::Delete, pattern, build)
     }
 
-    /// A GET that the settings answer.
-    pub const fn local(pattern: &'static str, answer: fn(&Config) -> Response) -> Self {
-        Self { method: Method::Get, pattern, access: Access::Token, answer: Answer::Local(answer) }
-    }
-
     /// Who may use it.
     pub const fn access(mut self, access: Access) -> Self {
         self.access = access;
@@ -94,26 +81,19 @@ impl Route {
 
     /// A status of success that is not 200.
     pub const fn created(mut self) -> Self {
-        if let Answer::Call { shape, .. } = &mut self.answer {
-            shape.status = 201;
-        }
+        self.shape.status = 201;
         self
     }
 
     /// A body that is not the entity itself.
     pub const fn body(mut self, body: fn(Reply) -> Body) -> Self {
-        if let Answer::Call { shape, .. } = &mut self.answer {
-            shape.body = body;
-        }
+        self.shape.body = body;
         self
     }
 
     /// The status of success.
     pub const fn status(&self) -> u16 {
-        match &self.answer {
-            Answer::Call { shape, .. } => shape.status,
-            Answer::Local(_) => 200,
-        }
+        self.shape.status
     }
 
     /// The pattern's segments; none for the area itself.

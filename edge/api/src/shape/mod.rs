@@ -4,7 +4,7 @@ mod body;
 mod error;
 mod rate_limit;
 
-pub use body::{Body, bot_created, gateway_url, json, login, plain};
+pub use body::{Body, bot_created, gateway_url, login, plain};
 pub use error::error_response;
 
 use rookery_model::ErrorCode;

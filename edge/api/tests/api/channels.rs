@@ -150,7 +150,7 @@ fn wrong_channels() {
         ),
         json!({
             "name": error("BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length."),
-            "type": error("BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5}."),
+            "type": error("BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5, 13}."),
             "topic": error("BASE_TYPE_MAX_LENGTH", "Must be 1024 or fewer in length."),
             "bitrate": error("NUMBER_TYPE_MIN", "int value should be greater than or equal to 8000."),
             "user_limit": error("NUMBER_TYPE_MAX", "int value should be less than or equal to 99."),

@@ -18,3 +18,4 @@ mod reactions;
 mod samples;
 mod shaping;
 mod users;
+mod voice;

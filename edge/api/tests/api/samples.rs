@@ -95,6 +95,21 @@ pub fn application() -> Reply {
     })))
 }
 
+pub fn voice_state() -> Reply {
+    Reply::VoiceState(read(json!({
+        "guild_id": "10", "channel_id": "20", "user_id": "7", "session_id": "s", "deaf": false, "mute": false,
+        "self_deaf": false, "self_mute": false, "self_video": false, "suppress": true,
+        "request_to_speak_timestamp": null,
+    })))
+}
+
+pub fn stage_instance() -> Reply {
+    Reply::StageInstance(read(json!({
+        "id": "50", "guild_id": "10", "channel_id": "20", "topic": "Owls", "privacy_level": 2,
+        "discoverable_disabled": false, "guild_scheduled_event_id": null,
+    })))
+}
+
 pub fn token() -> Reply {
     Reply::Token { token: "t".into(), user_id: UserId::new(7) }
 }

@@ -5,7 +5,7 @@ use rookery_model::{ChannelId, GuildId, Patch, UserId};
 use serde_json::json;
 
 use crate::harness::{
-    Case, Host, bare, call_of, case, check, error, errors_of, json_of, not_supported, ok, request, required,
+    Case, Host, call_of, case, check, error, errors_of, json_of, not_supported, ok, request, required,
 };
 use crate::samples;
 
@@ -144,15 +144,6 @@ fn an_own_page_has_its_limits() {
         errors_of("GET", "/users/abc", json!({})),
         json!({"user_id": error("NUMBER_TYPE_COERCE", "Value \"abc\" is not snowflake.")})
     );
-}
-
-#[test]
-fn voice_regions_come_from_the_settings() {
-    let host = Host::answering(&ok(Reply::NoContent));
-    let response = host.send(bare("GET", "/voice/regions", None));
-    assert_eq!((response.status, host.call()), (200, None));
-    let local = json!({"id": "local", "name": "Local", "optimal": false, "deprecated": false, "custom": false});
-    assert_eq!(json_of(&response), json!([local]));
 }
 
 #[test]

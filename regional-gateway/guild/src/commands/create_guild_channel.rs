@@ -31,6 +31,7 @@ impl GuildCore {
             _ => guild.check_overwrites(cx, None, &wanted.permission_overwrites)?,
         };
         let position = wanted.position.unwrap_or_else(|| guild.last_position(wanted.kind, wanted.parent_id));
+        self.limits.check_rtc_region(wanted.rtc_region.as_deref())?;
         let guild_id = guild.id();
         let template = new_channel(guild_id, ChannelId::default(), wanted, wanted.parent_id, overwrites, position)?;
         let channel = Channel { id: ChannelId(cx.ids.next_id()), ..template };
@@ -55,9 +56,13 @@ pub(crate) fn new_channel(
     let kind = wanted.kind;
     if !matches!(
         kind,
-        ChannelType::GuildText | ChannelType::GuildVoice | ChannelType::GuildCategory | ChannelType::GuildAnnouncement
+        ChannelType::GuildText
+            | ChannelType::GuildVoice
+            | ChannelType::GuildCategory
+            | ChannelType::GuildAnnouncement
+            | ChannelType::GuildStageVoice
     ) {
-        return Err(ApiError::invalid_field(["type"], "BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5}."));
+        return Err(ApiError::invalid_field(["type"], "BASE_TYPE_CHOICES", "Value must be one of {0, 2, 4, 5, 13}."));
     }
     let mut channel = Channel {
         guild_id: Some(guild_id),

@@ -30,6 +30,7 @@ impl GuildCore {
         self.subscribers.clear();
         (self.lists, self.passive) = (LiveLists::default(), Passive::default());
         self.presences.clear();
+        self.put_all_out(&mut out);
         self.voice.clear();
         Ok(out)
     }

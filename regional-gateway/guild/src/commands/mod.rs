@@ -31,7 +31,9 @@ mod pins;
 mod post;
 mod reactions;
 mod reads;
+mod stage_instances;
 mod trigger_typing;
+mod voice_states;
 
 pub(crate) use channel_name::channel_name;
 pub(crate) use create_guild_channel::new_channel;
@@ -104,6 +106,16 @@ impl GuildCore {
             Call::ModifyCurrentMember { nick, .. } => self.modify_current_member(cx, nick),
             Call::AddMemberRole { user_id, role_id, .. } => self.add_member_role(cx, *user_id, *role_id),
             Call::RemoveMemberRole { user_id, role_id, .. } => self.remove_member_role(cx, *user_id, *role_id),
+
+            Call::ListGuildVoiceRegions { .. } => self.list_voice_regions(cx),
+            Call::GetCurrentVoiceState { .. } => self.get_voice_state(cx, cx.caller.id()),
+            Call::GetVoiceState { user_id, .. } => self.get_voice_state(cx, *user_id),
+            Call::ModifyCurrentVoiceState { changes, .. } => self.modify_current_voice_state(cx, changes),
+            Call::ModifyVoiceState { user_id, changes, .. } => self.modify_voice_state(cx, *user_id, changes),
+            Call::CreateStageInstance(wanted) => self.create_stage_instance(cx, wanted),
+            Call::GetStageInstance { channel_id } => self.get_stage_instance(cx, *channel_id),
+            Call::ModifyStageInstance { channel_id, changes } => self.modify_stage_instance(cx, *channel_id, changes),
+            Call::DeleteStageInstance { channel_id } => self.delete_stage_instance(cx, *channel_id),
 
             Call::CreateInvite { channel_id, invite } => self.create_invite(cx, *channel_id, invite),
             Call::ListGuildInvites { .. } => self.list_guild_invites(cx),

@@ -2,7 +2,7 @@
 
 use rookery_model::call::{ModifyChannel, Reply};
 use rookery_model::channel::{Channel, ChannelType};
-use rookery_model::{ApiError, ChannelId, Patch, Permissions};
+use rookery_model::{ApiError, ChannelId, Patch, Permissions, limits};
 
 use super::{Cx, channel_name};
 use crate::Outcome;
@@ -31,7 +31,7 @@ impl GuildCore {
             new.position = position;
         }
         if new.kind != ChannelType::GuildCategory {
-            apply_content(&mut new, changes);
+            apply_content(&mut new, changes)?;
         }
         match changes.parent_id {
             Patch::Keep => {}
@@ -49,8 +49,16 @@ impl GuildCore {
                 new.permission_overwrites = guild.check_overwrites(cx, Some(access.channel), &wanted)?;
             }
         }
+        if let Patch::Set(rtc_region) = &changes.rtc_region {
+            self.limits.check_rtc_region(Some(rtc_region))?;
+        }
+        let moves = new.rtc_region != access.channel.rtc_region;
         let reply = Reply::Channel(Box::new(new.clone()));
-        Ok(Outcome { reply, ..self.change_channels(vec![new])? })
+        let mut out = Outcome { reply, ..self.change_channels(vec![new])? };
+        if moves {
+            self.move_room(&mut out, channel_id);
+        }
+        Ok(out)
     }
 }
 
@@ -66,11 +74,12 @@ fn apply_kind(new: &mut Channel, changes: &ModifyChannel) -> Result<(), ApiError
 }
 
 /// What categories do not have.
-fn apply_content(new: &mut Channel, changes: &ModifyChannel) {
+fn apply_content(new: &mut Channel, changes: &ModifyChannel) -> Result<(), ApiError> {
     changes.topic.clone().apply(&mut new.topic);
     set(&changes.nsfw, &mut new.nsfw, false);
     set(&changes.rate_limit_per_user, &mut new.rate_limit_per_user, 0);
     if new.kind.is_voice_based() {
+        check_user_limit(new.kind, &changes.user_limit)?;
         let defaults = Channel::new(new.id, new.kind);
         set(&changes.bitrate.clone().some(), &mut new.bitrate, defaults.bitrate);
         set(&changes.user_limit.clone().some(), &mut new.user_limit, defaults.user_limit);
@@ -78,6 +87,18 @@ fn apply_content(new: &mut Channel, changes: &ModifyChannel) {
         changes.rtc_region.clone().apply(&mut new.rtc_region);
     } else {
         changes.default_auto_archive_duration.clone().apply(&mut new.default_auto_archive_duration);
+    }
+    Ok(())
+}
+
+/// The edge does not know of which kind a channel is, and lets pass what a stage may have.
+fn check_user_limit(kind: ChannelType, limit: &Patch<u32>) -> Result<(), ApiError> {
+    match limit {
+        Patch::Set(limit) if kind == ChannelType::GuildVoice && *limit > limits::VOICE_USER_LIMIT_MAX => {
+            let message = format!("int value should be less than or equal to {}.", limits::VOICE_USER_LIMIT_MAX);
+            Err(ApiError::invalid_field(["user_limit"], "NUMBER_TYPE_MAX", message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,12 @@ use crate::members::MemberEntry;
 use crate::state::GuildCore;
 
 impl GuildCore {
+    /// Where voice channels of the guild can be.
+    pub(super) fn list_voice_regions(&self, cx: &Cx<'_>) -> Result<Outcome, ApiError> {
+        self.guild()?.require_member(cx.caller.id())?;
+        Ok(Outcome::reply(Reply::VoiceRegions(self.limits.voice_regions.clone())))
+    }
+
     pub(super) fn get_guild(&self, cx: &Cx<'_>, with_counts: bool) -> Result<Outcome, ApiError> {
         let guild = self.guild()?;
         guild.require_member(cx.caller.id())?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rookery_guild::SubscriberId;
 use rookery_model::channel::Channel;
 use rookery_model::gateway::{Event, VoiceState};
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::{ChannelId, UserId};
 
 /// One session's picture.
@@ -14,12 +15,15 @@ pub struct Mirror {
     pub channels: BTreeMap<ChannelId, Channel>,
     /// Who is in which voice channel.
     pub voice: BTreeMap<UserId, ChannelId>,
+    /// Stages that are live.
+    pub stages: BTreeMap<ChannelId, StageInstance>,
     pub is_in: bool,
 }
 
 impl Mirror {
     pub fn new(id: SubscriberId, user_id: UserId) -> Self {
-        Self { id, user_id, channels: BTreeMap::new(), voice: BTreeMap::new(), is_in: false }
+        let stages = BTreeMap::new();
+        Self { id, user_id, channels: BTreeMap::new(), voice: BTreeMap::new(), stages, is_in: false }
     }
 
     /// Takes in an event, refusing those that make no sense at this point.
@@ -30,11 +34,14 @@ impl Mirror {
                 let place = |state: &VoiceState| (state.user_id, state.channel_id.expect("a channel"));
                 self.voice = guild.voice_states.iter().map(place).collect();
                 assert!(self.voice.values().all(|channel| self.channels.contains_key(channel)));
+                self.stages = guild.stage_instances.iter().map(|s| (s.channel_id, s.clone())).collect();
+                assert!(self.stages.keys().all(|channel| self.channels.contains_key(channel)));
                 self.is_in = true;
             }
             Event::GuildDelete(_) => {
                 self.channels.clear();
                 self.voice.clear();
+                self.stages.clear();
                 self.is_in = false;
             }
             Event::ChannelCreate(channel) => {
@@ -47,6 +54,17 @@ impl Mirror {
                 let known = self.channels.remove(&channel.id);
                 assert_eq!(known, Some(plain(channel)), "deleted as it was never seen");
                 assert!(!self.voice.values().any(|id| *id == channel.id), "with somebody in it");
+                assert!(!self.stages.contains_key(&channel.id), "while it is live");
+            }
+            Event::StageInstanceCreate(stage) => {
+                assert!(self.channels.contains_key(&stage.channel_id), "live in an unseen channel: {stage:?}");
+                assert!(self.stages.insert(stage.channel_id, stage.clone()).is_none(), "live twice: {stage:?}");
+            }
+            Event::StageInstanceUpdate(stage) => {
+                assert!(self.stages.insert(stage.channel_id, stage.clone()).is_some(), "was not live: {stage:?}");
+            }
+            Event::StageInstanceDelete(stage) => {
+                assert_eq!(self.stages.remove(&stage.channel_id).as_ref(), Some(stage), "ended as it was never seen");
             }
             Event::VoiceStateUpdate(state) => match state.channel_id {
                 Some(channel) => {
@@ -82,6 +100,8 @@ pub fn channel_of(event: &Event) -> Option<ChannelId> {
         Event::MessageReactionRemoveAll(e) | Event::MessageReactionRemoveEmoji(e) => e.channel_id,
         Event::TypingStart(e) => e.channel_id,
         Event::VoiceStateUpdate(e) => return e.channel_id,
+        Event::StageInstanceCreate(e) | Event::StageInstanceUpdate(e) => e.channel_id,
+        Event::StageInstanceDelete(e) => e.channel_id,
         _ => return None,
     })
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rookery_guild::member_list::list_id;
 use rookery_guild::{Audience, Effect, Outcome, PASSIVE_UPDATE_INTERVAL_MS, SubscriberId};
 use rookery_model::call::{
-    Call, ChannelPosition, CreateInvite, CreateRole, EditMessage, EmojiRef, ModifyChannel, ModifyGuild, ModifyMember,
-    ModifyRole, Reply, RolePosition,
+    Call, ChannelPosition, CreateInvite, CreateRole, CreateStageInstance, EditMessage, EmojiRef, ModifyChannel,
+    ModifyGuild, ModifyMember, ModifyRole, ModifyStageInstance, ModifyVoiceState, Reply, RolePosition,
 };
 use rookery_model::channel::{ChannelType, Overwrite};
 use rookery_model::gateway::event::EventData;
@@ -19,51 +19,9 @@ use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp,
 
 use crate::member_list_ops::Client;
 use crate::mirror::{Mirror, channel_of, plain};
+use crate::rng::Rng;
 use crate::store::Rows;
 use crate::world::*;
-
-/// SplitMix64: small, and the same everywhere.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-    fn chance(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
-    }
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-    /// Few bits, among them always those that matter.
-    fn permissions(&mut self) -> Permissions {
-        let of = [
-            Permissions::VIEW_CHANNEL,
-            Permissions::SEND_MESSAGES,
-            Permissions::MANAGE_ROLES,
-            Permissions::MANAGE_CHANNELS,
-            Permissions::MANAGE_MESSAGES,
-            Permissions::MODERATE_MEMBERS,
-            Permissions::READ_MESSAGE_HISTORY,
-            Permissions::KICK_MEMBERS,
-            Permissions::MANAGE_GUILD,
-            Permissions::CONNECT,
-            Permissions::MENTION_EVERYONE,
-        ];
-        let mut sum = (0..self.below(4)).fold(Permissions::empty(), |sum, _| sum | self.pick(&of));
-        if self.chance(3) {
-            sum |= Permissions::ADMINISTRATOR;
-        }
-        sum
-    }
-}
 
 const PEOPLE: [UserId; 5] = [OWNER, ALICE, BOB, BOT, STRANGER];
 /// Members who are never connected, and may be online all the same.
@@ -104,6 +62,9 @@ fn is_text(event: &Event) -> bool {
             | Event::InviteCreate(_)
             | Event::InviteDelete(_)
             | Event::VoiceStateUpdate(_)
+            | Event::StageInstanceCreate(_)
+            | Event::StageInstanceUpdate(_)
+            | Event::StageInstanceDelete(_)
     )
 }
 
@@ -411,7 +372,8 @@ impl Run {
                 Call::DeleteOverwrite { channel_id, overwrite_id }
             }
             8 => {
-                let kinds = [ChannelType::GuildText, ChannelType::GuildVoice, ChannelType::GuildCategory];
+                let voice = self.rng.pick(&[ChannelType::GuildVoice, ChannelType::GuildStageVoice]);
+                let kinds = [ChannelType::GuildText, voice, ChannelType::GuildCategory];
                 let mut wanted = channel("Some Name", self.rng.pick(&kinds));
                 if self.rng.chance(40) {
                     wanted.parent_id = Some(self.channel());
@@ -529,7 +491,7 @@ impl Run {
         if self.rng.chance(15) {
             self.voice();
         }
-        let call = self.call();
+        let call = if self.rng.chance(8) { self.stage() } else { self.call() };
         let by = if self.rng.chance(50) {
             self.world.rows.properties.as_ref().expect("it").owner_id
         } else {
@@ -552,6 +514,31 @@ impl Run {
         self.rejoin();
         self.check_state(&call);
         self.check_lists();
+    }
+
+    /// A stage goes live, gets another topic or ends, or somebody comes onto it or goes off.
+    fn stage(&mut self) -> Call {
+        let stages = self.world.rows.channels.values().filter(|c| c.kind == ChannelType::GuildStageVoice);
+        let stages: Vec<ChannelId> = stages.map(|channel| channel.id).collect();
+        let channel_id = if stages.is_empty() { self.channel() } else { self.rng.pick(&stages) };
+        let guild_id = self.world.guild_id();
+        match self.rng.below(6) {
+            0..=2 => Call::CreateStageInstance(CreateStageInstance {
+                channel_id,
+                topic: "topic".into(),
+                privacy_level: 2,
+                send_start_notification: self.rng.chance(50),
+            }),
+            3 => {
+                let topic = Some(format!("topic {}", self.rng.below(3)));
+                Call::ModifyStageInstance { channel_id, changes: ModifyStageInstance { topic, privacy_level: None } }
+            }
+            4 => Call::DeleteStageInstance { channel_id },
+            _ => {
+                let changes = ModifyVoiceState { channel_id: None, suppress: Some(self.rng.chance(50)) };
+                Call::ModifyVoiceState { guild_id, user_id: self.rng.pick(&PEOPLE), changes }
+            }
+        }
     }
 
     /// Somebody joins, moves between or leaves voice channels.
@@ -627,8 +614,9 @@ impl Run {
             let (channel, at) = match &*dispatch.event {
                 Event::ChannelCreate(c) | Event::ChannelUpdate(c) => (c.id, rows),
                 Event::ChannelDelete(c) => (c.id, before),
-                // An invite ends with its channel, while that is still seen.
+                // An invite and a live stage end with their channel, while that is still seen.
                 Event::InviteDelete(e) => (e.channel_id, before),
+                Event::StageInstanceDelete(e) => (e.channel_id, before),
                 other => match channel_of(other) {
                     Some(channel) => (channel, rows),
                     None => continue,
@@ -729,6 +717,9 @@ impl Run {
                 .filter(|(user, channel)| *user == mirror.user_id || seen.contains_key(channel))
                 .collect();
             assert_eq!(mirror.voice, in_voice, "whom {} knows in voice after {call:?}", mirror.user_id);
+            let mut live = rows.stage_instances.clone();
+            live.retain(|channel, _| seen.contains_key(channel));
+            assert_eq!(mirror.stages, live, "which stages {} knows after {call:?}", mirror.user_id);
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_guild::{DmState, Given, GuildState, Need};
+use rookery_model::audit_log::AuditLogRow;
 use rookery_model::channel::Channel;
 use rookery_model::guild::GuildProperties;
 use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
 use rookery_model::message::{MessageRow, ReactionEmoji};
 use rookery_model::role::Role;
+use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::{DmRow, ReactionCountRow, ReactionRow, Write};
 use rookery_model::user::User;
 use rookery_model::{ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
@@ -30,6 +32,8 @@ pub struct Rows {
     /// Accounts: of everybody, members or not.
     pub users: BTreeMap<UserId, User>,
     pub codes_given: u32,
+    pub stage_instances: BTreeMap<ChannelId, StageInstance>,
+    pub audit_log: Vec<AuditLogRow>,
 }
 
 impl Rows {
@@ -40,6 +44,7 @@ impl Rows {
             Write::PutChannel(channel) => drop(self.channels.insert(channel.id, channel)),
             Write::DeleteChannel { channel_id, .. } => {
                 self.channels.remove(&channel_id);
+                self.stage_instances.remove(&channel_id);
                 self.messages.retain(|(channel, _), _| *channel != channel_id);
                 self.dm = None;
             }
@@ -80,6 +85,9 @@ impl Rows {
             Write::PutDmListing { user_id, .. } => drop(self.listings.insert(user_id)),
             Write::DeleteDmListing { user_id, .. } => drop(self.listings.remove(&user_id)),
             Write::DeleteUnique { .. } => {}
+            Write::PutStageInstance(stage) => drop(self.stage_instances.insert(stage.channel_id, stage)),
+            Write::DeleteStageInstance { channel_id, .. } => drop(self.stage_instances.remove(&channel_id)),
+            Write::PutAuditLogEntry(entry) => self.audit_log.push(entry),
             other => panic!("the guild's core has no business with {other:?}"),
         }
     }
@@ -129,6 +137,7 @@ impl Rows {
             invites: self.invites.values().cloned().collect(),
             inviters: inviters.map(|id| user(&id)).collect(),
             banned: Vec::new(),
+            stage_instances: self.stage_instances.values().cloned().collect(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Voice states: who may connect, who is told, and what ends a connection.
 
-use rookery_guild::{Effect, Outcome, Subscriber, SubscriberId};
-use rookery_model::call::{Call, CreateChannel, ModifyMember};
+use rookery_guild::{Effect, Limits, Outcome, Subscriber, SubscriberId};
+use rookery_model::call::{Call, CreateChannel, ModifyChannel, ModifyGuild, ModifyMember, Reply};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
 use rookery_model::gateway::{Capabilities, Event, Intents, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{VoiceRights, VoiceToken};
+use rookery_model::voice::{VoiceRegion, VoiceRights, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId};
 
 use crate::world::*;
@@ -26,7 +26,10 @@ struct Voice {
 
 impl Voice {
     fn new() -> Self {
-        let mut world = World::new();
+        Self::with(World::new())
+    }
+
+    fn with(mut world: World) -> Self {
         let open = world.channel(ChannelType::GuildVoice);
         let hidden = world.make_channel(channel("hidden", ChannelType::GuildVoice)).id;
         world.deny_everyone(hidden, VIEW);
@@ -275,32 +278,6 @@ fn who_may_not_speak_is_suppressed() {
     assert!(states(&outcome, v.bob)[0].suppress);
     let outcome = v.world.overwrite(v.open, for_member(ALICE, Permissions::SPEAK, NONE));
     assert!(!states(&outcome, v.bob)[0].suppress);
-
-    // Stages cannot be made yet, but their rows can be there.
-    let mut v = Voice::new();
-    let stage = v.world.make_channel(channel("stage", ChannelType::GuildVoice)).id;
-    v.world.rows.channels.get_mut(&stage).unwrap().kind = ChannelType::GuildStageVoice;
-    v.world.reload();
-    for (id, user_id) in [(v.owner, OWNER), (v.alice, ALICE), (v.bob, BOB)] {
-        v.world
-            .core
-            .subscribe(Subscriber {
-                id,
-                user_id,
-                intents: None,
-                large_threshold: 50,
-                capabilities: Capabilities::empty(),
-            })
-            .unwrap();
-    }
-    let outcome = v.join(v.alice, stage);
-    assert!(states(&outcome, v.bob)[0].suppress);
-    assert_eq!(rooms(&outcome), [(ALICE, Some((stage, VoiceRights::HEAR | VoiceRights::SHOW)))]);
-    let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
-    assert!(entry.is_stage);
-    let outcome = v.join(v.owner, stage);
-    assert!(!states(&outcome, v.bob)[0].suppress);
-    assert!(rooms(&outcome)[0].1.is_some_and(|(_, rights)| rights.contains(VoiceRights::SPEAK)));
 }
 
 #[test]
@@ -437,6 +414,8 @@ fn rooms_learn_of_every_end() {
     assert_eq!(rooms(&v.world.core.repeat_voice(BOB)), [(BOB, None)]);
     v.join(bob, other);
     assert!(rooms(&v.world.core.repeat_voice(BOB))[0].1.is_some());
+    let guild_id = v.world.guild_id();
+    assert_eq!(rooms(&v.world.ok(OWNER, Call::DeleteGuild { guild_id })), [(BOB, None)]);
 }
 
 #[test]
@@ -459,4 +438,67 @@ fn only_the_session_that_is_in_voice_is_told_where_to_go() {
     let outcome = v.world.core.voice_gone(ALICE, &session);
     assert_eq!((rooms(&outcome), heard(&outcome, v.bob)), (vec![(ALICE, None)], vec![(ALICE, None)]));
     assert!(v.world.core.voice_server(ALICE, &session, &token, None).dispatches.is_empty());
+}
+
+#[test]
+fn nobody_speaks_in_the_afk_channel() {
+    let mut v = Voice::new();
+    let guild_id = v.world.guild_id();
+    let afk = |v: &mut Voice, afk_channel_id| {
+        let changes = Box::new(ModifyGuild { afk_channel_id, ..ModifyGuild::default() });
+        v.world.ok(OWNER, Call::ModifyGuild { guild_id, changes })
+    };
+    v.join(v.alice, v.open);
+    let open = v.open;
+    let outcome = afk(&mut v, Patch::Set(open));
+    assert!(states(&outcome, v.bob)[0].suppress, "who is there at that moment too");
+    let quiet = VoiceRights::HEAR | VoiceRights::SHOW;
+    assert_eq!(rooms(&outcome), [(ALICE, Some((v.open, quiet)))]);
+    let outcome = v.join(v.owner, v.open);
+    assert!(states(&outcome, v.bob)[0].suppress, "the owner too");
+    let outcome = afk(&mut v, Patch::Clear);
+    assert_eq!(heard(&outcome, v.bob), [(OWNER, Some(v.open)), (ALICE, Some(v.open))]);
+    assert!(states(&outcome, v.bob).iter().all(|state| !state.suppress));
+}
+
+#[test]
+fn a_channel_has_its_room_in_the_region_that_it_names() {
+    let limits = Limits {
+        voice_regions: vec![VoiceRegion::new("eu", true), VoiceRegion::new("us", false)],
+        ..Limits::default()
+    };
+    let mut v = Voice::with(World::with_limits(limits));
+    let guild_id = v.world.guild_id();
+    let made = |rtc_region: &str| {
+        let channel = CreateChannel { rtc_region: Some(rtc_region.into()), ..channel("far", ChannelType::GuildVoice) };
+        Call::CreateGuildChannel { guild_id, channel: Box::new(channel) }
+    };
+    v.world.refused(OWNER, made("moon"), ErrorCode::InvalidFormBody);
+    v.world.ok(OWNER, made("us"));
+    let wants = |v: &mut Voice, rtc_region| {
+        let changes = Box::new(ModifyChannel { rtc_region, ..ModifyChannel::default() });
+        v.world.call(OWNER, Call::ModifyChannel { channel_id: v.open, changes })
+    };
+    let regions = |outcome: &Outcome| -> Vec<Option<String>> {
+        let of = |effect: &Effect| match effect {
+            Effect::VoiceConnected(entry) => Some(entry.rtc_region.as_deref().map(str::to_owned)),
+            _ => None,
+        };
+        outcome.effects.iter().filter_map(of).collect()
+    };
+    assert_eq!(regions(&v.join(v.alice, v.open)), [None]);
+    let outcome = wants(&mut v, Patch::Set("us".into())).unwrap();
+    assert_eq!(regions(&outcome), [Some("us".into())], "whoever is in it is sent there");
+    assert!(heard(&outcome, v.bob).is_empty(), "and others see no difference");
+    assert_eq!(names_for(&outcome, v.bob), ["CHANNEL_UPDATE"]);
+    assert!(regions(&wants(&mut v, Patch::Set("us".into())).unwrap()).is_empty(), "it is there already");
+    let error = wants(&mut v, Patch::Set("moon".into())).unwrap_err();
+    assert_eq!(&*error.errors[0].message, "Value must be one of {eu, us}.");
+    assert_eq!(regions(&wants(&mut v, Patch::Clear).unwrap()), [None]);
+
+    let listed = v.world.ok(ALICE, Call::ListGuildVoiceRegions { guild_id }).reply;
+    let Reply::VoiceRegions(listed) = listed else { panic!("{listed:?}") };
+    let listed: Vec<_> = listed.iter().map(|region| (region.id.as_str(), region.optimal)).collect();
+    assert_eq!(listed, [("eu", true), ("us", false)]);
+    v.world.refused(STRANGER, Call::ListGuildVoiceRegions { guild_id }, ErrorCode::MissingAccess);
 }

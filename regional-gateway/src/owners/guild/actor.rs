@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_core_db::StoreError;
-use rookery_guild::{Dispatch, Effect, Given, GuildCore, LockKey};
+use rookery_guild::{Dispatch, Effect, Given, GuildCore, LockKey, Outcome};
 use rookery_model::call::Reply;
 use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
@@ -390,10 +390,11 @@ impl LoadedGuild {
         if self.subscribers.remove(id)
             // A panic is noted inside.
             && let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))
-            && !outcome.dispatches.is_empty()
+            && !(outcome.dispatches.is_empty() && outcome.effects.is_empty())
         {
             // Not at once: the session may have turned out to be gone while something was delivered.
-            self.pipeline.push(None, Pending { dispatches: outcome.dispatches, ..Pending::default() });
+            let Outcome { dispatches, effects, .. } = outcome;
+            self.pipeline.push(None, Pending { dispatches, effects, ..Pending::default() });
         }
     }
 }

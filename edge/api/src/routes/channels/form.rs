@@ -12,7 +12,6 @@ pub const VIDEO_QUALITY_MODES: [u8; 2] = [1, 2];
 pub const AUTO_ARCHIVE_DURATIONS: [u32; 4] = [60, 1_440, 4_320, 10_080];
 const BITRATE_MIN: i64 = 8_000;
 const BITRATE_MAX: i64 = 384_000;
-const USER_LIMIT_MAX: i64 = 99;
 const RTC_REGION_MAX_CHARS: usize = 100;
 
 /// What a channel of the API has and this one does not yet.
@@ -33,8 +32,14 @@ pub fn bitrate(item: Item<'_>) -> Option<u32> {
     item.integer(BITRATE_MIN..=BITRATE_MAX)
 }
 
-pub fn user_limit(item: Item<'_>) -> Option<u32> {
-    item.integer(0..=USER_LIMIT_MAX)
+/// Of a channel of this kind; where it is not known, the region checks that of voice channels.
+pub fn user_limit(item: Item<'_>, kind: Option<ChannelType>) -> Option<u32> {
+    let max = if kind.is_none_or(|kind| kind == ChannelType::GuildStageVoice) {
+        limits::STAGE_USER_LIMIT_MAX
+    } else {
+        limits::VOICE_USER_LIMIT_MAX
+    };
+    item.integer(0..=i64::from(max))
 }
 
 pub fn slowmode(item: Item<'_>) -> Option<u32> {

@@ -21,7 +21,7 @@ pub fn modify_channel(input: &Input<'_>) -> Result<Call, ApiError> {
         nsfw: body.field("nsfw").patch(|nsfw| nsfw.boolean()),
         rate_limit_per_user: body.field("rate_limit_per_user").patch(form::slowmode),
         bitrate: body.field("bitrate").patch(form::bitrate),
-        user_limit: body.field("user_limit").patch(form::user_limit),
+        user_limit: body.field("user_limit").patch(|limit| form::user_limit(limit, None)),
         permission_overwrites: body.field("permission_overwrites").patch(form::overwrites),
         parent_id: body.field("parent_id").patch(|id| id.id()),
         rtc_region: body.field("rtc_region").patch(form::rtc_region),

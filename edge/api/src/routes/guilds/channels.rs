@@ -9,8 +9,8 @@ use crate::read::{Item, Object};
 use crate::routes::Input;
 use crate::routes::channels::form;
 
-/// Text, voice, category and announcement.
-const KINDS: [u8; 4] = [0, 2, 4, 5];
+/// Text, voice, category, announcement and stage.
+const KINDS: [u8; 5] = [0, 2, 4, 5, 13];
 
 /// `POST /guilds/{id}/channels`.
 pub fn create(input: &Input<'_>) -> Result<Call, ApiError> {
@@ -21,12 +21,13 @@ pub fn create(input: &Input<'_>) -> Result<Call, ApiError> {
 /// A channel's fields.
 pub fn form(object: &Object<'_>) -> CreateChannel {
     object.refuse(&form::NOT_YET);
+    let kind = object.field("type").optional(|kind| form::kind(kind, &KINDS)).unwrap_or(ChannelType::GuildText);
     CreateChannel {
         name: object.field("name").required(form::name),
-        kind: object.field("type").optional(|kind| form::kind(kind, &KINDS)).unwrap_or(ChannelType::GuildText),
+        kind,
         topic: object.field("topic").patch_text(limits::CHANNEL_TOPIC_MAX_CHARS).value(),
         bitrate: object.field("bitrate").optional(form::bitrate),
-        user_limit: object.field("user_limit").optional(form::user_limit),
+        user_limit: object.field("user_limit").optional(|limit| form::user_limit(limit, Some(kind))),
         rate_limit_per_user: object.field("rate_limit_per_user").optional(form::slowmode),
         position: object.field("position").optional(form::position),
         permission_overwrites: object.field("permission_overwrites").optional(form::overwrites).unwrap_or_default(),

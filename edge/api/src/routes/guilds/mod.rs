@@ -6,6 +6,7 @@ mod guild_form;
 mod members;
 mod modify_guild;
 mod roles;
+mod voice_states;
 
 use rookery_model::call::Call;
 use rookery_model::{ApiError, GuildId};
@@ -35,6 +36,11 @@ pub const ROUTES: &[Route] = &[
     Route::delete("/{guild_id}/members/{user_id}", members::kick),
     Route::put("/{guild_id}/members/{user_id}/roles/{role_id}", members::add_role),
     Route::delete("/{guild_id}/members/{user_id}/roles/{role_id}", members::remove_role),
+    Route::get("/{guild_id}/regions", |input| Ok(Call::ListGuildVoiceRegions { guild_id: guild_id(input) })),
+    Route::get("/{guild_id}/voice-states/@me", voice_states::get_current),
+    Route::patch("/{guild_id}/voice-states/@me", voice_states::modify_current),
+    Route::get("/{guild_id}/voice-states/{user_id}", voice_states::get),
+    Route::patch("/{guild_id}/voice-states/{user_id}", voice_states::modify),
     Route::get("/{guild_id}/invites", |input| Ok(Call::ListGuildInvites { guild_id: guild_id(input) })),
     Route::get("/{guild_id}/emojis", |input| Ok(Call::ListGuildEmojis { guild_id: guild_id(input) })),
 ];
