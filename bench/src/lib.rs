@@ -110,7 +110,8 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     if cluster.is_some() && !matches!(args.name, Name::Store | Name::Growth | Name::Move) {
         bail!("--cql is for `store`, `growth` and `move`");
     }
-    if !matches!(args.name, Name::Voice) && !(args.case.is_empty() && args.peer.is_empty()) {
+    let is_of_voice = !args.case.is_empty() || !args.peer.is_empty();
+    if is_of_voice && !matches!(args.name, Name::Voice) {
         bail!("--case and --peer are for `voice`");
     }
     let figures = runtime.block_on(async {

@@ -9,7 +9,7 @@ use rookery_model::voice::{EncryptionMode, SecretKey};
 use rookery_rtp::{HEADER_BYTES, Opener, TransportCipher};
 
 /// A packet that takes longer was lost.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const BUFFER_BYTES: usize = 2_048;
 /// Second bytes of RTCP packets without their marker (RFC 5761, section 4).
 const RTCP: std::ops::Range<u8> = 64..96;

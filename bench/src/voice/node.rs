@@ -167,6 +167,11 @@ impl Node {
         cpu::of_process(self.child.id())
     }
 
+    /// How long its threads were ready to run and did not, because others did.
+    pub fn waited(&self) -> anyhow::Result<Duration> {
+        cpu::waited(self.child.id())
+    }
+
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         cpu::resident_bytes(self.child.id())
     }
