@@ -34,6 +34,19 @@ fn time_of(clock: libc::clockid_t) -> anyhow::Result<Duration> {
     Ok(Duration::new(u64::try_from(spent.tv_sec)?, u32::try_from(spent.tv_nsec)?))
 }
 
+/// How long a process's threads were ready to run and did not, because others did: on a machine with much else to do its
+/// times are not its own.
+pub fn waited(pid: u32) -> anyhow::Result<Duration> {
+    let process = procfs::process::Process::new(pid.cast_signed()).context("the server is gone")?;
+    let mut waited_ns = 0;
+    for task in process.tasks()? {
+        let path = format!("/proc/{pid}/task/{}/schedstat", task?.tid);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+        waited_ns += text.split_whitespace().nth(1).context("no run delay")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(waited_ns))
+}
+
 /// Resident memory of a process, bytes.
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let process = procfs::process::Process::new(pid.cast_signed()).context("the server is gone")?;
@@ -57,6 +70,22 @@ mod tests {
         });
         let spent = spent.join().unwrap();
         assert!(of_self().unwrap() - before >= spent);
+    }
+
+    #[test]
+    fn who_shares_a_core_waits() {
+        let begun = std::time::Instant::now();
+        let busy = || while begun.elapsed() < Duration::from_millis(200) {};
+        let cores = std::thread::available_parallelism().unwrap().get();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..=cores).map(|_| scope.spawn(busy)).collect();
+            // Before they end, and their times with them.
+            while begun.elapsed() < Duration::from_millis(150) {
+                std::thread::yield_now();
+            }
+            assert!(waited(std::process::id()).unwrap() > Duration::ZERO);
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
     }
 
     #[test]

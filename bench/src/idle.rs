@@ -16,7 +16,7 @@ const SETS: &[&str] = &["pop.connections.max_open=512"];
 /// Storms of reconnects, the first of which sets the mark.
 const STORMS: usize = 10;
 /// Memory that nobody uses goes back to the kernel within ten seconds.
-const GIVEN_BACK: Duration = Duration::from_secs(15);
+pub const GIVEN_BACK: Duration = Duration::from_secs(15);
 
 /// With `sessions` sessions that acknowledged what they got, as every client does within a heartbeat's time.
 pub async fn run(sessions: usize) -> anyhow::Result<Value> {

@@ -20,6 +20,7 @@ mod presence;
 mod server;
 mod statistics;
 mod store;
+mod voice;
 
 use std::io::Write as _;
 
@@ -50,6 +51,12 @@ pub struct BenchArgs {
     /// own that is dropped afterwards.
     #[arg(long, value_name = "HOST[:PORT],…")]
     cql: Option<String>,
+    /// What of `voice`, once for each; without it everything but other servers.
+    #[arg(long, value_enum)]
+    case: Vec<voice::Case>,
+    /// Another server to measure `voice` beside, once for each; `cargo xtask bench-peers` installs them.
+    #[arg(long, value_enum)]
+    peer: Vec<voice::Peer>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -71,6 +78,11 @@ enum Name {
     Storm,
     /// CPU of a change of presence and of its delivery, with idle members and with ten times as many.
     Presence,
+    /// Packets that a voice node sends in a second of CPU, beside a bare loop and other servers; delay in a crowd, memory.
+    Voice,
+    /// The voice node of `voice`, in a process of its own.
+    #[value(hide = true)]
+    VoiceNode,
     /// The clients of other benchmarks, in a process of their own.
     #[value(hide = true)]
     Clients,
@@ -89,11 +101,18 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     if matches!(args.name, Name::Clients) {
         return load::run_child();
     }
+    if matches!(args.name, Name::VoiceNode) {
+        return voice::run_node();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let rounds = args.rounds.max(1);
     let cluster = args.cql.as_deref();
     if cluster.is_some() && !matches!(args.name, Name::Store | Name::Growth | Name::Move) {
         bail!("--cql is for `store`, `growth` and `move`");
+    }
+    let is_of_voice = !args.case.is_empty() || !args.peer.is_empty();
+    if is_of_voice && !matches!(args.name, Name::Voice) {
+        bail!("--case and --peer are for `voice`");
     }
     let figures = runtime.block_on(async {
         match args.name {
@@ -107,7 +126,8 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
             Name::Idle => idle::run(args.size.unwrap_or(5_000)).await,
             Name::Storm => idle::storm(args.size.unwrap_or(15_000)).await,
             Name::Presence => presence::run(rounds, args.size.unwrap_or(3_000)).await,
-            Name::Clients => Ok(Value::Null),
+            Name::Clients | Name::VoiceNode => Ok(Value::Null),
+            Name::Voice => voice::run(rounds, args.size.unwrap_or(1_000), &args.case, &args.peer).await,
             Name::Memberlist => memberlist::run(rounds, args.size.unwrap_or(20_000)),
             Name::Store => store::run(rounds, args.size, cluster).await,
             Name::Growth => growth::run(rounds, args.size, cluster).await,

@@ -26,7 +26,8 @@ async fn bench_with(name: &str, options: &[&str]) -> anyhow::Result<Value> {
 fn barred(figures: &Value, name: &str) -> anyhow::Result<f64> {
     let bar = figures["bars"].as_array().into_iter().flatten().find(|bar| bar["figure"] == name);
     let bar = bar.with_context(|| format!("no bar for {name}: {figures}"))?;
-    ensure!(bar["held"].is_boolean() && bar["at_most"].is_number(), "{figures}");
+    let is_bound = |bound: &str| bar[bound].is_number();
+    ensure!(bar["held"].is_boolean() && ["at_most", "at_least", "exactly"].into_iter().any(is_bound), "{figures}");
     bar["value"].as_f64().context("a value")
 }
 
@@ -83,5 +84,32 @@ async fn storm_has_what_ten_storms_leave() -> anyhow::Result<()> {
     let figures = bench("storm").await?;
     ensure!(figures["resident_bytes_after_each"].as_array().map(Vec::len) == Some(10), "{figures}");
     ensure!(barred(&figures, "last_of_first")? > 0.0, "{figures}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn voice_has_the_cost_of_a_packet_the_delay_in_a_crowd_and_the_memory_of_a_member() -> anyhow::Result<()> {
+    let figures = bench("voice").await?;
+    let forward = figures["forward"].as_array().context("rooms")?;
+    // Two sizes, two modes, and how many speak.
+    ensure!(forward.len() == 8, "{figures}");
+    for room in forward {
+        for figure in ["cpu_us_per_packet", "packets_per_cpu_second", "floor_cpu_us", "packets_of_floor"] {
+            ensure!(room[figure].as_f64().is_some_and(|value| value > 0.0), "{figure}: {figures}");
+        }
+    }
+    for figure in ["forward_least_of_floor", "forward_growth", "crowd_delay_p99_of_allowed", "memory_bytes_per_member"]
+    {
+        ensure!(barred(&figures, figure)? > 0.0, "{figure}: {figures}");
+    }
+    ensure!(barred(&figures, "crowd_lost")? == 0.0 && figures["crowd_listeners"] == 200, "{figures}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_installed_is_named() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ended = run_for(PATIENCE, folder.path(), ["bench", "voice", "--size", "1", "--peer", "pion"]).await?;
+    ensure!(ended.code == Some(1) && ended.stderr.contains("cargo xtask bench-peers"), "{ended:?}");
     Ok(())
 }

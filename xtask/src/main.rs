@@ -1,5 +1,6 @@
 //! Set-up, build and test commands of the project; run as `cargo xtask COMMAND`.
 
+mod bench_peers;
 mod clients;
 mod component;
 mod cql;
@@ -73,6 +74,8 @@ enum Command {
     Terraform(terraform::Cli),
     /// Has the alerts read and tried, and looks that each has its runbook.
     Alerts,
+    /// Builds the servers that `rookery bench voice --peer` measures beside, and prints the variables that name them.
+    BenchPeers,
     /// Prints the variables that the acceptance tests read, for running them by hand with `cargo test -p rookery-tests`.
     Env,
 }
@@ -120,6 +123,7 @@ fn run(command: Command) -> Result<()> {
             setup::install(&[Purpose::Infra])?;
             observability::test()
         }
+        Command::BenchPeers => bench_peers::install(),
         Command::Env => suite::print_env(),
     }
 }

@@ -3,7 +3,7 @@
 
 mod child;
 mod client;
-mod timestamps;
+pub mod timestamps;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

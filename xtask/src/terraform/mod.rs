@@ -18,7 +18,9 @@ use crate::shell::say;
 use crate::{paths, shell};
 
 pub use rendered::sbin;
-pub use tools::{has_go, has_provider, has_terraform, install_provider, install_terraform, terraform_program};
+pub use tools::{
+    build as build_go, has_go, has_provider, has_terraform, install_provider, install_terraform, terraform_program,
+};
 
 #[derive(Args)]
 pub struct Cli {

@@ -133,7 +133,8 @@ fn go() -> Option<PathBuf> {
     shell::which("go").or_else(|| Some(PathBuf::from(GO)).filter(|path| path.is_file()))
 }
 
-fn build(module: &str, package: &str, to: &Path) -> Result<()> {
+/// Builds a program out of a folder with go.mod and go.sum.
+pub fn build(module: &str, package: &str, to: &Path) -> Result<()> {
     let folder = to.parent().context("it has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let beside = to.with_extension("new");
