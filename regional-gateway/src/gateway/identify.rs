@@ -223,28 +223,32 @@ async fn run(
         is_bot,
         to_guilds,
         subscriber.clone(),
+        ready.clone(),
     );
     handle.start(Box::new(task)).await;
-    let region = Arc::clone(region);
-    let tasks = region.tasks.clone();
+    let begin = begin(Arc::clone(region), handle, subscriber, ready, is_bot);
     let begin = async move {
-        if let Err(error) = begin(&region, &handle, &subscriber, ready, is_bot).await {
-            handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
-        }
+        begin.await;
         drop(place);
     };
-    tasks.spawn(begin.instrument(span));
+    region.tasks.spawn(begin.instrument(span));
 }
 
-async fn begin(
-    region: &Region,
-    handle: &Arc<SessionHandle>,
-    subscriber: &UserSession,
+/// Asks the owner of a session's user for READY.
+pub async fn begin(
+    region: Arc<Region>,
+    handle: Arc<SessionHandle>,
+    subscriber: UserSession,
     ready: Box<Ready>,
     is_bot: bool,
-) -> Result<(), ApiError> {
-    let owner = region.owners.user(handle.user_id).await?;
-    owner.subscribe(handle, subscriber, ready, is_bot).await
+) {
+    let asked = async {
+        let owner = region.owners.user(handle.user_id).await?;
+        owner.subscribe(&handle, &subscriber, ready, is_bot).await
+    };
+    if let Err(error) = asked.await {
+        handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
+    }
 }
 
 /// READY without guilds, DMs and read states, which the user's owner adds.

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::waker_ref;
 use rookery_guild::Subscriber;
+use rookery_model::gateway::event::Ready;
 use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::guild::UnavailableGuild;
 use rookery_model::{ApiError, ErrorCode, GuildId};
@@ -55,6 +56,8 @@ pub struct SessionTask {
     subscriber: Subscriber,
     /// As which its user's owner knows it.
     user_session: Box<UserSession>,
+    /// READY as its user's owner is asked for the rest of it, until that came.
+    asked_ready: Option<Box<Ready>>,
     /// The user's owner ended at that epoch, with everything told, and another is to go on; until when it may take.
     user_parked: Option<Parked>,
     /// Its socket or its signals want a look.
@@ -77,6 +80,8 @@ struct Parked {
 pub struct Resumed {
     pub guild_ids: Vec<GuildId>,
     pub user: Option<UserSession>,
+    /// Nobody said READY before: the owner that begins is asked for it like the one before.
+    pub asked_ready: Option<Box<Ready>>,
     pub is_attached: bool,
 }
 
@@ -119,6 +124,7 @@ impl SessionTask {
         is_bot: bool,
         subscriber: Subscriber,
         user_session: UserSession,
+        asked_ready: Box<Ready>,
     ) -> Self {
         Self {
             region,
@@ -126,6 +132,7 @@ impl SessionTask {
             session,
             socket: Some(socket),
             user_session: Box::new(user_session),
+            asked_ready: Some(asked_ready),
             subscriptions: Subscriptions::new(),
             member_requests: MemberRequests::new(),
             looks: Looks::default(),
@@ -167,6 +174,7 @@ impl SessionTask {
             is_bot,
             subscriber,
             user_session: Box::new(user_session),
+            asked_ready: None,
             user_parked: user_parked.map(|epoch| Parked { epoch, until_ms }),
             is_woken: false,
             last_word: Closing::Abandon,
@@ -371,6 +379,10 @@ impl SessionTask {
     fn take_own(&mut self, event: &Event) {
         let taken = self.session.handle_own_dispatch(event);
         match event {
+            Event::Ready(_) if self.asked_ready.take().is_none() => {
+                // Two owners say so: what the client has of either is not to be relied on.
+                self.handle.signal(Signal::Lost);
+            }
             Event::Ready(ready) => {
                 ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id));
                 self.presence.started(&self.region.owners, &self.handle);
@@ -404,6 +416,7 @@ impl SessionTask {
         if let Some(predecessor) = begins(self.handle.user_id.get()) {
             match self.user_parked.take() {
                 Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
+                None if self.asked_ready.is_some() => resumed.asked_ready = self.asked_ready.clone(),
                 parked => {
                     let ended = parked.map(|parked| parked.epoch);
                     tracing::info!(session_id = %self.handle.id, ?ended, ?predecessor, "its user's owner left a gap");
@@ -429,6 +442,15 @@ impl SessionTask {
             }
         }
         resumed
+    }
+
+    /// As which its user's owner is asked for READY.
+    pub fn user_session(&self) -> &UserSession {
+        &self.user_session
+    }
+
+    pub const fn is_bot(&self) -> bool {
+        self.is_bot
     }
 
     /// The session as its user's owner is to know it now.
