@@ -223,9 +223,8 @@ async fn run(
         is_bot,
         to_guilds,
         subscriber.clone(),
-        ready.clone(),
     );
-    handle.start(Box::new(task)).await;
+    handle.start(Box::new(task.asking_for(ready.clone()))).await;
     let begin = begin(Arc::clone(region), handle, subscriber, ready, is_bot);
     let begin = async move {
         begin.await;

@@ -124,7 +124,6 @@ impl SessionTask {
         is_bot: bool,
         subscriber: Subscriber,
         user_session: UserSession,
-        asked_ready: Box<Ready>,
     ) -> Self {
         Self {
             region,
@@ -132,7 +131,7 @@ impl SessionTask {
             session,
             socket: Some(socket),
             user_session: Box::new(user_session),
-            asked_ready: Some(asked_ready),
+            asked_ready: None,
             subscriptions: Subscriptions::new(),
             member_requests: MemberRequests::new(),
             looks: Looks::default(),
@@ -145,6 +144,12 @@ impl SessionTask {
             last_word: Closing::Abandon,
             armed_ms: u64::MAX,
         }
+    }
+
+    /// The session, whose user's owner is asked for the rest of this READY.
+    #[must_use]
+    pub fn asking_for(self, ready: Box<Ready>) -> Self {
+        Self { asked_ready: Some(ready), ..self }
     }
 
     /// A session of the process before, which waits for RESUME.

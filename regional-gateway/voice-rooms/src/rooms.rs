@@ -71,6 +71,17 @@ pub struct VoiceRooms {
     outputs: VecDeque<Output>,
 }
 
+/// What a member's node is to do from now on.
+struct Wish {
+    /// None if it is to put the member out.
+    entry: Option<VoiceEntry>,
+    /// The region that the room is to be in.
+    wanted: Arc<str>,
+    token: VoiceToken,
+    /// Whether the client was told where to go.
+    is_told: bool,
+}
+
 impl VoiceRooms {
     /// Without nodes and rooms, in a region. Revisions are above `revision`, which is above all that an earlier process here gave.
     pub fn new(config: Config, home: impl Into<Arc<str>>, revision: u64) -> Self {
@@ -106,7 +117,7 @@ impl VoiceRooms {
         if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
             self.owe(now_ms, &left, Debt::Member(guild_id, user_id));
         }
-        self.put(now_ms, guild_id, user_id, Some(entry), wanted, token, is_told);
+        self.put(now_ms, guild_id, user_id, Wish { entry: Some(entry), wanted, token, is_told });
     }
 
     /// A member is in no voice channel any more.
@@ -114,7 +125,7 @@ impl VoiceRooms {
         let Some(guild) = self.guilds.get(&guild_id) else { return };
         let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
         let (token, wanted) = (member.token.clone(), member.wanted.clone());
-        self.put(now_ms, guild_id, user_id, None, wanted, token, false);
+        self.put(now_ms, guild_id, user_id, Wish { entry: None, wanted, token, is_told: false });
     }
 
     /// A voice node of a region says that it is there; no two have one name.
@@ -216,17 +227,9 @@ impl VoiceRooms {
     }
 
     /// Puts a member's wish in place and says it to the node.
-    fn put(
-        &mut self,
-        now_ms: u64,
-        guild_id: GuildId,
-        user_id: UserId,
-        entry: Option<VoiceEntry>,
-        wanted: Arc<str>,
-        token: VoiceToken,
-        is_told: bool,
-    ) {
+    fn put(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId, wish: Wish) {
         self.revision += 1;
+        let Wish { entry, wanted, token, is_told } = wish;
         let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
         let old = guild.members.insert(user_id, member);
@@ -340,7 +343,8 @@ impl VoiceRooms {
             if !has_node {
                 self.outputs.push_back(server(&entry, &token, None));
             }
-            self.put(now_ms, guild_id, user_id, Some(entry), wanted.clone(), token, false);
+            let wish = Wish { entry: Some(entry), wanted: wanted.clone(), token, is_told: false };
+            self.put(now_ms, guild_id, user_id, wish);
         }
     }
 }
