@@ -8,6 +8,7 @@ use crate::deployment::Layout;
 use crate::journal::{How, Journal, Life, Outage, What};
 use crate::load::{Outcome, Post, Said};
 use crate::scene::Scene;
+use crate::verdict::milliseconds;
 
 /// A channel's messages as a region shows them, oldest first.
 pub type Pages = HashMap<u64, Vec<(u64, String)>>;
@@ -280,9 +281,13 @@ impl Record {
     }
 
     /// The longest outage that ended.
-    pub fn longest_outage(&self, since: Instant) -> Duration {
+    pub fn longest_outage(&self, since: Instant) -> String {
         let outages = self.journals.iter().flat_map(|journal| &journal.outages);
-        outages.filter(|outage| outage.began >= since).filter_map(|outage| outage.took()).max().unwrap_or_default()
+        let ended = outages.filter(|outage| outage.began >= since).filter_map(|outage| Some((outage.took()?, outage)));
+        match ended.max_by_key(|(took, _)| *took) {
+            Some((took, outage)) => format!("{} after {}", milliseconds(took), why(outage)),
+            None => milliseconds(Duration::ZERO),
+        }
     }
 
     /// How many attempts to say something had each outcome.

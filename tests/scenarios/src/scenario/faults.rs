@@ -160,7 +160,7 @@ pub async fn reconnect_storm<D: Deployment>(deployment: &mut D, plan: Plan) -> a
     verdict.check("everybody is back within 15 s", record.away_for_longer(STORM, cut, |_| true));
     verdict.check("no client had to IDENTIFY anew", record.identified_anew());
     verdict.check("no client lost a message", record.losses());
-    verdict.figure("longest time without a connection", milliseconds(record.longest_outage(cut)));
+    verdict.figure("longest time without a connection", record.longest_outage(cut));
     pauses(&record, &mut verdict, cut, &[], None);
     Ok(verdict)
 }

@@ -80,7 +80,7 @@ pub async fn region_killed<D: Deployment>(
     let pause = record.longest_pause(region, killed, before_return);
     let broken = if pause <= FAILOVER { Vec::new() } else { vec![format!("nothing for {}", milliseconds(pause))] };
     verdict.check("guilds of the dead region go on within 15 s", broken);
-    verdict.figure("longest time without a connection", milliseconds(record.longest_outage(killed)));
+    verdict.figure("longest time without a connection", record.longest_outage(killed));
     for other in others {
         let pause = record.longest_pause(other, killed, before_return);
         let name = &record.layout.regions[other].name;

@@ -40,7 +40,7 @@ pub async fn rolling_update<D: Deployment>(deployment: &mut D, plan: Plan) -> an
     verdict.check("everything that somebody wanted to say was acknowledged", record.said.given_up.clone());
     verdict.figure("slowest drain", milliseconds(slowest_end));
     verdict.figure("slowest start", milliseconds(slowest_start));
-    verdict.figure("longest time without a connection", milliseconds(record.longest_outage(began)));
+    verdict.figure("longest time without a connection", record.longest_outage(began));
     for (region, layout) in record.layout.regions.iter().enumerate() {
         let pause = record.longest_pause(region, began, ended);
         verdict.figure(
