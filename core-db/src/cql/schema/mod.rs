@@ -96,7 +96,7 @@ async fn apply(cluster: &Cluster, migration: &Migration) -> Result<(), OpenError
     })?;
     for statement in migration.statements() {
         // Answers only when all reachable nodes agree on the schema.
-        execute(cluster, &with_id(&statement, &keyspace), &()).await?;
+        execute(cluster, &as_made(&statement, &keyspace, config.durability), &()).await?;
     }
     Ok(())
 }
@@ -110,15 +110,28 @@ async fn record(cluster: &Cluster, migration: &Migration) -> Result<(), OpenErro
     execute(cluster, &record, &(migration.version.cast_signed(), migration.name)).await.map(drop)
 }
 
-/// A statement of a migration; a table that it makes gets the id that follows from its name (`bootstrap` says why).
+/// A statement of a migration; a table that it makes gets the id that follows from its name (`bootstrap` says why), and the
+/// time after which another replica is read.
 ///
 /// The lock keeps two processes from making a table at once, but not a node that is asked again after it did not answer.
-fn with_id(statement: &str, keyspace: &str) -> String {
+fn as_made(statement: &str, keyspace: &str, durability: Durability) -> String {
     let Some(rest) = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ") else { return statement.to_owned() };
     let name: String = rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
     let has_options = rest.rsplit_once(") WITH ").is_some_and(|(columns, _)| columns.contains("PRIMARY KEY"));
     let joint = if has_options { "AND" } else { "WITH" };
-    format!("{statement} {joint} ID = '{}'", table_id(&format!("{keyspace}.{name}")))
+    let (retry, id) = (read_another_after(durability), table_id(&format!("{keyspace}.{name}")));
+    format!("{statement} {joint} speculative_retry = '{retry}' AND ID = '{id}'")
+}
+
+/// When the node that is asked reads another replica beside those that it waits for. The default is a percentile of what reads took
+/// lately; but when a data centre dies, that is soon as long as reads wait for it, which is until the others have noticed: ten
+/// seconds and more.
+const fn read_another_after(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Regional => "50ms",
+        // Longer than the way to another region and back.
+        Durability::Global => "250ms",
+    }
 }
 
 /// The version of a keyspace: the last of the migrations recorded without a gap; 0 where there is none.
@@ -249,7 +262,7 @@ mod tests {
     #[test]
     fn every_table_is_made_with_the_id_of_its_name() {
         for statement in MIGRATIONS.iter().flat_map(Migration::statements) {
-            let made = with_id(&statement, "one");
+            let made = as_made(&statement, "one", Durability::Global);
             let Some(columns) = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ") else {
                 assert_eq!(made, statement);
                 continue;
@@ -258,12 +271,17 @@ mod tests {
             let id = table_id(&format!("one.{name}"));
             assert!(made.ends_with(&format!(" ID = '{id}'")), "{made}");
             assert_eq!(made.matches(") WITH ").count(), 1, "{made}");
-            assert_ne!(made, with_id(&statement, "two"));
+            assert!(made.contains(" speculative_retry = '250ms' AND "), "{made}");
+            assert_ne!(made, as_made(&statement, "two", Durability::Global));
         }
-        let bare = with_id("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY)", "one");
-        assert!(bare.starts_with("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY) WITH ID = '"), "{bare}");
-        let options = with_id("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY) WITH gc_grace_seconds = 9", "one");
-        assert!(options.contains("gc_grace_seconds = 9 AND ID = '"), "{options}");
+        let made = |options: &str| {
+            let statement = format!("CREATE TABLE IF NOT EXISTS t (a int PRIMARY KEY){options}");
+            as_made(&statement, "one", Durability::Regional)
+        };
+        let bare = made("");
+        assert!(bare.contains("(a int PRIMARY KEY) WITH speculative_retry = '50ms' AND ID = '"), "{bare}");
+        let options = made(" WITH gc_grace_seconds = 9");
+        assert!(options.contains("gc_grace_seconds = 9 AND speculative_retry = '50ms' AND ID = '"), "{options}");
     }
 
     #[test]
