@@ -243,6 +243,9 @@ async fn pages_see_a_camera_and_a_screen() -> anyhow::Result<()> {
         ensure!(seen["sizes"][&camera_id].as_u64() > Some(0), "{seen}");
         stage.hears("screen", &camera_id, LOW).await?;
         stage.hears("camera", &screen_id, HIGH).await?;
+        // Of voice and picture a page knows when each was, so that they are played together.
+        let clocks = |line: &Value| (line["page"] == "screen" && line["clocks"].as_u64() >= Some(2)).then_some(());
+        stage.browser.find("the clocks of both streams", clocks).await?;
         let told = |line: &Value| (line["shows"] == screen_id && line["type"] == "screen").then_some(());
         stage.browser.find("that the screen is told of", told).await?;
 

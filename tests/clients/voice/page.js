@@ -366,6 +366,9 @@ class Client {
       } else if (report.type === "outbound-rtp" && report.kind === "video") {
         const { rid, framesEncoded, targetBitrate, nackCount, pliCount, keyFramesEncoded, retransmittedPacketsSent } = report;
         (seen.sent ??= []).push({ rid, framesEncoded, targetBitrate, nackCount, pliCount, keyFramesEncoded, retransmittedPacketsSent });
+      } else if (report.type === "remote-outbound-rtp") {
+        // There is one for each stream whose sender told where it is on the clock.
+        seen.clocks = (seen.clocks ?? 0) + 1;
       } else if (report.type === "candidate-pair" && report.nominated) {
         seen.roundTripMs = Math.round(report.currentRoundTripTime * 1_000);
         seen.estimateBps = report.availableOutgoingBitrate;
