@@ -247,7 +247,7 @@ pub fn write_sender_report(
 
 /// Microseconds as a sender report tells them: in 1/2^32 seconds.
 pub const fn ntp_timestamp(us: u64) -> u64 {
-    (us / 1_000_000) << 32 | ((us % 1_000_000) << 32) / 1_000_000
+    ((us / 1_000_000) << 32) | (((us % 1_000_000) << 32) / 1_000_000)
 }
 
 /// Asks for packets again (RFC 4585, section 6.2.1); the sequence numbers ascend. Gives the bytes written, none if there
