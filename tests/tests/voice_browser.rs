@@ -18,12 +18,16 @@ const TOLERANCE: f64 = 10.0;
 /// Softer than this, in decibels below full scale, is no tone.
 const SOFT: f64 = -70.0;
 /// Frames that a page is to have decoded of another.
-const FRAMES: u64 = 60;
+const FRAMES: u64 = 30;
 /// ADMINISTRATOR.
 const PERMISSIONS: u64 = 8;
 
+/// One browser at a time: several at once take each other's time, and sound and pictures are of the moment.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A server, a guild with a voice channel, and a browser.
 struct Stage {
+    _turn: tokio::sync::MutexGuard<'static, ()>,
     rookery: Rookery,
     owner: Person,
     guild: Guild,
@@ -34,6 +38,7 @@ struct Stage {
 
 impl Stage {
     async fn prepare(extra: &[&str]) -> anyhow::Result<Self> {
+        let turn = TURN.lock().await;
         let folder = tempfile::tempdir()?;
         let settings = [&["--set", "limits=off"], extra].concat();
         let rookery = Rookery::start(&folder.path().join("data"), &settings).await?;
@@ -44,7 +49,7 @@ impl Stage {
         let lounge = text(&channel, "id")?.to_owned();
         let mut browser = browser()?;
         browser.wait_for("ready").await?;
-        Ok(Self { rookery, owner, guild, lounge, browser, _folder: folder })
+        Ok(Self { _turn: turn, rookery, owner, guild, lounge, browser, _folder: folder })
     }
 
     /// @discordjs/voice, saying a tone.
@@ -326,7 +331,7 @@ async fn what_is_lost_is_sent_again() -> anyhow::Result<()> {
     let result = async {
         let camera_id = stage.page("camera", LOW, json!({ "camera": true, "loss": 0.05 })).await?;
         stage.page("watcher", HIGH, json!({ "loss": 0.05 })).await?;
-        stage.sees("watcher", &camera_id, 3 * FRAMES).await?;
+        stage.sees("watcher", &camera_id, 4 * FRAMES).await?;
         stage.hears("watcher", &camera_id, LOW).await?;
         let again = |page: &'static str, list: &'static str, field: &'static str| {
             move |line: &Value| {

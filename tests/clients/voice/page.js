@@ -69,10 +69,11 @@ async function findVoice({ gateway, token, guild, channel, video }) {
       setInterval(() => send(1, seq), d.heartbeat_interval);
       send(2, { token, intents: 1 | (1 << 7), properties: { os: "page", browser: "page", device: "page" } });
     }
-    if (op === 0) events.push({ name: t, ...d });
+    if (op === 0) events.push({ ...d, name: t });
   };
   socket.onclose = ({ code }) => globalThis.tell({ note: `the main gateway closed with ${code}` });
   const { user } = await events.take(({ name }) => name === "READY");
+  await events.take(({ name, id }) => name === "GUILD_CREATE" && id === guild);
   send(4, { guild_id: guild, channel_id: channel, self_mute: false, self_deaf: false, self_video: video });
   const { session_id } = await events.take(({ name, user_id }) => name === "VOICE_STATE_UPDATE" && user_id === user.id);
   const { token: voiceToken, endpoint } = await events.take(({ name, endpoint }) => name === "VOICE_SERVER_UPDATE" && endpoint);
@@ -113,8 +114,8 @@ function drawing() {
     context.fillRect(0, 0, 320, 240);
     context.fillStyle = "black";
     context.fillText(`frame ${n}`, n % 200, n % 240);
-  }, 40);
-  return canvas.captureStream(25).getVideoTracks()[0];
+  }, 66);
+  return canvas.captureStream(15).getVideoTracks()[0];
 }
 
 class Client {
@@ -185,7 +186,9 @@ class Client {
     oscillator.connect(destination);
     oscillator.start();
     this.pc.addTransceiver(destination.stream.getAudioTracks()[0], { direction: whole ? "sendrecv" : "sendonly" });
-    if (camera) this.video = (await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } })).getVideoTracks()[0];
+    // Small and slow, because a machine of tests encodes and decodes several of them; only this size has layers.
+    const size = simulcast ? { width: 640, height: 360, frameRate: 15 } : { width: 320, height: 180, frameRate: 15 };
+    if (camera) this.video = (await navigator.mediaDevices.getUserMedia({ video: size })).getVideoTracks()[0];
     if (screen) this.video = drawing();
     if (!this.video) {
       if (whole) this.pc.addTransceiver("video", { direction: "recvonly" });
