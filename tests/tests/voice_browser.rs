@@ -349,15 +349,21 @@ async fn what_is_lost_is_sent_again() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn pictures_in_h264() -> anyhow::Result<()> {
+async fn pictures_in_other_codecs() -> anyhow::Result<()> {
     if skipped() {
         return Ok(());
     }
     let mut stage = Stage::prepare(&[]).await?;
     let result = async {
-        let screen_id = stage.page("screen", LOW, json!({ "screen": true, "codec": "H264" })).await?;
-        stage.page("watcher", HIGH, json!({ "codec": "H264" })).await?;
-        stage.sees("watcher", &screen_id, FRAMES).await.map(drop)
+        for (codec, screen, watcher) in [("H264", "screen", "watcher"), ("AV1", "screen1", "watcher1")] {
+            let screen_id = stage.page(screen, LOW, json!({ "screen": true, "codec": codec })).await?;
+            stage.page(watcher, HIGH, json!({ "codec": codec })).await?;
+            stage.sees(watcher, &screen_id, FRAMES).await?;
+            for page in [screen, watcher] {
+                stage.ask(json!({ "do": "leave", "page": page })).await?;
+            }
+        }
+        Ok(())
     }
     .await;
     stage.explain(result)
