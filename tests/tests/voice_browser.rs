@@ -218,6 +218,13 @@ async fn a_page_and_a_bot_hear_each_other() -> anyhow::Result<()> {
         stage.hears("high", &bot_id, LOW).await?;
         stage.hears("high", &whole_id, MIDDLE).await?;
         bot_hears(&mut bot, &page_id, HIGH).await?;
+
+        // Its way of media breaks, and it selects its protocol anew.
+        stage.ask(json!({ "do": "again", "page": "high" })).await?;
+        stage.browser.forget();
+        bot.forget();
+        stage.hears("high", &bot_id, LOW).await?;
+        bot_hears(&mut bot, &page_id, HIGH).await?;
         stage.ask(json!({ "do": "leave", "page": "high" })).await?;
         bot.find("that the page fell silent", |line| (line["silent"] == page_id).then_some(())).await?;
 

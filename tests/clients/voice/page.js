@@ -161,17 +161,32 @@ class Client {
       }
     };
     this.socket.onclose = ({ code }) => globalThis.tell({ closed: code });
-    const ready = (await messages.take(({ op }) => op === Op.READY)).d;
+    this.ready = (await messages.take(({ op }) => op === Op.READY)).d;
+    this.messages = messages;
+    await this.connect();
+  }
+
+  async connect() {
     const configuration = { bundlePolicy: "max-bundle" };
-    if (this.options.relay) Object.assign(configuration, { iceTransportPolicy: "relay", iceServers: ready.ice_servers });
-    this.pc = new RTCPeerConnection(configuration);
-    this.pc.ontrack = ({ track, transceiver }) => this.play(track, transceiver);
-    this.pc.onconnectionstatechange = () => globalThis.tell({ state: (this.state = this.pc.connectionState) });
+    if (this.options.relay) Object.assign(configuration, { iceTransportPolicy: "relay", iceServers: this.ready.ice_servers });
+    const pc = (this.pc = new RTCPeerConnection(configuration));
+    pc.ontrack = ({ track, transceiver }) => this.play(track, transceiver);
+    pc.onconnectionstatechange = () => globalThis.tell({ state: (this.state = pc.connectionState) });
     await this.addOwn();
-    await this.select(messages);
+    await this.select(this.messages);
     const mine = this.ownSsrcs();
     this.send(Op.SPEAKING, { speaking: 1, delay: 0, ssrc: mine.audio });
     this.showOwn(mine);
+  }
+
+  /** As when its way of media broke: it selects its protocol anew on the connection to the voice gateway that it has. */
+  async selectAgain() {
+    this.isSelected = false;
+    await this.negotiated;
+    this.pc.close();
+    this.places.clear();
+    this.ears.clear();
+    await this.connect();
   }
 
   send(op, d) {
