@@ -224,6 +224,32 @@ pub fn write_pli(sender: Ssrc, media: Ssrc) -> [u8; PLI_BYTES] {
     packet
 }
 
+/// Bytes of a [sender report](write_sender_report) without reports on others.
+pub const SENDER_REPORT_BYTES: usize = 28;
+
+/// Relates a stream's timestamps to a clock (RFC 3550, section 6.4.1).
+pub fn write_sender_report(
+    ssrc: Ssrc,
+    ntp_timestamp: u64,
+    rtp_timestamp: u32,
+    packet_count: u32,
+    octet_count: u32,
+) -> [u8; SENDER_REPORT_BYTES] {
+    let mut packet = [0; SENDER_REPORT_BYTES];
+    packet[..4].copy_from_slice(&[0x80, 200, 0, 6]);
+    packet[4..8].copy_from_slice(&ssrc.0.to_be_bytes());
+    packet[8..16].copy_from_slice(&ntp_timestamp.to_be_bytes());
+    packet[16..20].copy_from_slice(&rtp_timestamp.to_be_bytes());
+    packet[20..24].copy_from_slice(&packet_count.to_be_bytes());
+    packet[24..].copy_from_slice(&octet_count.to_be_bytes());
+    packet
+}
+
+/// Microseconds as a sender report tells them: in 1/2^32 seconds.
+pub const fn ntp_timestamp(us: u64) -> u64 {
+    ((us / 1_000_000) << 32) | (((us % 1_000_000) << 32) / 1_000_000)
+}
+
 /// Asks for packets again (RFC 4585, section 6.2.1); the sequence numbers ascend. Gives the bytes written, none if there
 /// is no room.
 pub fn write_nack(

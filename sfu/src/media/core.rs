@@ -22,7 +22,7 @@ use super::command::Command;
 use super::payload;
 use super::room::{Presence, RoomState};
 use super::stats::CoreStats;
-use super::way::Carries;
+use super::way::{Carries, WebRtcWay};
 
 /// Receivers of one packet for which there is room from the beginning.
 const FORWARDS: usize = 5_000;
@@ -36,6 +36,24 @@ const SCRATCH_BYTES: usize = 2_048;
 pub(super) struct Place {
     room: usize,
     member: MemberKey,
+}
+
+/// Those who are to be told something, and when the first of them is.
+#[derive(Default)]
+struct Reports {
+    places: Vec<Place>,
+    due_us: Option<u64>,
+}
+
+impl Reports {
+    /// Notes that a browser may have to be told something.
+    fn list(&mut self, place: Place, way: &mut WebRtcWay) {
+        let Some(due_us) = way.due_us() else { return };
+        self.due_us = Some(self.due_us.map_or(due_us, |known| known.min(due_us)));
+        if !std::mem::replace(&mut way.is_listed, true) {
+            self.places.push(place);
+        }
+    }
 }
 
 /// See the head of the file.
@@ -55,9 +73,8 @@ pub(super) struct Core {
     hot: Vec<usize>,
     /// What rooms want done for publishers.
     events: Vec<(usize, Event)>,
-    /// Browsers that are to be told of what they sent, and when the first of them is.
-    uplinks: Vec<Place>,
-    uplinks_due_us: Option<u64>,
+    /// Browsers that are to be told of what they send and get.
+    reports: Reports,
     /// Of rooms that are no more, and of datagrams.
     past: CoreStats,
     utilisation_permille: u16,
@@ -78,8 +95,7 @@ impl Core {
             dirty: Vec::new(),
             hot: Vec::new(),
             events: Vec::new(),
-            uplinks: Vec::new(),
-            uplinks_due_us: None,
+            reports: Reports::default(),
             past: CoreStats::default(),
             utilisation_permille: 0,
         }
@@ -169,7 +185,7 @@ impl Core {
         if !forwards.is_empty() && incoming.codec.is_audio() {
             state.announce(place.member);
         }
-        self.deliver(socket, place.room, Some(incoming));
+        self.deliver(now_us, socket, place.room, Some(incoming));
         self.follow_up(now_us, place.room);
     }
 
@@ -190,7 +206,7 @@ impl Core {
     pub(super) fn due_us(&self) -> Option<u64> {
         let rooms = self.hot.iter().filter_map(|at| self.rooms.get(*at)?.room.poll_timeout()).min();
         let webrtc = self.webrtc.poll_timeout().map(|ms| ms.saturating_mul(1_000));
-        [rooms, webrtc, self.uplinks_due_us].into_iter().flatten().min()
+        [rooms, webrtc, self.reports.due_us].into_iter().flatten().min()
     }
 
     /// Does what is due, sends what is written, and tells what is to be told now.
@@ -244,7 +260,7 @@ impl Core {
         let Some(state) = rooms.get_mut(at) else { return };
         forwards.clear();
         state.room.handle_timeout(now_us, |forward| forwards.push(forward));
-        self.deliver(socket, at, None);
+        self.deliver(now_us, socket, at, None);
     }
 
     /// Says how busy this thread is, so that rooms give up quality before it is too much.

@@ -3,6 +3,7 @@
 mod batch;
 mod command;
 mod core;
+mod downlink;
 mod payload;
 mod ring;
 mod room;

@@ -2,11 +2,12 @@
 
 use rookery_forwarder::{Feedback, LAYERS_MAX, Layer};
 use rookery_model::voice::{self, Ssrc};
-use rookery_rtp::RtpPacket;
 use rookery_rtp::extension::{AudioLevel, ElementWriter};
+use rookery_rtp::{RtpHeader, RtpPacket};
 use rookery_webrtc::{Codec, Direction, ExtensionIds, MediaKind, Offer, PeerId};
 use smallvec::SmallVec;
 
+use super::downlink::Downlink;
 use super::uplink::Uplink;
 
 /// The payload type of Opus for clients that name none.
@@ -150,7 +151,8 @@ pub(super) enum Source<'a> {
 pub(super) struct WebRtcWay {
     pub(super) peer: PeerId,
     pub(super) uplink: Uplink,
-    /// Whether its uplink is in the core's list of those that have something to say.
+    pub(super) downlink: Downlink,
+    /// Whether it is in the core's list of those that are to be told something.
     pub(super) is_listed: bool,
     extensions: ExtensionIds,
     sections: Option<Sections>,
@@ -164,12 +166,24 @@ impl WebRtcWay {
         Self {
             peer,
             uplink: Uplink::default(),
+            downlink: Downlink::default(),
             is_listed: false,
             extensions,
             sections: Sections::of(offer),
             sound: None,
             layers: SmallVec::new(),
         }
+    }
+
+    /// When it is to be told something of what it sends or gets.
+    pub(super) fn due_us(&self) -> Option<u64> {
+        self.uplink.due_us().into_iter().chain(self.downlink.due_us()).min()
+    }
+
+    /// Notes a packet that goes to it.
+    pub(super) fn sent(&mut self, now_us: u64, kind: MediaKind, header: &RtpHeader, payload_bytes: usize) {
+        let clock_hz = if kind == MediaKind::Audio { SOUND_HZ } else { PICTURE_HZ };
+        self.downlink.sent(now_us, header.ssrc, header.timestamp, payload_bytes, clock_hz);
     }
 
     /// How it tells what arrives.

@@ -99,6 +99,10 @@ async function main() {
       await pages.get(name).evaluate((wants) => globalThis.client.want(wants), wants);
       return {};
     },
+    async again({ page: name }) {
+      await pages.get(name).evaluate(() => globalThis.client.selectAgain());
+      return {};
+    },
     async hide({ page: name }) {
       await pages.get(name).evaluate(() => globalThis.client.hide());
       return {};

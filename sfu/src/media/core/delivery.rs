@@ -7,7 +7,7 @@ use rookery_rtp::extension::AudioLevel;
 use rookery_webrtc::{Codec, MediaKind};
 use tokio::net::UdpSocket;
 
-use super::{Core, SCRATCH_BYTES};
+use super::{Core, Place, SCRATCH_BYTES};
 use crate::media::payload;
 use crate::media::room::Member;
 use crate::media::way::{ELEMENTS_BYTES, Way};
@@ -32,8 +32,8 @@ struct Outgoing<'a> {
 
 impl Core {
     /// Writes whatever the forwarder just gave out. Nothing is allocated for it.
-    pub(super) fn deliver(&mut self, socket: &UdpSocket, at: usize, incoming: Option<&Incoming<'_>>) {
-        let Self { endpoint, webrtc, rooms, forwards, scratch, outbox, past, .. } = self;
+    pub(super) fn deliver(&mut self, now_us: u64, socket: &UdpSocket, at: usize, incoming: Option<&Incoming<'_>>) {
+        let Self { endpoint, webrtc, rooms, forwards, scratch, outbox, past, reports, .. } = self;
         let Some(state) = rooms.get_mut(at) else { return };
         let (members, store) = state.parts();
         for forward in forwards.iter() {
@@ -96,6 +96,10 @@ impl Core {
                         past.unwritten += u64::from(written.is_err());
                         written.ok()
                     });
+                    if outgoing.original.is_none() {
+                        way.sent(now_us, kind, &header, payload.len());
+                        reports.list(Place { room: at, member: forward.receiver }, way);
+                    }
                 }
             }
         }

@@ -41,12 +41,7 @@ impl Core {
         let Some(member) = state.member_mut(place.member) else { return };
         let (types, Way::WebRtc(way)) = (&member.types, &mut member.way) else { return };
         let source = way.source(now_us, types, &rtp);
-        if let Some(due_us) = way.uplink.due_us() {
-            self.uplinks_due_us = Some(self.uplinks_due_us.map_or(due_us, |known| known.min(due_us)));
-            if !std::mem::replace(&mut way.is_listed, true) {
-                self.uplinks.push(place);
-            }
-        }
+        self.reports.list(place, way);
         match source {
             Some(Source::Sound { level }) => {
                 state.room.bind_audio(place.member, rookery_forwarder::Ssrc(rtp.header.ssrc.0));
@@ -95,7 +90,7 @@ impl Core {
                 way.uplink.sender_report(now_us, ssrc, ntp_timestamp);
             }
         }
-        self.deliver(socket, place.room, None);
+        self.deliver(now_us, socket, place.room, None);
         self.follow_up(now_us, place.room);
     }
 
@@ -113,8 +108,8 @@ impl Core {
                 Some(datagram.len())
             });
         }
-        if self.uplinks_due_us.is_some_and(|due_us| due_us <= now_us) {
-            self.tell_uplinks(now_us, socket);
+        if self.reports.due_us.is_some_and(|due_us| due_us <= now_us) {
+            self.tell_browsers(now_us, socket);
         }
     }
 
@@ -146,10 +141,10 @@ impl Core {
         member.way.web_rtc().is_some_and(|way| way.peer == peer).then_some(place)
     }
 
-    fn tell_uplinks(&mut self, now_us: u64, socket: &UdpSocket) {
-        let Self { webrtc, rooms, uplinks, outbox, scratch, .. } = self;
+    fn tell_browsers(&mut self, now_us: u64, socket: &UdpSocket) {
+        let Self { webrtc, rooms, reports, outbox, scratch, .. } = self;
         let mut next: Option<u64> = None;
-        uplinks.retain(|place| {
+        reports.places.retain(|place| {
             let Some(member) = rooms.get_mut(place.room).and_then(|state| state.member_mut(place.member)) else {
                 return false;
             };
@@ -158,16 +153,18 @@ impl Core {
             if let Some(peer) = webrtc.get_mut(way.peer)
                 && let Some(address) = peer.address()
             {
-                way.uplink.tell(now_us, own, &mut scratch[..], |compound| {
+                let mut send = |compound: &[u8]| {
                     outbox.push(socket, address, |buffer| peer.write_rtcp(compound, buffer).ok());
-                });
+                };
+                way.uplink.tell(now_us, own, &mut scratch[..], &mut send);
+                way.downlink.tell(now_us, send);
             }
-            let due_us = way.uplink.due_us().filter(|due_us| *due_us > now_us);
+            let due_us = way.due_us().filter(|due_us| *due_us > now_us);
             way.is_listed = due_us.is_some();
             next = next.into_iter().chain(due_us).min();
             way.is_listed
         });
-        self.uplinks_due_us = next;
+        reports.due_us = next;
     }
 
     /// Asks publishers for key frames, and tells them how well they are wanted.

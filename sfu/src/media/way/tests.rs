@@ -1,5 +1,4 @@
 use super::*;
-use rookery_rtp::RtpHeader;
 
 const TRANSPORT: &str = "a=ice-ufrag:Ab+1\na=ice-pwd:0123456789abcdefghijkl+/\na=fingerprint:sha-256 \
     00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\n";
