@@ -89,7 +89,7 @@ impl VoiceRooms {
     /// A member is in a voice channel: newly, or otherwise than before.
     pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
         let (guild_id, user_id) = (entry.guild_id, entry.user_id);
-        let wanted: Arc<str> = entry.rtc_region.as_deref().unwrap_or_default().into();
+        let wanted = wanted(&entry);
         self.place(guild_id, &wanted);
         let guild = self.guilds.entry(guild_id).or_default();
         let node = guild.places.get(&wanted).and_then(|place| place.node.clone());
@@ -106,15 +106,15 @@ impl VoiceRooms {
         if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
             self.owe(now_ms, &left, Debt::Member(guild_id, user_id));
         }
-        self.put(now_ms, guild_id, user_id, Some(entry), wanted, token, is_told);
+        self.put(now_ms, guild_id, user_id, Some(entry), token, is_told);
     }
 
     /// A member is in no voice channel any more.
     pub fn handle_leave(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
         let Some(guild) = self.guilds.get(&guild_id) else { return };
         let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
-        let (token, wanted) = (member.token.clone(), member.wanted.clone());
-        self.put(now_ms, guild_id, user_id, None, wanted, token, false);
+        let token = member.token.clone();
+        self.put(now_ms, guild_id, user_id, None, token, false);
     }
 
     /// A voice node of a region says that it is there; no two have one name.
@@ -222,13 +222,15 @@ impl VoiceRooms {
         guild_id: GuildId,
         user_id: UserId,
         entry: Option<VoiceEntry>,
-        wanted: Arc<str>,
         token: VoiceToken,
         is_told: bool,
     ) {
         self.revision += 1;
-        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        let at = guild.members.get(&user_id).map(|member| member.wanted.clone());
+        // Whoever is on their way out is still where they were.
+        let wanted = entry.as_ref().map(wanted).or(at).unwrap_or_default();
+        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let old = guild.members.insert(user_id, member);
         if let Some(due_ms) = old.as_ref().and_then(|old| old.due_ms) {
             self.due.remove(&(due_ms, guild_id, user_id));
@@ -340,7 +342,7 @@ impl VoiceRooms {
             if !has_node {
                 self.outputs.push_back(server(&entry, &token, None));
             }
-            self.put(now_ms, guild_id, user_id, Some(entry), wanted.clone(), token, false);
+            self.put(now_ms, guild_id, user_id, Some(entry), token, false);
         }
     }
 }
@@ -354,6 +356,11 @@ fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32)
     if let Some(node) = name.and_then(|name| nodes.get_mut(name)) {
         node.assigned = change(node.assigned);
     }
+}
+
+/// The place of a guild that is for somebody.
+fn wanted(entry: &VoiceEntry) -> Arc<str> {
+    entry.rtc_region.as_deref().unwrap_or_default().into()
 }
 
 /// One member less is at a place, which ends with the last.
