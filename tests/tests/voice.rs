@@ -341,7 +341,7 @@ async fn full(setting: &Setting) -> anyhow::Result<()> {
     first.is_in().await?;
     let mut second = setting.discord_js(&second, HIGH, &setting.lounge)?;
     second.lines.wait_for("ready").await?;
-    // What it asked for has been decided when it is let in elsewhere: a session's wishes are taken in order.
+    // It asked for the full channel first. Where the first one sees it, it was let in.
     second.does(json!({ "do": "join", "channel": setting.library })).await?;
     second.is_in().await?;
     let elsewhere = |line: &Value| (line["voice"] == second.id.as_str()).then(|| line["channel"].clone());

@@ -71,17 +71,6 @@ pub struct VoiceRooms {
     outputs: VecDeque<Output>,
 }
 
-/// What a member's node is to do from now on.
-struct Wish {
-    /// None if it is to put the member out.
-    entry: Option<VoiceEntry>,
-    /// The region that the room is to be in.
-    wanted: Arc<str>,
-    token: VoiceToken,
-    /// Whether the client was told where to go.
-    is_told: bool,
-}
-
 impl VoiceRooms {
     /// Without nodes and rooms, in a region. Revisions are above `revision`, which is above all that an earlier process here gave.
     pub fn new(config: Config, home: impl Into<Arc<str>>, revision: u64) -> Self {
@@ -100,7 +89,7 @@ impl VoiceRooms {
     /// A member is in a voice channel: newly, or otherwise than before.
     pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
         let (guild_id, user_id) = (entry.guild_id, entry.user_id);
-        let wanted: Arc<str> = entry.rtc_region.as_deref().unwrap_or_default().into();
+        let wanted = wanted(&entry);
         self.place(guild_id, &wanted);
         let guild = self.guilds.entry(guild_id).or_default();
         let node = guild.places.get(&wanted).and_then(|place| place.node.clone());
@@ -117,15 +106,15 @@ impl VoiceRooms {
         if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
             self.owe(now_ms, &left, Debt::Member(guild_id, user_id));
         }
-        self.put(now_ms, guild_id, user_id, Wish { entry: Some(entry), wanted, token, is_told });
+        self.put(now_ms, guild_id, user_id, Some(entry), token, is_told);
     }
 
     /// A member is in no voice channel any more.
     pub fn handle_leave(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
         let Some(guild) = self.guilds.get(&guild_id) else { return };
         let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
-        let (token, wanted) = (member.token.clone(), member.wanted.clone());
-        self.put(now_ms, guild_id, user_id, Wish { entry: None, wanted, token, is_told: false });
+        let token = member.token.clone();
+        self.put(now_ms, guild_id, user_id, None, token, false);
     }
 
     /// A voice node of a region says that it is there; no two have one name.
@@ -227,11 +216,21 @@ impl VoiceRooms {
     }
 
     /// Puts a member's wish in place and says it to the node.
-    fn put(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId, wish: Wish) {
+    fn put(
+        &mut self,
+        now_ms: u64,
+        guild_id: GuildId,
+        user_id: UserId,
+        entry: Option<VoiceEntry>,
+        token: VoiceToken,
+        is_told: bool,
+    ) {
         self.revision += 1;
-        let Wish { entry, wanted, token, is_told } = wish;
-        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
+        let at = guild.members.get(&user_id).map(|member| member.wanted.clone());
+        // Whoever is on their way out is still where they were.
+        let wanted = entry.as_ref().map(wanted).or(at).unwrap_or_default();
+        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
         let old = guild.members.insert(user_id, member);
         if let Some(due_ms) = old.as_ref().and_then(|old| old.due_ms) {
             self.due.remove(&(due_ms, guild_id, user_id));
@@ -343,8 +342,7 @@ impl VoiceRooms {
             if !has_node {
                 self.outputs.push_back(server(&entry, &token, None));
             }
-            let wish = Wish { entry: Some(entry), wanted: wanted.clone(), token, is_told: false };
-            self.put(now_ms, guild_id, user_id, wish);
+            self.put(now_ms, guild_id, user_id, Some(entry), token, false);
         }
     }
 }
@@ -358,6 +356,11 @@ fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32)
     if let Some(node) = name.and_then(|name| nodes.get_mut(name)) {
         node.assigned = change(node.assigned);
     }
+}
+
+/// The place of a guild that is for somebody.
+fn wanted(entry: &VoiceEntry) -> Arc<str> {
+    entry.rtc_region.as_deref().unwrap_or_default().into()
 }
 
 /// One member less is at a place, which ends with the last.
