@@ -13,7 +13,7 @@ use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 
 const SEEDS: u64 = 500;
 const NODES: [&str; 3] = ["a", "b", "c"];
-const BEACON_MS: u64 = 300;
+const BEACON_MS: u64 = 100;
 
 type Place = (GuildId, UserId);
 /// Session, token and endpoint.
