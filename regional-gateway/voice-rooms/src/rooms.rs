@@ -22,7 +22,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { silent_after_ms: 1_200, again_after_ms: 200 }
+        Self { silent_after_ms: 700, again_after_ms: 200 }
     }
 }
 

@@ -185,7 +185,7 @@ fn a_silent_node_is_replaced_and_everybody_sent_on() {
     w.enter(entry(ALICE, 5));
     assert_eq!(w.carry_out(), sent_to("token1", "a"));
     w.beacon("b", 1, 0, false);
-    w.pass(1_199, &["b"]);
+    w.pass(699, &["b"]);
     assert!(w.commands().is_empty());
     w.pass(1, &["b"]);
     assert_eq!(w.carry_out(), sent_to("token2", "b"));
@@ -209,7 +209,7 @@ fn without_a_node_clients_wait_until_there_is_one() {
     w.beacon("a", 1, 0, false);
     assert!(w.carry_out().is_some_and(|(_, endpoint)| endpoint.is_some()));
     // The only one dies.
-    w.pass(1_200, &[]);
+    w.pass(700, &[]);
     assert!(matches!(&w.outputs()[..], [Output::Notice { notice: Notice::Server { endpoint: None, .. }, .. }]));
     w.beacon("a", 2, 0, false);
     assert!(w.carry_out().is_some_and(|(_, endpoint)| endpoint.is_some()));

@@ -15,7 +15,7 @@ const SEEDS: u64 = 500;
 const NODES: [&str; 3] = ["a", "b", "c"];
 /// Of each node; channels want one of them or leave it open.
 const REGIONS: [&str; 3] = ["eu", "eu", "us"];
-const BEACON_MS: u64 = 300;
+const BEACON_MS: u64 = 100;
 
 type Place = (GuildId, UserId);
 /// Session, token and endpoint.

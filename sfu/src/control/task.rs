@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::seats::{Act, Place, Seats};
 use crate::VoiceNode;
 
-/// How often the node says that it is there: controllers give its rooms away when they miss four.
-const BEACON_INTERVAL: Duration = Duration::from_millis(300);
+/// How often the node says that it is there: controllers give its rooms away when they miss seven.
+const BEACON_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where a node is in its deployment.
 pub struct ControlInit {

@@ -30,13 +30,16 @@ function tone(hertz) {
   });
 }
 
+const PAUSE_MS = 500;
+// When each was last heard, over all connections.
+const lastHeard = new Map();
+
 // The pitch of what was decoded: upward crossings of zero in a second of it.
 class Ear {
   constructor(user, done) {
     this.decoder = new OpusScript(RATE, CHANNELS, OpusScript.Application.AUDIO);
     this.user = user;
     this.done = done;
-    this.heardAt = 0;
     this.reset();
   }
   reset() {
@@ -46,9 +49,14 @@ class Ear {
     this.power = 0;
   }
   hear(packet) {
+    const now = Date.now();
+    const pause = now - (lastHeard.get(this.user) ?? now);
+    lastHeard.set(this.user, now);
     // A pause does not count as sound.
-    if (Date.now() - this.heardAt > 500) this.reset();
-    this.heardAt = Date.now();
+    if (pause > PAUSE_MS) {
+      this.reset();
+      say({ again: this.user, pause_ms: pause });
+    }
     const pcm = this.decoder.decode(packet);
     for (let offset = 0; offset + 3 < pcm.length; offset += 4) {
       const value = pcm.readInt16LE(offset);
