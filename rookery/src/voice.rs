@@ -20,6 +20,8 @@ use crate::{descriptors, dev, start};
 
 /// Names where there is one process.
 const ALONE: &str = "dev";
+/// Nothing else could take its rooms.
+const SILENT_AFTER_ALONE: Duration = Duration::from_secs(30);
 /// How long members may take to be moved elsewhere when a node drains.
 const MOVED_WITHIN: Duration = Duration::from_secs(5);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -58,6 +60,7 @@ impl RunningVoice {
 pub async fn alone(region: &str) -> anyhow::Result<(VoiceInit, ControlInit)> {
     let network = LocalNetwork::new();
     let init = VoiceInit::open(Bus::local(&network, "region"), ALONE, &[region], ALONE).await.context("voice")?;
+    let init = init.silent_after(SILENT_AFTER_ALONE);
     Ok((init, control(Bus::local(&network, "voice"), ALONE, region, ALONE)))
 }
 

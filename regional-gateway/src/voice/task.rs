@@ -32,6 +32,7 @@ pub struct VoiceInit {
     node: Box<str>,
     bus: Bus,
     heard: SelectAll<BoxStream<'static, Heard>>,
+    config: Config,
 }
 
 /// What comes of a region's voice nodes.
@@ -82,7 +83,15 @@ impl VoiceInit {
             let events = bus.subscribe(&Subject::voice_controller(deployment, region, node)?).await?;
             heard.push(hear(Arc::clone(region), Kind::Event, events));
         }
-        Ok(Self { deployment: deployment.into(), regions, node: node.into(), bus, heard })
+        let config = Config::default();
+        Ok(Self { deployment: deployment.into(), regions, node: node.into(), bus, heard, config })
+    }
+
+    /// Gives voice nodes up after another time: one in this process ends with it, and is silent only when that has no time.
+    #[must_use]
+    pub fn silent_after(mut self, silent_after: Duration) -> Self {
+        self.config.silent_after_ms = u64::try_from(silent_after.as_millis()).unwrap_or(u64::MAX);
+        self
     }
 
     /// The regions, as the API lists them.
@@ -121,7 +130,7 @@ impl VoiceTask {
     pub fn new(init: VoiceInit, news: Arc<Register<VoiceNews>>, region: Arc<Region>, stop: CancellationToken) -> Self {
         let revision = now_ms().saturating_mul(REVISIONS_PER_MS);
         let home = init.regions.first().cloned().unwrap_or_default();
-        let core = VoiceRooms::new(Config::default(), home, revision);
+        let core = VoiceRooms::new(init.config, home, revision);
         Self { init, core, news, region, nodes: HashMap::new(), stop }
     }
 
