@@ -42,7 +42,9 @@ pub type Values<'a> = &'a (dyn SerializeRow + Sync);
 /// Compare-and-set calls under way at a time: each is several rounds of messages between the nodes.
 const SERIAL_IN_FLIGHT: usize = 256;
 /// After this all replicas that are there have heard of a row.
-const SETTLED_AFTER_US: i64 = 60_000_000;
+const SETTLED_AFTER_US: u64 = 60_000_000;
+/// Looks for rows elsewhere that may be under way.
+const FAR_IN_FLIGHT: usize = 128;
 /// A process has one lease.
 const LEASES_IN_FLIGHT: usize = 4;
 /// It may take over many virtual shards at once, and asks for more only as it is answered: nobody waits here, least of all
@@ -63,6 +65,8 @@ pub struct Calls {
     lease: Circuit,
     /// Leases that nodes compete for, likewise: at the serial level, but not behind a storm of claims.
     shared_lease: Circuit,
+    /// Second looks for rows that are not near.
+    far: Semaphore,
     write_timeout: Duration,
     attempt_timeout: Duration,
 }
@@ -109,6 +113,7 @@ impl Calls {
             serial: Circuit::new(SERIAL, config.statements_in_flight.min(SERIAL_IN_FLIGHT)),
             lease: Circuit::new(LEASE, LEASES_IN_FLIGHT),
             shared_lease: Circuit::new(SHARED_LEASE, SHARED_LEASES_IN_FLIGHT),
+            far: Semaphore::new(FAR_IN_FLIGHT),
             write_timeout: Duration::from_millis(config.write_timeout_ms),
             attempt_timeout: Duration::from_millis(config.write_attempt_timeout_ms.max(config.read_timeout_ms)),
         }
@@ -253,12 +258,13 @@ impl Calls {
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {
         let found = self.row(statement, &values).await?;
-        let is_settled = made_at.is_some_and(|made_at| now_us().saturating_sub(made_at.0) > SETTLED_AFTER_US);
+        // Nor was anything made in the future, further than clocks are apart.
+        let is_settled = made_at.is_some_and(|made_at| now_us().abs_diff(made_at.0) > SETTLED_AFTER_US);
         let Some(far) = self.profiles.far().filter(|_| found.is_none() && !is_settled) else { return Ok(found) };
+        // Whoever asks for what never was must not take the places of other reads, nor make anybody wait.
+        let Ok(_place) = self.far.try_acquire() else { return Ok(found) };
         let mut prepared = (*statement.prepared).clone();
         prepared.set_execution_profile_handle(Some(far));
-        let place = self.place(statement.purpose, Instant::now() + self.attempt_timeout).await;
-        let _place = place.map_err(Failure::into_read_error)?;
         // Not noted on the circuit: what is far may be away while this region goes on.
         let outcome = self.session.execute_unpaged(&prepared, &values).await;
         let result = if outcome.is_ok() { "answered" } else { "failed" };

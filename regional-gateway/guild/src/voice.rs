@@ -12,6 +12,7 @@ use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, User
 use crate::Outcome;
 use crate::access::require;
 use crate::outcome::Effect;
+use crate::permission_cache::is_timed_out;
 use crate::state::{GuildCore, GuildSpace, Space};
 use crate::subscribers::Wanters;
 
@@ -288,7 +289,9 @@ impl GuildCore {
         let Some(channel) = channel.filter(|_| permissions.contains(needed)) else {
             return self.disconnect(out, user_id);
         };
-        let suppress = is_suppressed(guild, channel, permissions, Some(old));
+        // Who has no right to enter has none to lose by a time-out.
+        let is_timed_out = guild.members().get(user_id).is_some_and(|entry| is_timed_out(&entry.row, now));
+        let suppress = is_timed_out || is_suppressed(guild, channel, permissions, Some(old));
         let self_video = old.self_video && permissions.contains(Permissions::STREAM);
         let granted = granted(permissions);
         self.connect(out, user_id, Connection { suppress, self_video, granted, ..old.clone() });

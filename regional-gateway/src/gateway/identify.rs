@@ -243,6 +243,7 @@ pub async fn begin(
 ) {
     let asked = async {
         let owner = region.owners.user(handle.user_id).await?;
+        handle.note_asked();
         owner.subscribe(&handle, &subscriber, ready, is_bot).await
     };
     if let Err(error) = asked.await {

@@ -96,9 +96,21 @@ pub struct SessionHandle {
     signals: AtomicU8,
     /// The worker was asked to look at it and has not yet.
     is_ready: AtomicBool,
+    /// An owner of its user was asked for READY, one that may have ended since.
+    asked_owner: AtomicBool,
 }
 
 impl SessionHandle {
+    /// An owner of its user is asked for READY now; until then whoever is to ask waits for one.
+    pub fn note_asked(&self) {
+        self.asked_owner.store(true, Ordering::Release);
+    }
+
+    /// Whether one was asked.
+    pub fn has_asked(&self) -> bool {
+        self.asked_owner.load(Ordering::Acquire)
+    }
+
     /// Hands over something in order with the events, waiting while the worker has no room; a session that is gone
     /// does not mind.
     pub async fn send(&self, input: Input) {
@@ -198,6 +210,7 @@ impl Sessions {
             worker,
             signals: AtomicU8::new(0),
             is_ready: AtomicBool::new(false),
+            asked_owner: AtomicBool::new(false),
         });
         let mut of_user = self.by_user.entry(user_id).or_default();
         if of_user.len() >= self.per_user {
@@ -247,6 +260,7 @@ impl Sessions {
             worker: Arc::clone(worker),
             signals: AtomicU8::new(0),
             is_ready: AtomicBool::new(false),
+            asked_owner: AtomicBool::new(false),
         });
         self.remote_by_user.entry(user_id).or_default().push(Arc::clone(&handle));
         Some(handle)

@@ -382,12 +382,12 @@ impl SessionTask {
     }
 
     fn take_own(&mut self, event: &Event) {
+        // One that was asked twice says so twice, and has the session once.
+        if matches!(event, Event::Ready(_)) && self.asked_ready.take().is_none() {
+            return;
+        }
         let taken = self.session.handle_own_dispatch(event);
         match event {
-            Event::Ready(_) if self.asked_ready.take().is_none() => {
-                // Two owners say so: what the client has of either is not to be relied on.
-                self.handle.signal(Signal::Lost);
-            }
             Event::Ready(ready) => {
                 ready.guilds.iter().for_each(|guild| self.subscriptions.want(guild.id));
                 self.presence.started(&self.region.owners, &self.handle);
@@ -421,7 +421,10 @@ impl SessionTask {
         if let Some(predecessor) = begins(self.handle.user_id.get()) {
             match self.user_parked.take() {
                 Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
-                None if self.asked_ready.is_some() => resumed.asked_ready = self.asked_ready.clone(),
+                // The owner that was asked is gone. If none was yet, whoever is to ask finds this one.
+                None if self.asked_ready.is_some() => {
+                    resumed.asked_ready = self.asked_ready.clone().filter(|_| self.handle.has_asked());
+                }
                 parked => {
                     let ended = parked.map(|parked| parked.epoch);
                     tracing::info!(session_id = %self.handle.id, ?ended, ?predecessor, "its user's owner left a gap");

@@ -61,6 +61,8 @@ pub(super) struct Member {
     pub(super) shown: Option<Shown>,
     /// What it wants to see, once it said so.
     wants: Option<Wants>,
+    /// How well anybody wants what it shows.
+    demand: Option<Quality>,
     /// Whether it can be sent to.
     is_connected: bool,
     /// As it says itself, once it did.
@@ -98,6 +100,7 @@ impl Member {
             codec: Codec::Vp8,
             shown: None,
             wants: None,
+            demand: None,
             is_connected: false,
             speaking: None,
             order: None,
@@ -151,6 +154,12 @@ impl Member {
             speaking.remove(SpeakingFlags::PRIORITY);
         }
         Payload::new(&ServerEvent::Speaking(SpeakingEvent { user_id: self.user, ssrc: self.ssrc(), speaking }))
+    }
+
+    /// Tells it how well it is wanted, once that is known.
+    fn demand_payload(&self) -> Option<Arc<Payload>> {
+        let wants = MediaSinkWants { any: Some(self.demand?), ..MediaSinkWants::default() };
+        Some(Payload::new(&ServerEvent::MediaSinkWants(wants)))
     }
 
     fn video_payload(&self) -> Arc<Payload> {
@@ -234,8 +243,8 @@ impl RoomState {
     }
 
     /// All of them by [`MemberKey::index`], and the packets that are kept.
-    pub(super) fn parts(&mut self) -> (&mut [Option<Member>], &PacketStore) {
-        (&mut self.members, &self.store)
+    pub(super) fn parts(&mut self) -> (&mut [Option<Member>], &PacketStore, &mut Room) {
+        (&mut self.members, &self.store, &mut self.room)
     }
 
     pub(super) fn insert(&mut self, member: Member) {
@@ -323,7 +332,13 @@ impl RoomState {
         let before = std::mem::replace(&mut member.shown, shown);
         let is_new = stream(&before) != stream(&member.shown);
         let (payload, user, is_shown) = (member.video_payload(), member.user, member.shown.is_some());
+        let streams = member.streams;
         self.shows = self.shows + usize::from(is_shown) - usize::from(before.is_some());
+        if !is_shown {
+            let stream = Ssrc(streams.video.0);
+            let ways = self.members.iter_mut().flatten().filter_map(|other| other.way.web_rtc_mut());
+            ways.for_each(|way| way.release(stream));
+        }
         if is_new {
             self.tell_later(now_us, payload, Some(user));
             self.due_us = Some(now_us);
@@ -332,9 +347,10 @@ impl RoomState {
 
     /// Tells a publisher how well it is wanted.
     pub(super) fn demand(&mut self, key: MemberKey, quality: u8) {
-        let wants = MediaSinkWants { any: Quality::new(quality), ..MediaSinkWants::default() };
-        let notice = Notice { payload: Payload::new(&ServerEvent::MediaSinkWants(wants)), except: None };
         if let Some(member) = self.member_mut(key) {
+            member.demand = Quality::new(quality);
+            let Some(payload) = member.demand_payload() else { return };
+            let notice = Notice { payload, except: None };
             let notices: Arc<[Notice]> = Arc::new([notice]);
             member.post(&notices);
             self.behind |= self.member(key).is_some_and(|member| member.is_behind);
@@ -355,7 +371,8 @@ impl RoomState {
             others().filter(|member| member.announced_below > 0).map(Member::speaking_payload).collect()
         };
         let showing: Vec<_> = others().filter(|member| member.shown.is_some()).map(Member::video_payload).collect();
-        let all = connected.into_iter().chain(speaking).chain(showing);
+        let demand = self.member(key).filter(|member| member.shown.is_some()).and_then(Member::demand_payload);
+        let all = connected.into_iter().chain(speaking).chain(showing).chain(demand);
         let notices: Arc<[Notice]> = all.map(|payload| Notice { payload, except: None }).collect();
         if let Some(member) = self.member_mut(key) {
             member.post(&notices);

@@ -330,11 +330,14 @@ impl Sections {
             None => {
                 let is_free = |at: &usize| !self.taken.iter().any(|(_, taken)| taken == at);
                 let of_kind = |at: &usize| self.mids[*at].1 == kind;
-                let free = (0..self.mids.len()).filter(of_kind).find(is_free);
-                let shared = || (0..self.mids.len()).rfind(of_kind).filter(|_| kind == MediaKind::Audio);
-                let at = free.or_else(shared)?;
-                self.taken.push((stream, at));
-                at
+                match (0..self.mids.len()).filter(of_kind).find(is_free) {
+                    Some(free) => {
+                        self.taken.push((stream, free));
+                        free
+                    }
+                    // Nothing is kept of those who share one: they may be many.
+                    None => (0..self.mids.len()).rfind(of_kind).filter(|_| kind == MediaKind::Audio)?,
+                }
             }
         };
         self.mids.get(at).map(|(mid, _)| mid.as_slice())

@@ -49,7 +49,9 @@ impl GuildCore {
                 new.permission_overwrites = guild.check_overwrites(cx, Some(access.channel), &wanted)?;
             }
         }
-        if let Patch::Set(rtc_region) = &changes.rtc_region {
+        if let Patch::Set(rtc_region) = &changes.rtc_region
+            && new.rtc_region != access.channel.rtc_region
+        {
             self.limits.check_rtc_region(Some(rtc_region))?;
         }
         let moves = new.rtc_region != access.channel.rtc_region;

@@ -226,6 +226,23 @@ fn a_speaker_who_goes_elsewhere_listens_there() {
 }
 
 #[test]
+fn a_speaker_who_was_brought_in_is_silenced_by_a_time_out() {
+    let mut s = Stage::new();
+    let lounge = s.world.channel(ChannelType::GuildVoice);
+    s.to(s.alice, lounge);
+    // To where she could not come by herself, so that nothing puts her out.
+    s.world.deny_everyone(s.stage, Permissions::CONNECT);
+    let guild_id = s.world.guild_id();
+    let moved = ModifyMember { channel_id: Patch::Set(s.stage), ..ModifyMember::default() };
+    s.world.ok(OWNER, Call::ModifyMember { guild_id, user_id: ALICE, changes: moved });
+    assert_eq!(rooms(&s.suppress(OWNER, ALICE, false).unwrap()), [(ALICE, true)]);
+    let until = Patch::Set(Timestamp(s.world.now.0 + 5_000_000));
+    let silenced = ModifyMember { communication_disabled_until: until, ..ModifyMember::default() };
+    let outcome = s.world.ok(OWNER, Call::ModifyMember { guild_id, user_id: ALICE, changes: silenced });
+    assert_eq!(rooms(&outcome), [(ALICE, false)]);
+}
+
+#[test]
 fn voice_states_are_changed_on_stages_only_and_of_those_who_are_there() {
     let mut s = Stage::new();
     refused(s.suppress(OWNER, ALICE, false), ErrorCode::UnknownVoiceState);

@@ -44,6 +44,14 @@ impl SendHistory {
         number
     }
 
+    /// A packet was not sent after all: that it does not arrive says nothing.
+    pub fn forget(&mut self, number: u16) {
+        let age = self.next.wrapping_sub(number);
+        if age != 0 && usize::from(age) <= HISTORY {
+            self.sent[usize::from(number) % HISTORY].state = State::Unknown;
+        }
+    }
+
     /// What is known of a packet that a receiver reports; each is reported once, and arrival after a loss counts as nothing.
     pub fn take(&mut self, now_us: u64, number: u16, arrived_us: Option<u64>) -> Option<PacketReport> {
         let age = self.next.wrapping_sub(number);
@@ -67,6 +75,16 @@ impl SendHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_sent_is_not_missed() {
+        let mut history = SendHistory::default();
+        let (kept, unsent) = (history.push(1_000, 100, false), history.push(1_000, 100, false));
+        history.forget(unsent);
+        history.forget(unsent.wrapping_add(1));
+        assert_eq!(history.take(2_000, unsent, None), None);
+        assert!(history.take(2_000, kept, Some(1_500)).is_some());
+    }
 
     #[test]
     fn a_report_is_matched_once_and_only_while_it_is_remembered() {

@@ -105,6 +105,14 @@ impl Room {
         self.react(now_us, receiver);
     }
 
+    /// A packet was not sent to a receiver after all, because it has no codec or no place for it.
+    pub fn handle_unsent(&mut self, receiver: MemberKey, transport_sequence: u16) {
+        let outlet = self.members.get_mut(receiver).and_then(|member| member.outlet.as_mut());
+        if let Some(history) = outlet.and_then(|outlet| outlet.history.as_mut()) {
+            history.forget(transport_sequence);
+        }
+    }
+
     /// Takes a receiver's own estimate (REMB).
     pub fn handle_receiver_estimate(&mut self, now_us: u64, receiver: MemberKey, bps: u64) {
         let Some(outlet) = self.members.get_mut(receiver).and_then(|member| member.outlet.as_mut()) else { return };

@@ -1,6 +1,6 @@
 //! Packets on their way to receivers, each in the form that its client has.
 
-use rookery_forwarder::{Body, Header, Vp8};
+use rookery_forwarder::{Body, Header, Room, Vp8};
 use rookery_model::voice::Ssrc;
 use rookery_rtp::RtpHeader;
 use rookery_rtp::extension::AudioLevel;
@@ -35,7 +35,7 @@ impl Core {
     pub(super) fn deliver(&mut self, now_us: u64, socket: &UdpSocket, at: usize, incoming: Option<&Incoming<'_>>) {
         let Self { endpoint, webrtc, rooms, forwards, scratch, outbox, past, reports, .. } = self;
         let Some(state) = rooms.get_mut(at) else { return };
-        let (members, store) = state.parts();
+        let (members, store, room) = state.parts();
         for forward in forwards.iter() {
             let own = Ssrc(forward.header.ssrc.0);
             let outgoing = match forward.body {
@@ -48,14 +48,10 @@ impl Core {
                 }),
                 // Without a payload it is nothing but a number, which receivers no longer miss.
                 Body::Padding => {
-                    let publisher = members.iter().flatten().find(|member| member.streams.video.0 == own.0);
-                    publisher.map(|publisher| Outgoing {
-                        codec: publisher.codec,
-                        payload: &[],
-                        level: None,
-                        original: None,
-                        stream: own,
-                    })
+                    // Of a packet at hand it is the sender's; else somebody asked for it again, which is rare.
+                    let of = || members.iter().flatten().find(|member| member.streams.video.0 == own.0);
+                    let codec = incoming.map(|incoming| incoming.codec).or_else(|| of().map(|member| member.codec));
+                    codec.map(|codec| Outgoing { codec, payload: &[], level: None, original: None, stream: own })
                 }
                 Body::Stored(slot) => {
                     let kept = store.get(slot);
@@ -69,10 +65,22 @@ impl Core {
                     kept.map(|(codec, payload)| Outgoing { codec, payload, level: None, original, stream })
                 }
             };
-            let Some(outgoing) = outgoing else { continue };
+            // Whoever does not get it must not be taken for somebody whose path loses it.
+            let unsent = |room: &mut Room| {
+                if let Some(number) = forward.transport_sequence {
+                    room.handle_unsent(forward.receiver, number);
+                }
+            };
+            let Some(outgoing) = outgoing else {
+                unsent(room);
+                continue;
+            };
             let receiver = members.get_mut(forward.receiver.index()).and_then(Option::as_mut);
             let Some(receiver) = receiver.filter(|member| member.key == forward.receiver) else { continue };
-            let Some(header) = rtp_header(receiver, &forward.header, &outgoing) else { continue };
+            let Some(header) = rtp_header(receiver, &forward.header, &outgoing) else {
+                unsent(room);
+                continue;
+            };
             let Some(payload) = assemble(&outgoing, forward.header.vp8, scratch) else { continue };
             match &mut receiver.way {
                 Way::Udp => {
@@ -89,6 +97,7 @@ impl Core {
                     let number = forward.transport_sequence;
                     let Some(elements) = way.elements(outgoing.stream, kind, number, outgoing.level, &mut elements)
                     else {
+                        unsent(room);
                         continue;
                     };
                     outbox.push(socket, address, |buffer| {

@@ -284,8 +284,9 @@ fn own_all(endpoint: &mut UdpEndpoint<Place>, now_ms: u64, streams: Streams, pla
 /// What a member shows, if it shows anything.
 pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
     let mut active: SmallVec<[&VideoStream; 4]> = video.streams.iter().filter(|stream| stream.active).collect();
-    active.sort_by_key(|stream| stream.quality);
-    active.dedup_by_key(|stream| stream.quality);
+    let quality = |stream: &VideoStream| stream.quality.max(1);
+    active.sort_by_key(|stream| quality(stream));
+    active.dedup_by_key(|stream| quality(stream));
     let is_off = if video.streams.is_empty() { video.video_ssrc == Ssrc(0) } else { active.is_empty() };
     if is_off {
         return None;
@@ -296,7 +297,7 @@ pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
     let mut sources: SmallVec<[LayerSource; LAYERS_MAX]> = SmallVec::new();
     let mut specs: SmallVec<[LayerSpec; LAYERS_MAX]> = SmallVec::new();
     for stream in active {
-        let quality = stream.quality.max(1);
+        let quality = quality(stream);
         let expected = EXPECTED_BPS.iter().find(|(most, _)| quality <= *most).map_or(1_500_000, |(_, bps)| *bps);
         let expected_bps = stream.max_bitrate.map_or(expected, u64::from);
         specs.push(LayerSpec { quality, expected_bps });
@@ -330,13 +331,13 @@ pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
 
 /// Has the room forward what a member shows from now on; what it does forward.
 fn publish(state: &mut RoomState, now_us: u64, key: MemberKey, shown: Option<Shown>) -> Option<Shown> {
-    let Some(shown) = shown else {
+    // More publishers than the room takes are not seen, and not told of.
+    let taken = shown.filter(|shown| state.room.publish_video(now_us, key, &shown.specs).is_ok());
+    let Some(shown) = taken else {
         state.room.unpublish_video(now_us, key);
         state.store.close(key);
         return None;
     };
-    // More publishers than the room takes are not seen, and not told of.
-    state.room.publish_video(now_us, key, &shown.specs).ok()?;
     state.store.open(key, shown.specs.len());
     let way = state.member_mut(key).and_then(|member| member.way.web_rtc_mut());
     if let Some(way) = way {

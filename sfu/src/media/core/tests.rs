@@ -101,6 +101,8 @@ fn what_is_shown_is_what_is_active_in_three_layers_at_most() {
     assert_eq!(said(video(7, &[stream(100, false, 7)])), None, "what is named counts");
     assert_eq!(said(video(0, &[stream(0, true, 7)])), Some((vec![1], vec![Some(7)])));
     assert_eq!(said(video(9, &[stream(50, true, 0)])), Some((vec![50], vec![Some(9)])));
+    let alike = [stream(0, true, 7), stream(1, true, 8), stream(100, true, 9)];
+    assert_eq!(said(video(0, &alike)), Some((vec![1, 100], vec![Some(7), Some(9)])), "0 and 1 are one quality");
     let many =
         [stream(100, true, 4), stream(25, true, 2), stream(50, true, 3), stream(10, true, 1), stream(50, true, 9)];
     assert_eq!(said(video(0, &many)), Some((vec![25, 50, 100], vec![Some(2), Some(3), Some(4)])), "the best");

@@ -160,6 +160,10 @@ fn whole_offers_have_a_section_for_each_picture_and_trimmed_ones_none() {
     assert_eq!(name(1, MediaKind::Video), mid(b"v1"));
     assert_eq!(name(2, MediaKind::Video), None, "its own sends only");
     assert_eq!((name(3, MediaKind::Audio), name(4, MediaKind::Audio)), (mid(b"a0"), mid(b"a0")));
+    for ssrc in 10..1_000 {
+        assert_eq!(name(ssrc, MediaKind::Audio), mid(b"a0"));
+    }
+    assert_eq!(way.sections.as_ref().unwrap().taken.len(), 2, "nothing is kept of those who share a section");
     way.release(Ssrc(1));
     let mut buffer = [0; ELEMENTS_BYTES];
     assert!(way.elements(Ssrc(2), MediaKind::Video, None, None, &mut buffer).is_some(), "a section that is free again");
