@@ -3,12 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
 use reqwest::Method;
-use rookery_tests::{
-    Arrival, Cluster, Gateway, Guild, NatsServer, PATIENCE, Person, Process, bot_in, cluster, free_address, run,
-    run_for, text,
-};
+use rookery_tests::{Cluster, Gateway, NatsServer, PATIENCE, Person, Process, free_address, run, run_for};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -2,19 +2,18 @@
 
 mod deployment;
 mod restarts;
+mod sessions;
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use rookery_tests::{
-    Arrival, Cluster, Gateway, Guild, NatsServer, PATIENCE, Person, Process, bot_in, cluster, free_address, run,
-    run_for, text,
-};
-use serde_json::{Value, json};
+use rookery_tests::{Gateway, Guild, PATIENCE, Person, Process, bot_in, cluster, free_address, run, text};
+use serde_json::json;
 
-use self::deployment::{Deployment, NAMES, Region, SCHEMA_PATIENCE, answer, answered};
+use self::deployment::{Deployment, Region, answer, answered};
+use self::sessions::{hears, resume};
 
 #[tokio::test]
 async fn people_of_two_regions_talk_in_one_guild() -> anyhow::Result<()> {

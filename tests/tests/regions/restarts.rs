@@ -1,57 +1,14 @@
 //! A region's process ends and begins again, and sessions go on.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Method;
-use rookery_tests::{
-    Arrival, Cluster, Gateway, Guild, NatsServer, PATIENCE, Person, Process, bot_in, cluster, free_address, run,
-    run_for, text,
-};
-use serde_json::{Value, json};
+use rookery_tests::{Arrival, Gateway, Guild, Person, bot_in, cluster, text};
+use serde_json::json;
 
-use crate::deployment::{Deployment, NAMES, Region, SCHEMA_PATIENCE, answer, answered};
-
-const INTENTS: u64 =
-    rookery_tests::intents::GUILDS | rookery_tests::intents::GUILD_MESSAGES | rookery_tests::intents::MESSAGE_CONTENT;
-const LAST_WORDS: &str = "that was all";
-
-/// RESUME as soon as somebody takes the connection.
-async fn resume(gateway: &Gateway) -> anyhow::Result<Gateway> {
-    let mut tries = tokio::time::interval(Duration::from_millis(50));
-    let tried = async {
-        loop {
-            tries.tick().await;
-            if let Ok(next) = gateway.resumed_copy().await {
-                return next;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, tried).await.context("nobody takes the session up")
-}
-
-/// What everybody is told of themselves and not of what was said.
-fn is_about_connections(name: &str) -> bool {
-    matches!(name, "RESUMED" | "PRESENCE_UPDATE" | "SESSIONS_REPLACE")
-}
-
-/// The next event that is about what was said.
-async fn next(session: &mut Gateway) -> anyhow::Result<(String, Value)> {
-    loop {
-        let event = session.next_event().await?;
-        if !is_about_connections(&event.0) {
-            return Ok(event);
-        }
-    }
-}
-
-/// The session's next event is this message and no other.
-async fn hears(session: &mut Gateway, content: &str) -> anyhow::Result<()> {
-    let (name, data) = next(session).await.with_context(|| format!("waiting for {content:?}"))?;
-    ensure!(name == "MESSAGE_CREATE" && data["content"] == content, "{name} {data} is not {content:?}");
-    Ok(())
-}
+use crate::deployment::{Deployment, answer};
+use crate::sessions::{INTENTS, LAST_WORDS, hears, is_about_connections, next, resume};
 
 #[tokio::test]
 async fn a_region_restarts_and_sessions_of_owners_elsewhere_go_on() -> anyhow::Result<()> {
