@@ -73,9 +73,12 @@ impl Setting {
         self.sing("@discordjs/voice", command, bot, hertz, channel_id)
     }
 
-    /// discord.py as this bot, likewise; it cannot hear.
-    fn discord_py(&self, bot: &Person, hertz: u32, channel_id: &str) -> anyhow::Result<Singer> {
+    /// discord.py as this bot, likewise; by itself it cannot hear.
+    fn discord_py(&self, bot: &Person, hertz: u32, channel_id: &str, hears: bool) -> anyhow::Result<Singer> {
         let mut command = Command::new(variable("ROOKERY_PYTHON")?);
+        if hears {
+            command.env("ROOKERY_HEARS", "1");
+        }
         command.arg(source("voice/voice.py")?).env("SSL_CERT_FILE", self.rookery.address("ca_file")?);
         self.sing("discord.py", command, bot, hertz, channel_id)
     }
@@ -213,9 +216,27 @@ async fn discord_py_is_heard() -> anyhow::Result<()> {
         let (py, js) = (setting.bot("Snake").await?, setting.bot("Script").await?);
         let mut js = setting.discord_js(&js, HIGH, &setting.lounge)?;
         js.lines.find("that it is in", |line| (line["state"] == "ready").then_some(())).await?;
-        let mut py = setting.discord_py(&py, LOW, &setting.lounge)?;
+        let mut py = setting.discord_py(&py, LOW, &setting.lounge, false)?;
         let state = py.lines.find("that it is in", |line| (line["state"] == "ready").then(|| line.clone())).await?;
         ensure!(state["mode"] == "aead_xchacha20_poly1305_rtpsize", "{state}");
+        js.hears(py.tone()).await
+    }
+    .await;
+    setting.explain(result)
+}
+
+#[tokio::test]
+async fn discord_py_hears_by_discord_ext_voice_recv() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = async {
+        let (py, js) = (setting.bot("Snake").await?, setting.bot("Script").await?);
+        let mut js = setting.discord_js(&js, HIGH, &setting.lounge)?;
+        js.is_in().await?;
+        let mut py = setting.discord_py(&py, LOW, &setting.lounge, true)?;
+        py.hears(js.tone()).await?;
         js.hears(py.tone()).await
     }
     .await;
