@@ -128,7 +128,7 @@ fn programs(options: &Options) -> Result<()> {
         return Ok(());
     }
     build(BOTS)?;
-    // Into the same folder: the tests look there, and what it shares with the other bots is not built again.
+    // Into the same folder: the tests look there, and some of it is built already.
     let mut songbird = paths::cargo();
     songbird.args(["build", "--locked", "--manifest-path", paths::SONGBIRD, "--target-dir"]).arg(paths::target());
     shell::run(&mut songbird)?;
