@@ -19,7 +19,7 @@ pub use gateway::{Arrival, Gateway, intents};
 pub use lines::Lines;
 pub use nats::NatsServer;
 pub use people::{PASSWORD, Person, Seed, http_client};
-pub use process::{Ended, Process, Signal, free_address, run, run_for};
+pub use process::{Ended, Process, Signal, free_address, program, run, run_for};
 pub use proxy::Proxy;
 pub use rookery::Rookery;
 pub use scene::{Guild, bot_in, text};

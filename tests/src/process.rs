@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -15,6 +15,13 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let path =
         std::env::var_os("ROOKERY_BIN").context("ROOKERY_BIN is not set: run the tests by `cargo xtask test`")?;
     Ok(path.into())
+}
+
+/// A program that `cargo xtask test` built beside the binary under test.
+pub fn program(name: &str) -> anyhow::Result<Command> {
+    let path = binary()?.with_file_name(name);
+    ensure!(path.is_file(), "{} is not built: run the tests by `cargo xtask test`", path.display());
+    Ok(Command::new(path))
 }
 
 /// An address where nobody listened a moment ago.

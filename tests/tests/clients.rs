@@ -4,7 +4,7 @@
 //! Then its gateway connection is cut while people go on talking, and it must RESUME: nothing missed, nothing twice.
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Lines, Person, Proxy, Rookery};
+use rookery_tests::{Lines, Person, Proxy, Rookery, program};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -187,20 +187,12 @@ async fn discord_py_waits_out_a_rate_limit() -> anyhow::Result<()> {
     result.await.with_context(|| format!("the server's log:\n{}", setting.rookery.log()))
 }
 
-/// A bot of `rookery-test-bots`, built beside the binary under test.
-fn rust_bot(name: &str) -> anyhow::Result<Command> {
-    let bin = variable("ROOKERY_BIN")?;
-    let path = bin.parent().context("the binary lies in a folder")?.join(name);
-    ensure!(path.is_file(), "{} is not built: run the tests by `cargo xtask test`", path.display());
-    Ok(Command::new(path))
-}
-
 #[tokio::test]
 async fn twilight() -> anyhow::Result<()> {
     if skipped() {
         return Ok(());
     }
-    converse("twilight", rust_bot("twilight_bot")?).await
+    converse("twilight", program("twilight_bot")?).await
 }
 
 #[tokio::test]
@@ -208,5 +200,5 @@ async fn serenity() -> anyhow::Result<()> {
     if skipped() {
         return Ok(());
     }
-    converse("serenity", rust_bot("serenity_bot")?).await
+    converse("serenity", program("serenity_bot")?).await
 }

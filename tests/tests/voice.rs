@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Guild, Lines, Person, Rookery, bot_in, text};
+use rookery_tests::{Guild, Lines, Person, Rookery, bot_in, program, text};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -12,6 +12,7 @@ use programs::{skipped, source, variable};
 
 /// Hertz.
 const LOW: u32 = 440;
+const MIDDLE: u32 = 660;
 const HIGH: u32 = 880;
 /// What a second of crossings may be wrong by.
 const TOLERANCE: f64 = 10.0;
@@ -72,11 +73,21 @@ impl Setting {
         self.sing("@discordjs/voice", command, bot, hertz, channel_id)
     }
 
-    /// discord.py as this bot, likewise; it cannot hear.
-    fn discord_py(&self, bot: &Person, hertz: u32, channel_id: &str) -> anyhow::Result<Singer> {
+    /// discord.py as this bot, likewise; by itself it cannot hear.
+    fn discord_py(&self, bot: &Person, hertz: u32, channel_id: &str, hears: bool) -> anyhow::Result<Singer> {
         let mut command = Command::new(variable("ROOKERY_PYTHON")?);
+        if hears {
+            command.env("ROOKERY_HEARS", "1");
+        }
         command.arg(source("voice/voice.py")?).env("SSL_CERT_FILE", self.rookery.address("ca_file")?);
         self.sing("discord.py", command, bot, hertz, channel_id)
+    }
+
+    /// songbird as this bot, likewise, in an encryption mode of its choice.
+    fn songbird(&self, bot: &Person, hertz: u32, mode: &str) -> anyhow::Result<Singer> {
+        let mut command = program("songbird_bot")?;
+        command.env("SSL_CERT_FILE", self.rookery.address("ca_file")?).env("ROOKERY_MODE", mode);
+        self.sing("songbird", command, bot, hertz, &self.lounge)
     }
 
     fn sing(
@@ -205,13 +216,63 @@ async fn discord_py_is_heard() -> anyhow::Result<()> {
         let (py, js) = (setting.bot("Snake").await?, setting.bot("Script").await?);
         let mut js = setting.discord_js(&js, HIGH, &setting.lounge)?;
         js.lines.find("that it is in", |line| (line["state"] == "ready").then_some(())).await?;
-        let mut py = setting.discord_py(&py, LOW, &setting.lounge)?;
+        let mut py = setting.discord_py(&py, LOW, &setting.lounge, false)?;
         let state = py.lines.find("that it is in", |line| (line["state"] == "ready").then(|| line.clone())).await?;
         ensure!(state["mode"] == "aead_xchacha20_poly1305_rtpsize", "{state}");
         js.hears(py.tone()).await
     }
     .await;
     setting.explain(result)
+}
+
+#[tokio::test]
+async fn discord_py_hears_by_discord_ext_voice_recv() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = async {
+        let (py, js) = (setting.bot("Snake").await?, setting.bot("Script").await?);
+        let mut js = setting.discord_js(&js, HIGH, &setting.lounge)?;
+        js.is_in().await?;
+        let mut py = setting.discord_py(&py, LOW, &setting.lounge, true)?;
+        py.hears(js.tone()).await?;
+        js.hears(py.tone()).await
+    }
+    .await;
+    setting.explain(result)
+}
+
+/// songbird speaks version 4 of the voice gateway and decodes in either mode; @discordjs/voice speaks version 8.
+#[tokio::test]
+async fn songbird_and_discord_js_hear_each_other_in_both_modes() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare().await?;
+    let result = choir(&setting).await;
+    setting.explain(result)
+}
+
+async fn choir(setting: &Setting) -> anyhow::Result<()> {
+    let (low, middle, high) = (setting.bot("Low").await?, setting.bot("Middle").await?, setting.bot("High").await?);
+    // Each comes after another one was there, and before the next.
+    let mut low = setting.songbird(&low, LOW, "aead_aes256_gcm_rtpsize")?;
+    low.is_in().await?;
+    let mut high = setting.discord_js(&high, HIGH, &setting.lounge)?;
+    high.is_in().await?;
+    let mut middle = setting.songbird(&middle, MIDDLE, "aead_xchacha20_poly1305_rtpsize")?;
+    middle.is_in().await?;
+    for other in [middle.tone(), high.tone()] {
+        low.hears(other).await?;
+    }
+    for other in [low.tone(), high.tone()] {
+        middle.hears(other).await?;
+    }
+    for other in [low.tone(), middle.tone()] {
+        high.hears(other).await?;
+    }
+    Ok(())
 }
 
 async fn moderated(setting: &Setting) -> anyhow::Result<()> {

@@ -12,7 +12,10 @@ use crate::component::Profile;
 use crate::shell;
 
 /// Manifests of packages that are no members of the workspace, and so are not covered by `--workspace`.
-pub const SATELLITES: [&str; 2] = ["edge/component/Cargo.toml", "edge/pop/tests/guest/Cargo.toml"];
+pub const SATELLITES: [&str; 3] = ["edge/component/Cargo.toml", "edge/pop/tests/guest/Cargo.toml", SONGBIRD];
+
+/// The bot with songbird, whose hundred packages are in a lock file of its own.
+pub const SONGBIRD: &str = "tests/songbird/Cargo.toml";
 
 /// The root of the clone that `cargo xtask` was called in.
 ///

@@ -166,6 +166,13 @@ const NEEDS: &[Need] = &[
         install: || apt(&["libopus0"]),
     },
     Need {
+        name: "libopus to link with, for songbird",
+        purpose: Purpose::Clients,
+        is_met: || Ok(shell::output(shell::clean("pkg-config").args(["--libs", "opus"])).is_some()),
+        remedy: || "run `apt-get install --no-install-recommends libopus-dev pkg-config`".into(),
+        install: || apt(&["libopus-dev", "pkg-config"]),
+    },
+    Need {
         name: "the JavaScript client libraries (tests/clients/node)",
         purpose: Purpose::Clients,
         is_met: || Ok(clients::is_complete(&clients::node_modules()?)),

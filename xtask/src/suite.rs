@@ -128,6 +128,10 @@ fn programs(options: &Options) -> Result<()> {
         return Ok(());
     }
     build(BOTS)?;
+    // Into the same folder: the tests look there, and some of it is built already.
+    let mut songbird = paths::cargo();
+    songbird.args(["build", "--locked", "--manifest-path", paths::SONGBIRD, "--target-dir"]).arg(paths::target());
+    shell::run(&mut songbird)?;
     web::test_and_build()
 }
 
