@@ -302,13 +302,13 @@ fn where_no_node_of_the_wanted_region_is_there_another_one_takes_the_room() {
     w.enter(in_region("us", BOB, 6));
     assert_eq!(w.carry_out(), sent_to("token2", "b"));
     // The one node of a region dies: its rooms go home, and where nobody is at home, anywhere.
-    w.pass(1_000, &["a"]);
+    w.pass(600, &["a"]);
     w.beacon_of("ap", &beacon("c", 1, 0, false));
-    w.pass(500, &["a"]);
+    w.pass(300, &["a"]);
     assert_eq!(w.carry_out(), sent_to("token3", "a"));
-    w.pass(1_000, &[]);
+    w.pass(600, &[]);
     w.beacon_of("ap", &beacon("c", 1, 0, false));
-    w.pass(500, &[]);
+    w.pass(300, &[]);
     let moved: Vec<_> = w.commands().into_iter().map(|(node, _)| node.to_string()).collect();
     assert_eq!(moved, ["c", "c"]);
 }
