@@ -28,6 +28,8 @@ use super::way::{Carries, WebRtcWay};
 const FORWARDS: usize = 5_000;
 /// A room whose time comes within this is looked at when it comes, others with the next tick.
 const HOT_US: u64 = 50_000;
+/// All browsers are visited when one is to be told something; not more often than this, however many there are.
+const REPORTS_APART_US: u64 = 10_000;
 /// What is written before it is encrypted.
 const SCRATCH_BYTES: usize = 2_048;
 
@@ -43,12 +45,15 @@ pub(super) struct Place {
 struct Reports {
     places: Vec<Place>,
     due_us: Option<u64>,
+    /// When all of them were visited last.
+    told_us: u64,
 }
 
 impl Reports {
     /// Notes that a browser may have to be told something.
     fn list(&mut self, place: Place, way: &mut WebRtcWay) {
         let Some(due_us) = way.due_us() else { return };
+        let due_us = due_us.max(self.told_us + REPORTS_APART_US);
         self.due_us = Some(self.due_us.map_or(due_us, |known| known.min(due_us)));
         if !std::mem::replace(&mut way.is_listed, true) {
             self.places.push(place);

@@ -98,9 +98,9 @@ impl PayloadTypes {
         let has = |codec: &Codec| self.video.iter().any(|known| known.codec == *codec);
         [Codec::Vp8, Codec::H264, Codec::Av1].into_iter().find(has).unwrap_or(Codec::Vp8)
     }
-    /// Whether lost video can be sent again in a stream of its own.
+    /// Whether lost video can be sent again in a stream of its own, whichever codec it is in.
     pub(super) fn has_rtx(&self) -> bool {
-        self.video.iter().any(|known| known.rtx_payload_type.is_some())
+        !self.video.is_empty() && self.video.iter().all(|known| known.rtx_payload_type.is_some())
     }
     pub(super) const fn opus(&self) -> u8 {
         self.opus

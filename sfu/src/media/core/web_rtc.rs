@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 
-use super::{Core, Place};
+use super::{Core, Place, REPORTS_APART_US};
 use crate::media::way::{Source, Way};
 
 /// Sender reports of one compound packet that are looked at.
@@ -164,7 +164,7 @@ impl Core {
             next = next.into_iter().chain(due_us).min();
             way.is_listed
         });
-        reports.due_us = next;
+        (reports.due_us, reports.told_us) = (next.map(|due_us| due_us.max(now_us + REPORTS_APART_US)), now_us);
     }
 
     /// Asks publishers for key frames, and tells them how well they are wanted.
