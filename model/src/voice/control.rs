@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::SubscriberId;
-use crate::{ChannelId, GuildId, UserId};
+use crate::{ChannelId, GuildId, UserId, VoiceServerId};
 
 bitflags::bitflags! {
     /// What a member may do in a voice room.
@@ -23,10 +23,20 @@ bitflags::bitflags! {
     }
 }
 
-/// A member in a voice channel, as the owner of the guild wants them in its room.
+/// Whose owner decides who is in a voice room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RoomOwner {
+    Guild(GuildId),
+    Dm(ChannelId),
+}
+
+/// A member in a voice channel, as the owner wants them in its room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoiceEntry {
-    pub guild_id: GuildId,
+    /// Who is told where the member's client is to go.
+    pub owner: RoomOwner,
+    /// What the voice connection is for. A user is in one room of it.
+    pub server_id: VoiceServerId,
     pub channel_id: ChannelId,
     /// Whether it is a stage, where most only listen.
     pub is_stage: bool,
@@ -43,10 +53,10 @@ pub struct VoiceEntry {
 /// A change of who is in a voice room, to its node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomCommand {
-    /// Lets a member in, or changes what they may. They are in one room of a guild: in no other from now on.
+    /// Lets a member in, or changes what they may. They are in one room of a server: in no other from now on.
     Admit(Box<RoomAdmission>),
     /// Puts a member out.
-    Expel { guild_id: GuildId, user_id: UserId, revision: u64 },
+    Expel { server_id: VoiceServerId, user_id: UserId, revision: u64 },
     /// Puts out all whom the sender let in by a lower revision.
     Clear { revision: u64 },
 }
@@ -55,7 +65,7 @@ pub enum RoomCommand {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomAdmission {
     pub revision: u64,
-    pub guild_id: GuildId,
+    pub server_id: VoiceServerId,
     pub channel_id: ChannelId,
     /// Whether it is a stage, where most only listen.
     pub is_stage: bool,
@@ -93,11 +103,11 @@ impl std::fmt::Debug for VoiceToken {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
     /// A command was carried out, or one of a later revision.
-    Done { guild_id: GuildId, user_id: UserId, revision: u64 },
+    Done { server_id: VoiceServerId, user_id: UserId, revision: u64 },
     /// Everybody of a lower revision is out.
     Cleared { revision: u64 },
     /// A member's connection is gone for good.
-    Gone { guild_id: GuildId, user_id: UserId, session_id: Box<str> },
+    Gone { server_id: VoiceServerId, user_id: UserId, session_id: Box<str> },
 }
 
 /// What a voice node says of itself, again and again.

@@ -7,7 +7,7 @@ use rookery_model::gateway::{Event, SubscriberId};
 use rookery_model::store::Write;
 use rookery_model::user::User;
 use rookery_model::voice::VoiceEntry;
-use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, UserId};
+use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, UserId, VoiceServerId};
 
 /// Makes ids; each is above every one given before, and above every id that the guild's rows hold.
 pub trait IdSource {
@@ -90,5 +90,5 @@ pub enum Effect {
     /// A member is in a voice channel: newly, or otherwise than before. The newest one of a member counts.
     VoiceConnected(Box<VoiceEntry>),
     /// A member is in no voice channel of the guild any more.
-    VoiceDisconnected { guild_id: GuildId, user_id: UserId },
+    VoiceDisconnected { server_id: VoiceServerId, user_id: UserId },
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rookery_model::channel::{Channel, ChannelType};
 use rookery_model::gateway::event::VoiceServerUpdate;
 use rookery_model::gateway::{Event, Intents, SubscriberId, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{VoiceEntry, VoiceRights, VoiceToken};
-use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId};
+use rookery_model::voice::{RoomOwner, VoiceEntry, VoiceRights, VoiceToken};
+use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId, VoiceServerId};
 
 use crate::Outcome;
 use crate::access::require;
@@ -211,13 +211,14 @@ impl GuildCore {
     /// the member's voice session any more.
     pub fn voice_server(
         &self,
+        server_id: VoiceServerId,
         user_id: UserId,
         session_id: &str,
         token: &VoiceToken,
         endpoint: Option<&str>,
     ) -> Outcome {
         let mut out = Outcome::default();
-        let connection = self.voice.get(user_id).filter(|connection| *connection.session_id == *session_id);
+        let connection = self.voice_session(server_id, user_id, session_id);
         if let (Some(connection), Some(guild_id)) = (connection, self.guild_id()) {
             let update = VoiceServerUpdate { token: token.clone(), guild_id, endpoint: endpoint.map(str::to_owned) };
             out.send(Event::VoiceServerUpdate(update), vec![connection.subscriber]);
@@ -227,12 +228,18 @@ impl GuildCore {
 
     /// A member's connection to their room is gone for good: they are in no channel any more. Nothing happens if it is not
     /// the member's voice session any more.
-    pub fn voice_gone(&mut self, user_id: UserId, session_id: &str) -> Outcome {
+    pub fn voice_gone(&mut self, server_id: VoiceServerId, user_id: UserId, session_id: &str) -> Outcome {
         let mut out = Outcome::default();
-        if self.voice.get(user_id).is_some_and(|connection| *connection.session_id == *session_id) {
+        if self.voice_session(server_id, user_id, session_id).is_some() {
             self.disconnect(&mut out, user_id);
         }
         out
+    }
+
+    /// A member's connection, if it is this voice session.
+    fn voice_session(&self, server_id: VoiceServerId, user_id: UserId, session_id: &str) -> Option<&Connection> {
+        let is_own = self.guild_id().is_some_and(|id| server_id == id.into());
+        self.voice.get(user_id).filter(|connection| is_own && *connection.session_id == *session_id)
     }
 
     /// Ends a member's connection; nothing happens to who has none.
@@ -394,7 +401,8 @@ impl GuildCore {
         let is_audience = state.suppress && channel.kind == ChannelType::GuildStageVoice;
         let shown = if is_audience { VoiceRights::empty() } else { connection.granted };
         out.effects.push(Effect::VoiceConnected(Box::new(VoiceEntry {
-            guild_id: guild.id(),
+            owner: RoomOwner::Guild(guild.id()),
+            server_id: guild.id().into(),
             channel_id: connection.channel_id,
             is_stage: channel.kind == ChannelType::GuildStageVoice,
             rtc_region: channel.rtc_region.as_deref().map(Into::into),
@@ -425,7 +433,7 @@ impl GuildCore {
     /// Has the room of a member's channel put them out.
     fn put_out(&self, out: &mut Outcome, user_id: UserId) {
         if let Some(guild_id) = self.guild_id() {
-            out.effects.push(Effect::VoiceDisconnected { guild_id, user_id });
+            out.effects.push(Effect::VoiceDisconnected { server_id: guild_id.into(), user_id });
         }
     }
 

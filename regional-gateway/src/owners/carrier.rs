@@ -109,9 +109,9 @@ impl Shared {
                     voice.connected(*entry);
                 }
             }
-            Effect::VoiceDisconnected { guild_id, user_id } => {
+            Effect::VoiceDisconnected { server_id, user_id } => {
                 if let Some(voice) = &self.voice {
-                    voice.disconnected(guild_id, user_id);
+                    voice.disconnected(server_id, user_id);
                 }
             }
         }

@@ -21,6 +21,7 @@ use rookery_core_db::Store;
 use rookery_guild::Effect;
 use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
 use rookery_model::user::User;
+use rookery_model::voice::RoomOwner;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,15 @@ const USERS_CATCHING_UP: usize = 64;
 pub enum OwnerKey {
     Guild(GuildId),
     Dm(ChannelId),
+}
+
+impl From<RoomOwner> for OwnerKey {
+    fn from(owner: RoomOwner) -> Self {
+        match owner {
+            RoomOwner::Guild(id) => Self::Guild(id),
+            RoomOwner::Dm(id) => Self::Dm(id),
+        }
+    }
 }
 
 impl OwnerKey {

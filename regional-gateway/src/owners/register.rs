@@ -12,10 +12,11 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use rookery_model::gateway::{Presence, PresenceUpdate, SubscriberId, VoiceStateUpdate};
 use rookery_model::voice::VoiceToken;
-use rookery_model::{GuildId, UserId};
+use rookery_model::{GuildId, UserId, VoiceServerId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::OwnerKey;
 use crate::peers::PeerIndex;
 use crate::placement::Missed;
 
@@ -55,9 +56,9 @@ pub struct GuildNews {
     /// What sessions ask for in voice.
     pub voice: BTreeMap<SubscriberId, VoiceRequest>,
     /// Where members in voice are to go.
-    pub voice_servers: BTreeMap<UserId, VoiceServer>,
+    pub voice_servers: BTreeMap<(VoiceServerId, UserId), VoiceServer>,
     /// Members whose connection to their room is gone for good, by the voice session that it was of.
-    pub voice_gone: BTreeMap<UserId, Box<str>>,
+    pub voice_gone: BTreeMap<(VoiceServerId, UserId), Box<str>>,
 }
 
 /// Where a member in voice is to go.
@@ -134,7 +135,7 @@ impl Register<UserNews> {
 /// is either seen by an owner that loads, or told to it.
 #[derive(Default)]
 pub struct Registers {
-    guilds: DashMap<GuildId, Arc<Register<GuildNews>>>,
+    owners: DashMap<OwnerKey, Arc<Register<GuildNews>>>,
     users: DashMap<UserId, Arc<Register<UserNews>>>,
     shown: DashMap<UserId, Shown>,
 }
@@ -146,17 +147,17 @@ struct Shown {
 }
 
 impl Registers {
-    /// The register of a guild that is about to be loaded.
-    pub fn open_guild(&self, id: GuildId) -> Arc<Register<GuildNews>> {
-        open(&self.guilds, id)
+    /// The register of a guild or DM that is about to be loaded.
+    pub fn open_owner(&self, key: OwnerKey) -> Arc<Register<GuildNews>> {
+        open(&self.owners, key)
     }
     /// The register of a user who is about to be loaded.
     pub fn open_user(&self, id: UserId) -> Arc<Register<UserNews>> {
         open(&self.users, id)
     }
-    /// Forgets the register of a guild that is no longer loaded.
-    pub fn close_guild(&self, id: GuildId, register: &Arc<Register<GuildNews>>) {
-        self.guilds.remove_if(&id, |_, open| Arc::ptr_eq(open, register));
+    /// Forgets the register of a guild or DM that is no longer loaded.
+    pub fn close_owner(&self, key: OwnerKey, register: &Arc<Register<GuildNews>>) {
+        self.owners.remove_if(&key, |_, open| Arc::ptr_eq(open, register));
     }
     /// Forgets the register of a user who is no longer loaded.
     pub fn close_user(&self, id: UserId, register: &Arc<Register<UserNews>>) {
@@ -165,7 +166,11 @@ impl Registers {
 
     /// Tells a guild something, if it is loaded.
     pub fn tell_guild<R>(&self, id: GuildId, tell: impl FnOnce(&mut GuildNews) -> R) {
-        if let Some(register) = self.guilds.get(&id) {
+        self.tell_owner(OwnerKey::Guild(id), tell);
+    }
+    /// Tells a guild or DM something, if it is loaded.
+    pub fn tell_owner<R>(&self, key: OwnerKey, tell: impl FnOnce(&mut GuildNews) -> R) {
+        if let Some(register) = self.owners.get(&key) {
             register.tell(tell);
         }
     }
@@ -266,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn many_presences_are_taken_in_parts() {
         let registers = Registers::default();
-        let register = registers.open_guild(GUILD);
+        let register = registers.open_owner(OwnerKey::Guild(GUILD));
         registers.tell_guild(GUILD, |news| news.presences.extend((0..600).map(UserId::new)));
         let mut sizes = Vec::new();
         while register.changed().now_or_never().is_some() {
@@ -278,12 +283,12 @@ mod tests {
     #[test]
     fn a_later_register_is_not_closed_by_an_earlier_owner() {
         let registers = Registers::default();
-        let (old, new) = (registers.open_guild(GUILD), registers.open_guild(GUILD));
-        registers.close_guild(GUILD, &old);
+        let (old, new) = (registers.open_owner(OwnerKey::Guild(GUILD)), registers.open_owner(OwnerKey::Guild(GUILD)));
+        registers.close_owner(OwnerKey::Guild(GUILD), &old);
         registers.tell_guild(GUILD, |news| news.presences.insert(USER));
         assert_eq!(new.take().presences.len(), 1);
-        registers.close_guild(GUILD, &new);
-        assert!(registers.guilds.is_empty());
+        registers.close_owner(OwnerKey::Guild(GUILD), &new);
+        assert!(registers.owners.is_empty());
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
     async fn who_is_seen_from_elsewhere_is_gone_with_the_way_there() {
         let registers = Registers::default();
         let (guild_id, user_id) = (GuildId::new(1), UserId::new(2));
-        let register = registers.open_guild(guild_id);
+        let register = registers.open_owner(crate::owners::OwnerKey::Guild(guild_id));
         let mut seen = Seen::new(PeerIndex(2));
         let online = Presence { status: Status::Online, ..Presence::default() };
         seen.show(&registers, user_id, Some(Arc::new(online)), vec![guild_id], vec![]);

@@ -8,7 +8,7 @@ mod task;
 use std::collections::HashMap;
 
 use rookery_model::voice::VoiceEntry;
-use rookery_model::{GuildId, UserId};
+use rookery_model::{UserId, VoiceServerId};
 
 use crate::owners::Register;
 
@@ -17,17 +17,17 @@ pub use task::{VoiceInit, VoiceTask};
 /// What owners want for members: to be let in, or with none to be put out.
 #[derive(Default)]
 pub struct VoiceNews {
-    wishes: HashMap<(GuildId, UserId), Option<VoiceEntry>>,
+    wishes: HashMap<(VoiceServerId, UserId), Option<VoiceEntry>>,
 }
 
 impl Register<VoiceNews> {
     /// A member is in a voice channel, newly or otherwise than before.
     pub fn connected(&self, entry: VoiceEntry) {
-        self.tell(|news| news.wishes.insert((entry.guild_id, entry.user_id), Some(entry)));
+        self.tell(|news| news.wishes.insert((entry.server_id, entry.user_id), Some(entry)));
     }
 
-    /// A member is in no voice channel of the guild any more.
-    pub fn disconnected(&self, guild_id: GuildId, user_id: UserId) {
-        self.tell(|news| news.wishes.insert((guild_id, user_id), None));
+    /// A member is in no voice channel of the server any more.
+    pub fn disconnected(&self, server_id: VoiceServerId, user_id: UserId) {
+        self.tell(|news| news.wishes.insert((server_id, user_id), None));
     }
 }

@@ -174,10 +174,10 @@ impl VoiceTask {
     fn take_news(&mut self) {
         let now = self.region.clock.now_ms();
         let VoiceNews { wishes } = self.news.take_all();
-        for ((guild_id, user_id), wish) in wishes {
+        for ((server_id, user_id), wish) in wishes {
             match wish {
                 Some(entry) => self.core.handle_entry(now, entry, &mut Random),
-                None => self.core.handle_leave(now, guild_id, user_id),
+                None => self.core.handle_leave(now, server_id, user_id),
             }
         }
     }
@@ -210,9 +210,9 @@ impl VoiceTask {
         for (boot, subject) in self.nodes.values() {
             self.tell(*boot, subject, None);
         }
-        let (members, guilds) = self.core.count();
+        let (members, servers) = self.core.count();
         metrics::gauge!("rookery_voice_members_wanted").set(members as f64);
-        metrics::gauge!("rookery_voice_guilds").set(guilds as f64);
+        metrics::gauge!("rookery_voice_servers").set(servers as f64);
     }
 
     fn carry_out(&mut self) {
@@ -223,12 +223,17 @@ impl VoiceTask {
                         self.tell(boot, subject, Some(command));
                     }
                 }
-                Output::Notice { guild_id, notice } => {
-                    self.region.owners.shared().registers.tell_guild(guild_id, |news| match notice {
+                Output::Notice { owner, server_id, notice } => {
+                    self.region.owners.shared().registers.tell_owner(owner.into(), |news| match notice {
                         Notice::Server { user_id, session_id, token, endpoint, .. } => {
-                            drop(news.voice_servers.insert(user_id, VoiceServer { session_id, token, endpoint }));
+                            drop(
+                                news.voice_servers
+                                    .insert((server_id, user_id), VoiceServer { session_id, token, endpoint }),
+                            );
                         }
-                        Notice::Gone { user_id, session_id } => drop(news.voice_gone.insert(user_id, session_id)),
+                        Notice::Gone { user_id, session_id } => {
+                            drop(news.voice_gone.insert((server_id, user_id), session_id))
+                        }
                     })
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rookery_model::voice::RoomCommand;
-use rookery_model::{GuildId, UserId};
+use rookery_model::{UserId, VoiceServerId};
 
 /// What of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +12,7 @@ pub enum Debt {
     /// All that it has from here, of a lower revision.
     Everything,
     /// A member who is elsewhere now.
-    Member(GuildId, UserId),
+    Member(VoiceServerId, UserId),
 }
 
 /// By node; each with its revision and when it is said again.
@@ -41,8 +41,8 @@ impl Debts {
     }
 
     /// A member goes back to a node: what is said of them now counts.
-    pub fn forgive_member(&mut self, node: &Arc<str>, guild_id: GuildId, user_id: UserId) {
-        self.open.remove(&(node.clone(), Debt::Member(guild_id, user_id)));
+    pub fn forgive_member(&mut self, node: &Arc<str>, server_id: VoiceServerId, user_id: UserId) {
+        self.open.remove(&(node.clone(), Debt::Member(server_id, user_id)));
     }
 
     /// When the first is said again. There are few: what was there when a node drained.
@@ -64,6 +64,6 @@ impl Debts {
 fn command(debt: Debt, revision: u64) -> RoomCommand {
     match debt {
         Debt::Everything => RoomCommand::Clear { revision },
-        Debt::Member(guild_id, user_id) => RoomCommand::Expel { guild_id, user_id, revision },
+        Debt::Member(server_id, user_id) => RoomCommand::Expel { server_id, user_id, revision },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use rookery_model::GuildId;
+use rookery_model::VoiceServerId;
 use rookery_model::voice::VoiceBeacon;
 
 /// A node as it was last heard of.
@@ -97,13 +97,13 @@ impl Nodes {
         self.by_name.values().map(|node| node.heard_ms).min()
     }
 
-    /// The node for rooms of a guild: the one with the fewest members that takes rooms, and of equals the same one for the
-    /// same guild. It is in the first of these regions that has one; where none has, anywhere.
-    pub fn pick(&self, guild_id: GuildId, regions: [&str; 2]) -> Option<&Node> {
+    /// The node for rooms of a server: the one with the fewest members that takes rooms, and of equals the same one for the
+    /// same server. It is in the first of these regions that has one; where none has, anywhere.
+    pub fn pick(&self, server_id: VoiceServerId, regions: [&str; 2]) -> Option<&Node> {
         let fewest = |region: Option<&str>| {
             let taking = self.by_name.values().filter(|node| !node.is_draining);
             let there = taking.filter(|node| region.is_none_or(|region| *node.region == *region));
-            there.min_by_key(|node| (node.members.max(node.assigned), weight(guild_id, &node.name)))
+            there.min_by_key(|node| (node.members.max(node.assigned), weight(server_id, &node.name)))
         };
         regions.into_iter().find_map(|region| fewest(Some(region))).or_else(|| fewest(None))
     }
@@ -114,8 +114,8 @@ impl Nodes {
     }
 }
 
-fn weight(guild_id: GuildId, name: &str) -> u64 {
+fn weight(server_id: VoiceServerId, name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (guild_id.get(), name).hash(&mut hasher);
+    (server_id.get(), name).hash(&mut hasher);
     hasher.finish()
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
-use rookery_model::voice::{RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceToken};
-use rookery_model::{GuildId, UserId};
+use rookery_model::voice::{RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceToken};
+use rookery_model::{UserId, VoiceServerId};
 
 use crate::debts::{Debt, Debts};
-use crate::guild::{Guild, Member, is_elsewhere};
 use crate::nodes::{Change, Nodes};
+use crate::server::{Member, Server, is_elsewhere};
 
 /// Times, milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +36,11 @@ pub trait Tokens {
 pub enum Output {
     /// Tell a voice node. It is meant for the process of this start alone: one that starts later must not take it.
     Command { node: Arc<str>, boot: u64, command: RoomCommand },
-    /// Tell the owner of a guild.
-    Notice { guild_id: GuildId, notice: Notice },
+    /// Tell the owner whose rooms they are.
+    Notice { owner: RoomOwner, server_id: VoiceServerId, notice: Notice },
 }
 
-/// What the owner of a guild is told.
+/// What an owner is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A member's client is to connect there; with no endpoint it waits until it is told one.
@@ -55,17 +55,17 @@ pub enum Notice {
     Gone { user_id: UserId, session_id: Box<str> },
 }
 
-/// The voice rooms of the guilds whose owners are here.
+/// The voice rooms of the servers whose owners are here.
 #[derive(Debug)]
 pub struct VoiceRooms {
     config: Config,
     /// The region whose nodes take what wants no other.
     home: Arc<str>,
     nodes: Nodes,
-    guilds: HashMap<GuildId, Guild>,
+    servers: HashMap<VoiceServerId, Server>,
     debts: Debts,
     /// Commands to be said again, by when.
-    due: BTreeSet<(u64, GuildId, UserId)>,
+    due: BTreeSet<(u64, VoiceServerId, UserId)>,
     /// The highest so far.
     revision: u64,
     outputs: VecDeque<Output>,
@@ -78,7 +78,7 @@ impl VoiceRooms {
             config,
             home: home.into(),
             nodes: Nodes::default(),
-            guilds: HashMap::new(),
+            servers: HashMap::new(),
             debts: Debts::default(),
             due: BTreeSet::new(),
             revision,
@@ -88,33 +88,33 @@ impl VoiceRooms {
 
     /// A member is in a voice channel: newly, or otherwise than before.
     pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
-        let (guild_id, user_id) = (entry.guild_id, entry.user_id);
+        let (server_id, user_id) = (entry.server_id, entry.user_id);
         let wanted = wanted(&entry);
-        self.place(guild_id, &wanted);
-        let guild = self.guilds.entry(guild_id).or_default();
-        let node = guild.places.get(&wanted).and_then(|place| place.node.clone());
-        let left = guild.node_of(user_id).filter(|left| Some(*left) != node.as_ref()).cloned();
-        let keeps_token = guild.members.get(&user_id).and_then(|member| {
+        self.place(server_id, &wanted);
+        let server = self.servers.entry(server_id).or_default();
+        let node = server.places.get(&wanted).and_then(|place| place.node.clone());
+        let left = server.node_of(user_id).filter(|left| Some(*left) != node.as_ref()).cloned();
+        let keeps_token = server.members.get(&user_id).and_then(|member| {
             let old = member.entry.as_ref()?;
             (!is_elsewhere(old, &entry)).then(|| (member.token.clone(), member.is_told))
         });
         let (token, is_told) = keeps_token.unwrap_or_else(|| (tokens.next_token(), false));
         if !is_told && node.is_none() {
-            self.outputs.push_back(server(&entry, &token, None));
+            self.outputs.push_back(notice(&entry, &token, None));
         }
         // Where they are not any more, they must not be kept.
         if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
-            self.owe(now_ms, &left, Debt::Member(guild_id, user_id));
+            self.owe(now_ms, &left, Debt::Member(server_id, user_id));
         }
-        self.put(now_ms, guild_id, user_id, Some(entry), token, is_told);
+        self.put(now_ms, server_id, user_id, Some(entry), token, is_told);
     }
 
     /// A member is in no voice channel any more.
-    pub fn handle_leave(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
-        let Some(guild) = self.guilds.get(&guild_id) else { return };
-        let Some(member) = guild.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
+    pub fn handle_leave(&mut self, now_ms: u64, server_id: VoiceServerId, user_id: UserId) {
+        let Some(server) = self.servers.get(&server_id) else { return };
+        let Some(member) = server.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
         let token = member.token.clone();
-        self.put(now_ms, guild_id, user_id, None, token, false);
+        self.put(now_ms, server_id, user_id, None, token, false);
     }
 
     /// A voice node of a region says that it is there; no two have one name.
@@ -141,18 +141,18 @@ impl VoiceRooms {
     /// A voice node tells something.
     pub fn handle_event(&mut self, node: &str, event: RoomEvent) {
         match event {
-            RoomEvent::Done { guild_id, user_id, revision } => {
-                self.debts.done(node, Debt::Member(guild_id, user_id), revision);
-                self.done(node, guild_id, user_id, revision);
+            RoomEvent::Done { server_id, user_id, revision } => {
+                self.debts.done(node, Debt::Member(server_id, user_id), revision);
+                self.done(node, server_id, user_id, revision);
             }
             RoomEvent::Cleared { revision } => self.debts.done(node, Debt::Everything, revision),
-            RoomEvent::Gone { guild_id, user_id, session_id } => {
-                let is_there = |guild: &&Guild| guild.node_of(user_id).is_some_and(|at| **at == *node);
-                let Some(guild) = self.guilds.get(&guild_id).filter(is_there) else { return };
-                let entry = guild.members.get(&user_id).and_then(|member| member.entry.as_ref());
-                if entry.is_some_and(|entry| entry.session_id == session_id) {
+            RoomEvent::Gone { server_id, user_id, session_id } => {
+                let is_there = |server: &&Server| server.node_of(user_id).is_some_and(|at| **at == *node);
+                let Some(server) = self.servers.get(&server_id).filter(is_there) else { return };
+                let entry = server.members.get(&user_id).and_then(|member| member.entry.as_ref());
+                if let Some(owner) = entry.filter(|entry| entry.session_id == session_id).map(|entry| entry.owner) {
                     let notice = Notice::Gone { user_id, session_id };
-                    self.outputs.push_back(Output::Notice { guild_id, notice });
+                    self.outputs.push_back(Output::Notice { owner, server_id, notice });
                 }
             }
         }
@@ -168,12 +168,12 @@ impl VoiceRooms {
         for (node, command) in self.debts.say_again(now_ms, now_ms + self.config.again_after_ms) {
             self.tell(node, command);
         }
-        while let Some(&(due_ms, guild_id, user_id)) = self.due.first() {
+        while let Some(&(due_ms, server_id, user_id)) = self.due.first() {
             if due_ms > now_ms {
                 return;
             }
             self.due.pop_first();
-            self.say(now_ms, guild_id, user_id);
+            self.say(now_ms, server_id, user_id);
         }
     }
 
@@ -189,9 +189,9 @@ impl VoiceRooms {
         self.outputs.pop_front()
     }
 
-    /// Members of all guilds, and guilds that have some.
+    /// Members of all servers, and servers that have some.
     pub fn count(&self) -> (usize, usize) {
-        (self.guilds.values().map(|guild| guild.members.len()).sum(), self.guilds.len())
+        (self.servers.values().map(|server| server.members.len()).sum(), self.servers.len())
     }
 
     /// Has a node forget something.
@@ -207,11 +207,11 @@ impl VoiceRooms {
         }
     }
 
-    /// Gives rooms of a guild a node that have none.
-    fn place(&mut self, guild_id: GuildId, wanted: &Arc<str>) {
-        let place = self.guilds.entry(guild_id).or_default().places.entry(wanted.clone()).or_default();
+    /// Gives rooms of a server a node that have none.
+    fn place(&mut self, server_id: VoiceServerId, wanted: &Arc<str>) {
+        let place = self.servers.entry(server_id).or_default().places.entry(wanted.clone()).or_default();
         if place.node.is_none() {
-            place.node = self.nodes.pick(guild_id, [wanted, &self.home]).map(|node| node.name.clone());
+            place.node = self.nodes.pick(server_id, [wanted, &self.home]).map(|node| node.name.clone());
         }
     }
 
@@ -219,99 +219,101 @@ impl VoiceRooms {
     fn put(
         &mut self,
         now_ms: u64,
-        guild_id: GuildId,
+        server_id: VoiceServerId,
         user_id: UserId,
         entry: Option<VoiceEntry>,
         token: VoiceToken,
         is_told: bool,
     ) {
         self.revision += 1;
-        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        let at = guild.members.get(&user_id).map(|member| member.wanted.clone());
+        let Some(server) = self.servers.get_mut(&server_id) else { return };
+        let at = server.members.get(&user_id).map(|member| member.wanted.clone());
         // Whoever is on their way out is still where they were.
         let wanted = entry.as_ref().map(wanted).or(at).unwrap_or_default();
         let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
-        let old = guild.members.insert(user_id, member);
+        let old = server.members.insert(user_id, member);
         if let Some(due_ms) = old.as_ref().and_then(|old| old.due_ms) {
-            self.due.remove(&(due_ms, guild_id, user_id));
+            self.due.remove(&(due_ms, server_id, user_id));
         }
         let left = old.map(|old| old.wanted);
         if left.as_ref() != Some(&wanted) {
-            let place = guild.places.entry(wanted).or_default();
+            let place = server.places.entry(wanted).or_default();
             place.members = place.members.saturating_add(1);
             count(&mut self.nodes, place.node.as_deref(), |assigned| assigned.saturating_add(1));
             if let Some(left) = left {
-                leave(&mut self.nodes, guild, &left);
+                leave(&mut self.nodes, server, &left);
             }
         }
-        self.say(now_ms, guild_id, user_id);
+        self.say(now_ms, server_id, user_id);
     }
 
     /// Says to the node what it is to do with a member; without a node nothing, and whoever was to leave is gone.
-    fn say(&mut self, now_ms: u64, guild_id: GuildId, user_id: UserId) {
-        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        let node = guild.node_of(user_id).cloned();
-        let Some(member) = guild.members.get_mut(&user_id) else { return };
+    fn say(&mut self, now_ms: u64, server_id: VoiceServerId, user_id: UserId) {
+        let Some(server) = self.servers.get_mut(&server_id) else { return };
+        let node = server.node_of(user_id).cloned();
+        let Some(member) = server.members.get_mut(&user_id) else { return };
         let Some(node) = node else {
             member.due_ms = None;
             if member.entry.is_none() {
-                self.forget(guild_id, user_id);
+                self.forget(server_id, user_id);
             }
             return;
         };
         let due_ms = now_ms + self.config.again_after_ms;
         member.due_ms = Some(due_ms);
-        self.debts.forgive_member(&node, guild_id, user_id);
-        self.due.insert((due_ms, guild_id, user_id));
-        let command = member.command(guild_id, user_id);
+        self.debts.forgive_member(&node, server_id, user_id);
+        self.due.insert((due_ms, server_id, user_id));
+        let command = member.command(server_id, user_id);
         self.tell(node, command);
     }
 
-    fn done(&mut self, node: &str, guild_id: GuildId, user_id: UserId, revision: u64) {
-        let is_there = |guild: &&mut Guild| guild.node_of(user_id).is_some_and(|at| **at == *node);
-        let Some(guild) = self.guilds.get_mut(&guild_id).filter(is_there) else { return };
-        let Some(member) = guild.members.get_mut(&user_id).filter(|member| member.revision == revision) else { return };
+    fn done(&mut self, node: &str, server_id: VoiceServerId, user_id: UserId, revision: u64) {
+        let is_there = |server: &&mut Server| server.node_of(user_id).is_some_and(|at| **at == *node);
+        let Some(server) = self.servers.get_mut(&server_id).filter(is_there) else { return };
+        let Some(member) = server.members.get_mut(&user_id).filter(|member| member.revision == revision) else {
+            return;
+        };
         if let Some(due_ms) = member.due_ms.take() {
-            self.due.remove(&(due_ms, guild_id, user_id));
+            self.due.remove(&(due_ms, server_id, user_id));
         }
-        let Some(entry) = &member.entry else { return self.forget(guild_id, user_id) };
+        let Some(entry) = &member.entry else { return self.forget(server_id, user_id) };
         if !std::mem::replace(&mut member.is_told, true) {
             let endpoint = self.nodes.get(node).map(|node| node.endpoint.clone());
-            self.outputs.push_back(server(entry, &member.token, endpoint));
+            self.outputs.push_back(notice(entry, &member.token, endpoint));
         }
     }
 
-    fn forget(&mut self, guild_id: GuildId, user_id: UserId) {
-        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        if let Some(member) = guild.members.remove(&user_id) {
-            leave(&mut self.nodes, guild, &member.wanted);
+    fn forget(&mut self, server_id: VoiceServerId, user_id: UserId) {
+        let Some(server) = self.servers.get_mut(&server_id) else { return };
+        if let Some(member) = server.members.remove(&user_id) {
+            leave(&mut self.nodes, server, &member.wanted);
             if let Some(due_ms) = member.due_ms {
-                self.due.remove(&(due_ms, guild_id, user_id));
+                self.due.remove(&(due_ms, server_id, user_id));
             }
         }
-        if guild.members.is_empty() {
-            self.guilds.remove(&guild_id);
+        if server.members.is_empty() {
+            self.servers.remove(&server_id);
         }
     }
 
     /// Gives rooms whose node, or none, is such a one to another that is there.
     fn place_all(&mut self, now_ms: u64, is_from: impl Fn(&Nodes, Option<&str>) -> bool, tokens: &mut impl Tokens) {
-        let places = self.guilds.iter().flat_map(|(id, guild)| guild.places.iter().map(move |place| (*id, place)));
-        let mut concerned: Vec<(GuildId, Arc<str>)> = places
+        let places = self.servers.iter().flat_map(|(id, server)| server.places.iter().map(move |place| (*id, place)));
+        let mut concerned: Vec<(VoiceServerId, Arc<str>)> = places
             .filter(|(_, (_, place))| is_from(&self.nodes, place.node.as_deref()))
             .map(|(id, (wanted, _))| (id, wanted.clone()))
             .collect();
         concerned.sort_unstable();
-        for (guild_id, wanted) in concerned {
-            self.move_place(now_ms, guild_id, &wanted, tokens);
+        for (server_id, wanted) in concerned {
+            self.move_place(now_ms, server_id, &wanted, tokens);
         }
     }
 
-    fn move_place(&mut self, now_ms: u64, guild_id: GuildId, wanted: &Arc<str>, tokens: &mut impl Tokens) {
-        let Some(guild) = self.guilds.get_mut(&guild_id) else { return };
-        let Some(place) = guild.places.get_mut(wanted) else { return };
+    fn move_place(&mut self, now_ms: u64, server_id: VoiceServerId, wanted: &Arc<str>, tokens: &mut impl Tokens) {
+        let Some(server) = self.servers.get_mut(&server_id) else { return };
+        let Some(place) = server.places.get_mut(wanted) else { return };
         let old = place.node.take();
-        let picked = self.nodes.pick(guild_id, [wanted, &self.home]).map(|node| node.name.clone());
+        let picked = self.nodes.pick(server_id, [wanted, &self.home]).map(|node| node.name.clone());
         // Where nobody else is there, a node that drains is better than none while it lasts.
         let stays = picked.is_none() && old.as_deref().is_some_and(|name| self.nodes.get(name).is_some());
         place.node = if stays { old.clone() } else { picked };
@@ -325,24 +327,24 @@ impl VoiceRooms {
         if drains_on || (old.is_none() && new.is_none()) {
             return;
         }
-        let there = guild.members.iter().filter(|(_, member)| member.wanted == *wanted);
+        let there = server.members.iter().filter(|(_, member)| member.wanted == *wanted);
         let members: Vec<(UserId, Option<VoiceEntry>)> =
             there.map(|(user_id, member)| (*user_id, member.entry.clone())).collect();
         let (old, has_node) = (old.filter(|_| !is_same), new.is_some());
         for (user_id, entry) in members {
             // The node before may be there still, and must not keep what moved.
             if let Some(node) = old.as_ref().filter(|name| self.nodes.get(name).is_some()) {
-                self.owe(now_ms, node, Debt::Member(guild_id, user_id));
+                self.owe(now_ms, node, Debt::Member(server_id, user_id));
             }
             let Some(entry) = entry else {
-                self.forget(guild_id, user_id);
+                self.forget(server_id, user_id);
                 continue;
             };
             let token = tokens.next_token();
             if !has_node {
-                self.outputs.push_back(server(&entry, &token, None));
+                self.outputs.push_back(notice(&entry, &token, None));
             }
-            self.put(now_ms, guild_id, user_id, Some(entry), token, false);
+            self.put(now_ms, server_id, user_id, Some(entry), token, false);
         }
     }
 }
@@ -358,22 +360,22 @@ fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32)
     }
 }
 
-/// The place of a guild that is for somebody.
+/// The place of a server that is for somebody.
 fn wanted(entry: &VoiceEntry) -> Arc<str> {
     entry.rtc_region.as_deref().unwrap_or_default().into()
 }
 
 /// One member less is at a place, which ends with the last.
-fn leave(nodes: &mut Nodes, guild: &mut Guild, wanted: &Arc<str>) {
-    let Some(place) = guild.places.get_mut(wanted) else { return };
+fn leave(nodes: &mut Nodes, server: &mut Server, wanted: &Arc<str>) {
+    let Some(place) = server.places.get_mut(wanted) else { return };
     count(nodes, place.node.as_deref(), |assigned| assigned.saturating_sub(1));
     place.members = place.members.saturating_sub(1);
     if place.members == 0 {
-        guild.places.remove(wanted);
+        server.places.remove(wanted);
     }
 }
 
-fn server(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) -> Output {
+fn notice(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) -> Output {
     let notice = Notice::Server {
         user_id: entry.user_id,
         subscriber: entry.subscriber,
@@ -381,5 +383,5 @@ fn server(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) ->
         token: token.clone(),
         endpoint,
     };
-    Output::Notice { guild_id: entry.guild_id, notice }
+    Output::Notice { owner: entry.owner, server_id: entry.server_id, notice }
 }

@@ -1,13 +1,13 @@
-//! What guilds and voice nodes are told, one rule a test.
+//! What owners and voice nodes are told, one rule a test.
 
 use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
-use rookery_model::voice::{RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
-use rookery_model::{ChannelId, GuildId, UserId};
+use rookery_model::voice::{RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
+use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 
-const GUILD: GuildId = GuildId::new(1);
+const SERVER: VoiceServerId = VoiceServerId::new(1);
 const ALICE: UserId = UserId::new(10);
 const BOB: UserId = UserId::new(11);
 
@@ -23,7 +23,8 @@ impl Tokens for Counted {
 
 fn entry(user_id: UserId, channel: u64) -> VoiceEntry {
     VoiceEntry {
-        guild_id: GUILD,
+        owner: RoomOwner::Guild(GuildId::new(1)),
+        server_id: SERVER,
         channel_id: ChannelId::new(channel),
         is_stage: false,
         rtc_region: None,
@@ -99,9 +100,9 @@ impl World {
 
 fn done(command: &RoomCommand) -> RoomEvent {
     match command {
-        RoomCommand::Admit(a) => RoomEvent::Done { guild_id: a.guild_id, user_id: a.user_id, revision: a.revision },
-        RoomCommand::Expel { guild_id, user_id, revision } => {
-            RoomEvent::Done { guild_id: *guild_id, user_id: *user_id, revision: *revision }
+        RoomCommand::Admit(a) => RoomEvent::Done { server_id: a.server_id, user_id: a.user_id, revision: a.revision },
+        RoomCommand::Expel { server_id, user_id, revision } => {
+            RoomEvent::Done { server_id: *server_id, user_id: *user_id, revision: *revision }
         }
         RoomCommand::Clear { revision } => RoomEvent::Cleared { revision: *revision },
     }
@@ -125,11 +126,11 @@ fn a_client_is_sent_to_a_room_that_knows_it() {
     assert_eq!(w.carry_out(), sent_to("token2", "a"));
     w.enter(VoiceEntry { session_id: "another".into(), ..entry(ALICE, 6) });
     assert_eq!(w.carry_out(), sent_to("token3", "a"));
-    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    w.rooms.handle_leave(w.now, SERVER, ALICE);
     assert_eq!(w.rooms.count(), (1, 1), "until it is done");
     assert_eq!(w.carry_out(), None);
     assert_eq!(w.rooms.count(), (0, 0));
-    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    w.rooms.handle_leave(w.now, SERVER, ALICE);
     assert!(w.commands().is_empty());
 }
 
@@ -169,13 +170,13 @@ fn a_guild_stays_together_and_goes_where_there_is_room() {
         w.enter(entry(UserId::new(user), user % 3));
     }
     assert!(w.commands().iter().all(|(node, _)| &**node == "idle"));
-    w.enter(VoiceEntry { guild_id: GuildId::new(2), ..entry(ALICE, 9) });
+    w.enter(VoiceEntry { server_id: VoiceServerId::new(2), ..entry(ALICE, 9) });
     assert_eq!(&*w.commands()[0].0, "idle");
     w.beacon("idle", 1, 5_000, false);
-    w.enter(VoiceEntry { guild_id: GuildId::new(3), ..entry(ALICE, 9) });
+    w.enter(VoiceEntry { server_id: VoiceServerId::new(3), ..entry(ALICE, 9) });
     assert_eq!(&*w.commands()[0].0, "busy");
     w.enter(entry(BOB, 1));
-    assert_eq!(&*w.commands()[0].0, "idle", "where the guild is");
+    assert_eq!(&*w.commands()[0].0, "idle", "where the server is");
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn without_a_node_clients_wait_until_there_is_one() {
     assert!(matches!(&waits[..], [Output::Notice { notice: Notice::Server { endpoint: None, .. }, .. }]), "{waits:?}");
     w.enter(entry(BOB, 5));
     w.outputs();
-    w.rooms.handle_leave(w.now, GUILD, BOB);
+    w.rooms.handle_leave(w.now, SERVER, BOB);
     assert_eq!(w.rooms.count(), (1, 1), "there is nobody to be told");
     w.beacon("draining", 1, 0, true);
     assert!(w.commands().is_empty());
@@ -251,7 +252,7 @@ fn a_connection_that_is_gone_is_told_of_once_it_is_the_one_that_counts() {
     w.beacon("a", 1, 0, false);
     w.enter(entry(ALICE, 5));
     w.carry_out();
-    let gone = |session: &str| RoomEvent::Gone { guild_id: GUILD, user_id: ALICE, session_id: session.into() };
+    let gone = |session: &str| RoomEvent::Gone { server_id: SERVER, user_id: ALICE, session_id: session.into() };
     w.rooms.handle_event("a", gone("an earlier one"));
     w.rooms.handle_event("b", gone(&format!("session{ALICE}")));
     assert!(w.commands().is_empty());
@@ -271,7 +272,7 @@ fn a_room_is_in_the_region_that_its_channel_wants() {
     w.beacon_of("us", &beacon("b", 1, 0, false));
     w.commands();
     w.enter(entry(ALICE, 5));
-    assert_eq!(w.carry_out(), sent_to("token1", "a"), "where the guild lives, though another node has fewer members");
+    assert_eq!(w.carry_out(), sent_to("token1", "a"), "where the server lives, though another node has fewer members");
     w.enter(in_region("us", BOB, 6));
     assert_eq!(w.carry_out(), sent_to("token2", "b"));
     // Who goes to a channel elsewhere is sent there, and is not kept where they were.
@@ -286,7 +287,7 @@ fn a_room_is_in_the_region_that_its_channel_wants() {
         w.rooms.handle_event(node, done(command));
     }
     assert_eq!(w.outputs().len(), 1, "where to go");
-    w.rooms.handle_leave(w.now, GUILD, ALICE);
+    w.rooms.handle_leave(w.now, SERVER, ALICE);
     assert!(matches!(&w.commands()[..], [(node, RoomCommand::Expel { .. })] if **node == *"b"));
 }
 

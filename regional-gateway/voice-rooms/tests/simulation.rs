@@ -7,8 +7,10 @@ use std::sync::Arc;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rookery_model::gateway::SubscriberId;
-use rookery_model::voice::{RoomAdmission, RoomCommand, RoomEvent, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
-use rookery_model::{ChannelId, GuildId, UserId};
+use rookery_model::voice::{
+    RoomAdmission, RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken,
+};
+use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 
 const SEEDS: u64 = 500;
@@ -17,7 +19,7 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 const REGIONS: [&str; 3] = ["eu", "eu", "us"];
 const BEACON_MS: u64 = 100;
 
-type Place = (GuildId, UserId);
+type Place = (VoiceServerId, UserId);
 /// Session, token and endpoint.
 type Told = (Box<str>, VoiceToken, Option<Arc<str>>);
 
@@ -50,8 +52,8 @@ impl Node {
             return RoomEvent::Cleared { revision: *revision };
         }
         let (place, revision) = match command {
-            RoomCommand::Admit(a) => ((a.guild_id, a.user_id), a.revision),
-            RoomCommand::Expel { guild_id, user_id, revision } => ((*guild_id, *user_id), *revision),
+            RoomCommand::Admit(a) => ((a.server_id, a.user_id), a.revision),
+            RoomCommand::Expel { server_id, user_id, revision } => ((*server_id, *user_id), *revision),
             RoomCommand::Clear { .. } => unreachable!("seen to above"),
         };
         let newest = self.newest.entry(place).or_insert(self.cleared);
@@ -63,7 +65,7 @@ impl Node {
                 RoomCommand::Expel { .. } | RoomCommand::Clear { .. } => drop(self.members.remove(&place)),
             }
         }
-        RoomEvent::Done { guild_id: place.0, user_id: place.1, revision: *newest }
+        RoomEvent::Done { server_id: place.0, user_id: place.1, revision: *newest }
     }
 }
 
@@ -80,7 +82,7 @@ struct World {
     tokens: Counted,
     nodes: BTreeMap<&'static str, Node>,
     mail: Vec<(u64, Mail)>,
-    /// What the owners of guilds want.
+    /// What the owners want.
     wanted: BTreeMap<Place, VoiceEntry>,
     /// What each client was told last: token and endpoint.
     told: BTreeMap<Place, Told>,
@@ -119,8 +121,12 @@ impl World {
                 Output::Command { node, boot, command } => {
                     self.post(|| Mail::Command(node.clone(), boot, command.clone()));
                 }
-                Output::Notice { guild_id, notice: Notice::Server { user_id, session_id, token, endpoint, .. } } => {
-                    self.told.insert((guild_id, user_id), (session_id, token, endpoint));
+                Output::Notice {
+                    server_id,
+                    owner: _,
+                    notice: Notice::Server { user_id, session_id, token, endpoint, .. },
+                } => {
+                    self.told.insert((server_id, user_id), (session_id, token, endpoint));
                 }
                 Output::Notice { notice: Notice::Gone { .. }, .. } => panic!("nobody went"),
             }
@@ -128,11 +134,12 @@ impl World {
     }
 
     fn act(&mut self) {
-        let place = (GuildId::new(self.dice.random_range(1..4)), UserId::new(self.dice.random_range(1..8)));
+        let place = (VoiceServerId::new(self.dice.random_range(1..4)), UserId::new(self.dice.random_range(1..8)));
         match self.dice.random_range(0..10) {
             0..5 => {
                 let entry = VoiceEntry {
-                    guild_id: place.0,
+                    owner: RoomOwner::Guild(GuildId::new(place.0.get())),
+                    server_id: place.0,
                     channel_id: ChannelId::new(self.dice.random_range(1..4)),
                     is_stage: false,
                     rtc_region: [None, Some("eu"), Some("us"), Some("sa")][self.dice.random_range(0..4)]

@@ -2,20 +2,17 @@
 //!
 //! A controller is a node of the region: what it says of a member has a revision, and what is older than what was heard of
 //! that member is answered and not done. Where another controller lets a member in, the member is that one's from then on:
-//! its guild moved.
+//! its owner moved.
 
 use std::collections::HashMap;
 
+use rookery_model::voice::node::VoiceMemberKey;
 use rookery_model::voice::{RoomAdmission, RoomCommand, RoomEvent};
-use rookery_model::{GuildId, UserId};
 
 /// How long it is remembered that somebody was put out: longer than a message is on its way.
 const REMEMBERED_MS: u64 = 60_000;
 /// A controller that says nothing for so long is gone, and with it those it let in.
 const SILENT_MS: u64 = 30_000;
-
-/// A member of a guild.
-pub type Place = (GuildId, UserId);
 
 /// What is to be done at the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +22,14 @@ pub enum Act {
         admission: Box<RoomAdmission>,
         is_elsewhere: bool,
     },
-    Remove(Place),
+    Remove(VoiceMemberKey),
 }
 
 impl Act {
     /// Whom it is about.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> VoiceMemberKey {
         match self {
-            Self::Admit { admission, .. } => (admission.guild_id, admission.user_id),
+            Self::Admit { admission, .. } => member(admission),
             Self::Remove(place) => *place,
         }
     }
@@ -59,10 +56,15 @@ struct Controller {
     cleared: u64,
 }
 
+/// The member whom an admission is for.
+fn member(admission: &RoomAdmission) -> VoiceMemberKey {
+    VoiceMemberKey { server_id: admission.server_id, user_id: admission.user_id }
+}
+
 /// Who is wanted here by whom.
 #[derive(Debug, Default)]
 pub struct Seats {
-    seats: HashMap<Place, Seat>,
+    seats: HashMap<VoiceMemberKey, Seat>,
     controllers: HashMap<Box<str>, Controller>,
 }
 
@@ -78,24 +80,25 @@ impl Seats {
         match command {
             RoomCommand::Clear { revision } => (self.clear(controller, revision), RoomEvent::Cleared { revision }),
             RoomCommand::Admit(admission) => {
-                let (place, revision) = ((admission.guild_id, admission.user_id), admission.revision);
+                let (place, revision) = (member(&admission), admission.revision);
                 let acts = self.put(controller, place, revision, State::Here(admission));
                 (acts, self.done(place, revision))
             }
-            RoomCommand::Expel { guild_id, user_id, revision } => {
-                let acts = self.put(controller, (guild_id, user_id), revision, State::Out(now_ms));
-                (acts, self.done((guild_id, user_id), revision))
+            RoomCommand::Expel { server_id, user_id, revision } => {
+                let place = VoiceMemberKey { server_id, user_id };
+                let acts = self.put(controller, place, revision, State::Out(now_ms));
+                (acts, self.done(place, revision))
             }
         }
     }
 
     /// The node could not let a member in: the command counts as not heard, so that it is done when it is said again.
-    pub fn handle_refused(&mut self, place: Place) {
+    pub fn handle_refused(&mut self, place: VoiceMemberKey) {
         self.seats.remove(&place);
     }
 
     /// A member of a room is gone; which controller is to know, if the member is still wanted with this session.
-    pub fn handle_gone(&self, place: Place, session_id: &str) -> Option<&str> {
+    pub fn handle_gone(&self, place: VoiceMemberKey, session_id: &str) -> Option<&str> {
         let seat = self.seats.get(&place)?;
         let State::Here(admission) = &seat.state else { return None };
         (*admission.session_id == *session_id).then_some(&*seat.controller)
@@ -119,8 +122,8 @@ impl Seats {
     }
 
     /// Who is wanted here, each with their session.
-    pub fn all(&self) -> Vec<(Place, Box<str>)> {
-        let here = |(place, seat): (&Place, &Seat)| match &seat.state {
+    pub fn all(&self) -> Vec<(VoiceMemberKey, Box<str>)> {
+        let here = |(place, seat): (&VoiceMemberKey, &Seat)| match &seat.state {
             State::Here(admission) => Some((*place, admission.session_id.clone())),
             State::Out(_) => None,
         };
@@ -146,7 +149,7 @@ impl Seats {
         acts
     }
 
-    fn put(&mut self, controller: &str, place: Place, revision: u64, state: State) -> Vec<Act> {
+    fn put(&mut self, controller: &str, place: VoiceMemberKey, revision: u64, state: State) -> Vec<Act> {
         let cleared = self.controllers.get(controller).map_or(0, |controller| controller.cleared);
         let old = self.seats.get(&place);
         let is_own = old.is_some_and(|seat| *seat.controller == *controller);
@@ -173,9 +176,10 @@ impl Seats {
     }
 
     /// What is known of a member now: at least what was asked.
-    fn done(&self, (guild_id, user_id): Place, asked: u64) -> RoomEvent {
-        let revision = self.seats.get(&(guild_id, user_id)).map_or(asked, |seat| seat.revision.max(asked));
-        RoomEvent::Done { guild_id, user_id, revision }
+    fn done(&self, place: VoiceMemberKey, asked: u64) -> RoomEvent {
+        let VoiceMemberKey { server_id, user_id } = place;
+        let revision = self.seats.get(&place).map_or(asked, |seat| seat.revision.max(asked));
+        RoomEvent::Done { server_id, user_id, revision }
     }
 }
 
@@ -184,16 +188,18 @@ mod tests {
     use rookery_model::ChannelId;
     use rookery_model::voice::{VoiceRights, VoiceToken};
 
+    use rookery_model::{UserId, VoiceServerId};
+
     use super::*;
 
-    const GUILD: GuildId = GuildId::new(1);
+    const SERVER: VoiceServerId = VoiceServerId::new(1);
     const ALICE: UserId = UserId::new(2);
-    const PLACE: Place = (GUILD, ALICE);
+    const PLACE: VoiceMemberKey = VoiceMemberKey { server_id: SERVER, user_id: ALICE };
 
     fn admission(revision: u64, token: &str) -> Box<RoomAdmission> {
         Box::new(RoomAdmission {
             revision,
-            guild_id: GUILD,
+            server_id: SERVER,
             channel_id: ChannelId::new(3),
             is_stage: false,
             user_id: ALICE,
@@ -208,11 +214,11 @@ mod tests {
     }
 
     fn expel(revision: u64) -> RoomCommand {
-        RoomCommand::Expel { guild_id: GUILD, user_id: ALICE, revision }
+        RoomCommand::Expel { server_id: SERVER, user_id: ALICE, revision }
     }
 
     fn done(revision: u64) -> RoomEvent {
-        RoomEvent::Done { guild_id: GUILD, user_id: ALICE, revision }
+        RoomEvent::Done { server_id: SERVER, user_id: ALICE, revision }
     }
 
     #[test]

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
-use rookery_model::VoiceServerId;
 use rookery_model::voice::node::{
     PrepareMember, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent, VoiceNodeRefusal, VoiceRoomKey,
     VoiceRoomSettings,
 };
 use rookery_model::voice::{FromVoiceNode, RoomAdmission, RoomEvent, ToVoiceNode, VoiceBeacon, VoiceRights};
-use rookery_model::{GuildId, UserId};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::seats::{Act, Place, Seats};
+use super::seats::{Act, Seats};
 use crate::VoiceNode;
 
 /// How often the node says that it is there: controllers give its rooms away when they miss seven.
@@ -132,12 +130,12 @@ impl Control {
     async fn happened(&mut self, event: VoiceNodeEvent) {
         match event {
             VoiceNodeEvent::NeverCame(VoiceMember { room, user_id, session_id }) => {
-                self.gone((GuildId::new(room.server_id.get()), user_id), session_id.into());
+                self.gone(VoiceMemberKey { server_id: room.server_id, user_id }, session_id.into());
             }
             // Of those the end of some may not have been heard.
             VoiceNodeEvent::Lost { .. } => {
                 for (place, session_id) in self.seats.all() {
-                    if !self.node.knows(key(place)) {
+                    if !self.node.knows(place) {
                         self.gone(place, session_id);
                     }
                 }
@@ -150,24 +148,24 @@ impl Control {
     }
 
     /// A member did not come, or not back: whoever wanted them here is to know.
-    fn gone(&mut self, place: Place, session_id: Box<str>) {
-        let (guild_id, user_id) = place;
+    fn gone(&mut self, place: VoiceMemberKey, session_id: Box<str>) {
+        let VoiceMemberKey { server_id, user_id } = place;
         if let Some(controller) = self.seats.handle_gone(place, &session_id).map(Box::<str>::from) {
-            self.tell(&controller, RoomEvent::Gone { guild_id, user_id, session_id });
+            self.tell(&controller, RoomEvent::Gone { server_id, user_id, session_id });
         }
     }
 
     /// Does something at the node; false if it could not be done.
     async fn act(&self, act: Act) -> bool {
         let done = match act {
-            Act::Remove(place) => match self.node.remove_member(key(place)).await {
+            Act::Remove(place) => match self.node.remove_member(place).await {
                 // They left by themselves.
                 Err(VoiceNodeRefusal::UnknownMember) => Ok(()),
                 done => done,
             },
             Act::Admit { admission, is_elsewhere: true } => self.node.move_member(prepare(*admission)).await.map(drop),
             Act::Admit { admission, is_elsewhere: false } => {
-                let member = key((admission.guild_id, admission.user_id));
+                let member = VoiceMemberKey { server_id: admission.server_id, user_id: admission.user_id };
                 match self.node.update_member(member, flags(admission.rights)).await {
                     // They left, and may come again with the token that they have.
                     Err(VoiceNodeRefusal::UnknownMember) => self.node.prepare_member(prepare(*admission)).map(drop),
@@ -207,18 +205,10 @@ impl Control {
     }
 }
 
-const fn server((guild_id, _): Place) -> VoiceServerId {
-    VoiceServerId::new(guild_id.get())
-}
-
-fn key(place: (GuildId, UserId)) -> VoiceMemberKey {
-    VoiceMemberKey { server_id: server(place), user_id: place.1 }
-}
-
 fn prepare(admission: RoomAdmission) -> PrepareMember {
-    let RoomAdmission { guild_id, channel_id, user_id, session_id, rights, token, .. } = admission;
+    let RoomAdmission { server_id, channel_id, user_id, session_id, rights, token, .. } = admission;
     PrepareMember {
-        room: VoiceRoomKey { server_id: server((guild_id, user_id)), channel_id },
+        room: VoiceRoomKey { server_id, channel_id },
         user_id,
         session_id: session_id.into(),
         flags: flags(rights),

@@ -5,8 +5,8 @@ use rookery_model::call::{Call, CreateChannel, ModifyChannel, ModifyGuild, Modif
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
 use rookery_model::gateway::{Capabilities, Event, Intents, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{VoiceRegion, VoiceRights, VoiceToken};
-use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId};
+use rookery_model::voice::{RoomOwner, VoiceRegion, VoiceRights, VoiceToken};
+use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId, VoiceServerId};
 
 use crate::world::*;
 
@@ -372,7 +372,8 @@ fn rooms_learn_who_is_in_them_and_what_they_may() {
     let outcome = v.join(alice, open);
     assert_eq!(rooms(&outcome), [(ALICE, Some((open, ordinary)))]);
     let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
-    assert_eq!((entry.subscriber, entry.guild_id, entry.is_stage), (alice, v.world.guild_id(), false));
+    assert_eq!((entry.subscriber, entry.is_stage), (alice, false));
+    assert_eq!((entry.owner, entry.server_id), (RoomOwner::Guild(v.world.guild_id()), v.world.guild_id().into()));
     assert_eq!(*entry.session_id, format!("voice{}", alice.0), "the one that the client shows");
     assert!(rooms(&v.join(alice, open)).is_empty(), "nothing changed");
     assert_eq!(rooms(&v.join(alice, hidden)), [(ALICE, Some((hidden, ordinary)))], "one place at a time");
@@ -424,7 +425,8 @@ fn only_the_session_that_is_in_voice_is_told_where_to_go() {
     let (second, _) = v.world.subscribe(ALICE, None);
     v.join(v.alice, v.open);
     let (session, token) = (format!("voice{}", v.alice.0), VoiceToken::new("secret"));
-    let outcome = v.world.core.voice_server(ALICE, &session, &token, Some("sfu.example.org:443"));
+    let server_id = v.world.guild_id().into();
+    let outcome = v.world.core.voice_server(server_id, ALICE, &session, &token, Some("sfu.example.org:443"));
     let events = events_for(&outcome, v.alice);
     let [Event::VoiceServerUpdate(server)] = &events.iter().map(|event| &**event).collect::<Vec<_>>()[..] else {
         panic!("{events:?}")
@@ -433,11 +435,14 @@ fn only_the_session_that_is_in_voice_is_told_where_to_go() {
     assert_eq!(server.token, token);
     assert!([v.bob, v.owner, second].iter().all(|id| events_for(&outcome, *id).is_empty()));
     // What is said of an earlier connection does not concern the one of now.
-    assert!(v.world.core.voice_server(ALICE, "earlier", &token, None).dispatches.is_empty());
-    assert!(rooms(&v.world.core.voice_gone(ALICE, "earlier")).is_empty());
-    let outcome = v.world.core.voice_gone(ALICE, &session);
+    assert!(v.world.core.voice_server(server_id, ALICE, "earlier", &token, None).dispatches.is_empty());
+    assert!(rooms(&v.world.core.voice_gone(server_id, ALICE, "earlier")).is_empty());
+    // Nor what is said of a connection that is for something else.
+    assert!(v.world.core.voice_server(VoiceServerId::new(1), ALICE, &session, &token, None).dispatches.is_empty());
+    assert!(rooms(&v.world.core.voice_gone(VoiceServerId::new(1), ALICE, &session)).is_empty());
+    let outcome = v.world.core.voice_gone(server_id, ALICE, &session);
     assert_eq!((rooms(&outcome), heard(&outcome, v.bob)), (vec![(ALICE, None)], vec![(ALICE, None)]));
-    assert!(v.world.core.voice_server(ALICE, &session, &token, None).dispatches.is_empty());
+    assert!(v.world.core.voice_server(server_id, ALICE, &session, &token, None).dispatches.is_empty());
 }
 
 #[test]

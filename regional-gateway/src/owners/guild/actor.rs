@@ -146,7 +146,7 @@ impl GuildOwner {
                 core
             }
             Err(error) => {
-                close_register(&self.shared, self.key, &register);
+                self.shared.registers.close_owner(self.key, &register);
                 let (shared, mailbox) = (&self.shared, &mut self.mailbox);
                 return recovery::refuse_and_leave(shared, self.key, mailbox, &error, &mut outbox).await;
             }
@@ -179,22 +179,13 @@ impl GuildOwner {
 
     /// In place before anything is read, so that no change is missed.
     fn open_register(&self) -> Arc<Register<GuildNews>> {
-        match self.key {
-            OwnerKey::Guild(id) => self.shared.registers.open_guild(id),
-            OwnerKey::Dm(_) => Arc::default(),
-        }
-    }
-}
-
-pub(super) fn close_register(shared: &Shared, key: OwnerKey, register: &Arc<Register<GuildNews>>) {
-    if let OwnerKey::Guild(id) = key {
-        shared.registers.close_guild(id, register);
+        self.shared.registers.open_owner(self.key)
     }
 }
 
 impl Drop for LoadedGuild {
     fn drop(&mut self) {
-        close_register(&self.shared, self.key, &self.register);
+        self.shared.registers.close_owner(self.key, &self.register);
     }
 }
 

@@ -20,11 +20,13 @@ impl LoadedGuild {
         for (id, request) in news.voice {
             self.update_voice(id, &request);
         }
-        for (user_id, VoiceServer { session_id, token, endpoint }) in news.voice_servers {
-            self.decide_transient(|core| core.voice_server(user_id, &session_id, &token, endpoint.as_deref()));
+        for ((server_id, user_id), VoiceServer { session_id, token, endpoint }) in news.voice_servers {
+            self.decide_transient(|core| {
+                core.voice_server(server_id, user_id, &session_id, &token, endpoint.as_deref())
+            });
         }
-        for (user_id, session_id) in news.voice_gone {
-            self.decide_transient(|core| core.voice_gone(user_id, &session_id));
+        for ((server_id, user_id), session_id) in news.voice_gone {
+            self.decide_transient(|core| core.voice_gone(server_id, user_id, &session_id));
         }
         let now_ms = self.shared.clock.now_ms();
         let slowdown = |feature| self.shared.degradation.slowdown(feature);

@@ -1,27 +1,27 @@
-//! A guild's members in voice.
+//! What a voice connection is for, a guild or the channel of a call, with its members in voice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rookery_model::voice::{RoomAdmission, RoomCommand, VoiceEntry, VoiceToken};
-use rookery_model::{GuildId, UserId};
+use rookery_model::{UserId, VoiceServerId};
 
-/// The members of a guild, and their nodes.
+/// The members of a server, and their nodes.
 #[derive(Debug, Default)]
-pub struct Guild {
+pub struct Server {
     /// By the region that channels want their rooms in; empty where they leave it open.
     pub places: BTreeMap<Arc<str>, Place>,
     pub members: BTreeMap<UserId, Member>,
 }
 
-/// Where the rooms of a guild are that want the same region.
+/// Where the rooms of a server are that want the same region.
 #[derive(Debug, Default)]
 pub struct Place {
     pub node: Option<Arc<str>>,
     pub members: u32,
 }
 
-impl Guild {
+impl Server {
     /// The node of a member.
     pub fn node_of(&self, user_id: UserId) -> Option<&Arc<str>> {
         let member = self.members.get(&user_id)?;
@@ -34,7 +34,7 @@ impl Guild {
 pub struct Member {
     /// None: to be put out.
     pub entry: Option<VoiceEntry>,
-    /// Which of the guild's places they are at.
+    /// Which of the server's places they are at.
     pub wanted: Arc<str>,
     pub revision: u64,
     pub token: VoiceToken,
@@ -46,12 +46,12 @@ pub struct Member {
 
 impl Member {
     /// What their node is to do.
-    pub fn command(&self, guild_id: GuildId, user_id: UserId) -> RoomCommand {
+    pub fn command(&self, server_id: VoiceServerId, user_id: UserId) -> RoomCommand {
         let revision = self.revision;
-        let Some(entry) = &self.entry else { return RoomCommand::Expel { guild_id, user_id, revision } };
+        let Some(entry) = &self.entry else { return RoomCommand::Expel { server_id, user_id, revision } };
         RoomCommand::Admit(Box::new(RoomAdmission {
             revision,
-            guild_id,
+            server_id,
             channel_id: entry.channel_id,
             is_stage: entry.is_stage,
             user_id,
