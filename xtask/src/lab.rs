@@ -161,6 +161,7 @@ fn programs(rookery: Option<PathBuf>) -> Result<Programs> {
         nats_server: nats::server()?,
         terraform: terraform::terraform_program()?,
         gdnsd: rookery_lab::server("gdnsd")?,
+        turnserver: rookery_lab::server("turnserver")?,
         prometheus: rookery_lab::server("prometheus")?,
         runtime: cql::runtime()?,
         repository: paths::root().to_owned(),
