@@ -9,7 +9,7 @@ use rookery_service::Readiness;
 
 use crate::config::SfuRoleConfig;
 use crate::ready::Ready;
-use crate::voice::{RunningVoice, control};
+use crate::voice::{RoomMetrics, RunningVoice, control};
 use crate::{descriptors, dev, start};
 
 /// How long members may take to be moved elsewhere when a node drains.
@@ -28,11 +28,12 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     drain.listen_for_signals().context("signals")?;
     let readiness = Readiness::new();
     let part = readiness.part("voice");
-    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
+    let rooms = RoomMetrics::default();
+    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry, rooms.routes()).await?;
     let tls = rookery_service::tls::server_config(&config.certificate_file, &config.key_file, &[])?;
     let bus = Bus::connect(&config.bus, &config.node).await.context("the bus")?;
     let init = control(bus, &config.bus.deployment, &config.region, &config.node);
-    let voice = RunningVoice::start(config.voice.clone(), Arc::new(tls), init).await?;
+    let voice = RunningVoice::start(config.voice.clone(), Arc::new(tls), init, &rooms).await?;
     part.ready();
     tracing::info!(voice = %voice.address, %operator, "the voice node is ready");
     let ready = Ready {

@@ -1,15 +1,16 @@
 //! What `rookery dev` and `rookery sfu` have in common: a voice node that serves, and how regions and it find one another.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rookery_bus::{Bus, LocalNetwork};
 use rookery_link::Identity;
 use rookery_region::voice::VoiceInit;
+use rookery_service::operator_http::{self, Router};
 use rookery_sfu::control::{Control, ControlInit};
-use rookery_sfu::{SfuConfig, VoiceServer};
+use rookery_sfu::{SfuConfig, VoiceNode, VoiceServer};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,21 @@ use tokio_util::task::TaskTracker;
 const ALONE: &str = "dev";
 /// Nothing else could take its rooms.
 const SILENT_AFTER_ALONE: Duration = Duration::from_secs(30);
+
+/// `/metrics/rooms` of the operator's port, which answers before there is a voice node.
+#[derive(Default)]
+pub struct RoomMetrics {
+    node: Arc<OnceLock<VoiceNode>>,
+}
+
+impl RoomMetrics {
+    /// The route: counts of each room in Prometheus' text format; 503 until the node is there.
+    pub fn routes(&self) -> Router {
+        let node = Arc::clone(&self.node);
+        let render = async |node: Arc<OnceLock<VoiceNode>>| Some(node.get()?.room_metrics().await);
+        operator_http::figures("/metrics/rooms", move || render(Arc::clone(&node)))
+    }
+}
 
 /// A voice node that serves.
 pub struct RunningVoice {
@@ -29,8 +45,14 @@ pub struct RunningVoice {
 
 impl RunningVoice {
     /// Opens the ports and begins to carry out what regions want.
-    pub async fn start(config: SfuConfig, tls: Arc<rustls::ServerConfig>, init: ControlInit) -> anyhow::Result<Self> {
+    pub async fn start(
+        config: SfuConfig,
+        tls: Arc<rustls::ServerConfig>,
+        init: ControlInit,
+        rooms: &RoomMetrics,
+    ) -> anyhow::Result<Self> {
         let (server, events) = VoiceServer::start(config, tls).context("the voice node")?;
+        rooms.node.get_or_init(|| server.node());
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let control = Control::open(init, server.node(), events).await.context("the bus")?;
         let tasks = TaskTracker::new();

@@ -22,6 +22,7 @@ mod mail;
 mod media;
 mod node;
 mod outlet;
+mod room_metrics;
 mod secret;
 mod server;
 mod shared;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-use super::stats::CoreStats;
+use super::stats::{CoreStats, RoomCounts};
 use super::way::PayloadTypes;
 use crate::directory::Grant;
 use crate::mail::Mail;
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     },
     Stats {
         reply: oneshot::Sender<CoreStats>,
+    },
+    Rooms {
+        reply: oneshot::Sender<Vec<RoomCounts>>,
     },
     /// Answered when everything before it is done.
     Barrier {

@@ -21,7 +21,7 @@ use super::batch::Outbox;
 use super::command::Command;
 use super::payload;
 use super::room::{Presence, RoomState};
-use super::stats::CoreStats;
+use super::stats::{CoreStats, RoomCounts};
 use super::way::{Carries, WebRtcWay};
 
 /// Receivers of one packet for which there is room from the beginning.
@@ -290,15 +290,39 @@ impl Core {
             *sum = count;
         }
         for (_, state) in &self.rooms {
-            stats.add_room(&state.room.stats());
-            for audio in state.members().filter_map(|member| state.room.member_stats(member.key)).map(|s| s.audio) {
-                stats.lost += audio.lost;
-                stats.jitter_us_sum += audio.jitter_us;
-                stats.senders += u64::from(audio.packets > 0);
-            }
+            let room = counts(state);
+            stats.add_room(&room.stats);
+            stats.lost += room.lost;
+            stats.jitter_us_sum += room.jitter_us_sum;
+            stats.senders += room.senders;
         }
         stats
     }
+
+    /// Each room that is there.
+    pub(super) fn rooms(&self) -> Vec<RoomCounts> {
+        self.rooms.iter().map(|(_, state)| counts(state)).collect()
+    }
+}
+
+fn counts(state: &RoomState) -> RoomCounts {
+    let room = &state.room;
+    let mut counts = RoomCounts {
+        key: state.key,
+        members: state.members().count(),
+        speakers: room.speakers().count(),
+        quality: room.quality(),
+        stats: room.stats(),
+        lost: 0,
+        jitter_us_sum: 0,
+        senders: 0,
+    };
+    for audio in state.members().filter_map(|member| room.member_stats(member.key)).map(|stats| stats.audio) {
+        counts.lost += audio.lost;
+        counts.jitter_us_sum += audio.jitter_us;
+        counts.senders += u64::from(audio.packets > 0);
+    }
+    counts
 }
 
 /// As the forwarder wants to know it.
@@ -318,6 +342,13 @@ fn packet(rtp: &RtpPacket<'_>, ssrc: Ssrc, sequence: u16, payload: &[u8], carrie
 pub(crate) async fn ask_stats(core: &mpsc::Sender<Command>) -> Option<CoreStats> {
     let (reply, answer) = oneshot::channel();
     core.send(Command::Stats { reply }).await.ok()?;
+    answer.await.ok()
+}
+
+/// Asks a core for its rooms' counts.
+pub(crate) async fn ask_rooms(core: &mpsc::Sender<Command>) -> Option<Vec<RoomCounts>> {
+    let (reply, answer) = oneshot::channel();
+    core.send(Command::Rooms { reply }).await.ok()?;
     answer.await.ok()
 }
 

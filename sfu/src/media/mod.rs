@@ -12,8 +12,8 @@ mod uplink;
 mod way;
 
 pub(crate) use command::{Command, MemberRef, Refused};
-pub(crate) use core::ask_stats;
-pub(crate) use stats::{CoreStats, UNDELIVERED};
+pub(crate) use core::{ask_rooms, ask_stats};
+pub(crate) use stats::{CoreStats, RoomCounts, UNDELIVERED};
 pub(crate) use way::PayloadTypes;
 
 use rookery_rtp::DropReason;

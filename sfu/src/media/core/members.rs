@@ -72,6 +72,9 @@ impl Core {
             Command::Stats { reply } => {
                 let _ = reply.send(self.stats());
             }
+            Command::Rooms { reply } => {
+                let _ = reply.send(self.rooms());
+            }
             Command::Barrier { reply } => {
                 let _ = reply.send(());
             }
