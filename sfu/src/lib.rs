@@ -19,6 +19,7 @@ mod directory;
 mod events;
 mod gateway;
 mod mail;
+mod mailbox;
 mod media;
 mod node;
 mod outlet;

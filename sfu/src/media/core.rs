@@ -1,6 +1,7 @@
 //! One socket and the rooms whose members are on it. A single thread has it, so nothing here is locked.
 
 mod delivery;
+mod gather;
 mod members;
 mod web_rtc;
 
@@ -17,7 +18,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use self::delivery::Incoming;
-use super::batch::Outbox;
+use self::gather::Gathered;
+use super::batch::{Outbox, Trains};
 use super::command::Command;
 use super::payload;
 use super::room::{Presence, RoomState};
@@ -70,6 +72,7 @@ pub(super) struct Core {
     rooms: Slab<RoomState>,
     by_key: HashMap<VoiceRoomKey, usize>,
     forwards: Vec<Forward>,
+    gathered: Gathered,
     scratch: Box<[u8; SCRATCH_BYTES]>,
     pub(super) outbox: Outbox,
     /// Rooms that have something to tell.
@@ -86,7 +89,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(node: u16, presence: Presence, is_v6: bool, webrtc: WebRtcEndpoint<Place>) -> Self {
+    pub(super) fn new(
+        node: u16,
+        presence: Presence,
+        is_v6: bool,
+        trains: Trains,
+        webrtc: WebRtcEndpoint<Place>,
+    ) -> Self {
         Self {
             node,
             presence,
@@ -95,8 +104,9 @@ impl Core {
             rooms: Slab::new(),
             by_key: HashMap::new(),
             forwards: Vec::with_capacity(FORWARDS),
+            gathered: Gathered::new(),
             scratch: Box::new([0; SCRATCH_BYTES]),
-            outbox: Outbox::new(is_v6),
+            outbox: Outbox::new(is_v6, trains),
             dirty: Vec::new(),
             hot: Vec::new(),
             events: Vec::new(),
@@ -180,17 +190,27 @@ impl Core {
     }
 
     fn forward(&mut self, now_us: u64, socket: &UdpSocket, place: Place, packet: &Packet, incoming: &Incoming<'_>) {
-        let Self { rooms, forwards, .. } = self;
+        let Self { rooms, forwards, gathered, .. } = self;
         let Some(state) = rooms.get_mut(place.room) else { return };
         forwards.clear();
         let verdict = state.room.forward(now_us, place.member, packet, |forward| forwards.push(forward));
-        if let Verdict::Forwarded { store: Some(slot), .. } = verdict {
-            state.store.put(slot, incoming.codec, incoming.payload);
-        }
         if !forwards.is_empty() && incoming.codec.is_audio() {
             state.announce(place.member);
         }
-        self.deliver(now_us, socket, place.room, Some(incoming));
+        let is_gathered = match verdict {
+            Verdict::Forwarded { store: Some(slot), .. } => {
+                let is_kept = state.store.put(slot, incoming.codec, incoming.payload);
+                is_kept && gathered.take(place.room, slot, forwards)
+            }
+            _ => false,
+        };
+        if !is_gathered {
+            if !incoming.codec.is_audio() {
+                // What came before goes before.
+                self.send_gathered(now_us, socket);
+            }
+            self.deliver(now_us, socket, place.room, Some(incoming));
+        }
         self.follow_up(now_us, place.room);
     }
 

@@ -29,7 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use self::batch::Inbox;
+use self::batch::{Inbox, Trains};
 use self::core::Core;
 use self::room::Presence;
 use crate::clock::Clock;
@@ -106,8 +106,9 @@ fn spawn(
         limits: WebRtcLimits::default(),
     });
     let (node, webrtc) = (config.node, webrtc.map_err(io::Error::other)?);
+    let trains = Trains::of(&socket);
     // Made where it is used: what it sends with stays with one thread.
-    let core = move || Core::new(node, presence, address.is_ipv6(), webrtc);
+    let core = move || Core::new(node, presence, address.is_ipv6(), trains, webrtc);
     let run = move || drive(index, &runtime, socket, inbox, clock, core());
     let thread = std::thread::Builder::new().name(format!("sfu-media-{index}")).spawn(run)?;
     Ok(MediaCore { address, commands, thread })
@@ -192,6 +193,7 @@ fn receive(index: usize, socket: &UdpSocket, clock: Clock, inbox: &mut Inbox, co
             let (from, datagram) = inbox.datagram(at);
             core.datagram(now_us, socket, from, datagram);
         }
+        core.send_gathered(now_us, socket);
         if count < batch::RECEIVED_MAX || core.outbox.counts.sent - sent_before > SENT_MAX {
             return;
         }

@@ -13,11 +13,10 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 use super::{Core, Place};
 use crate::directory::Grant;
-use crate::mail::Mail;
+use crate::mailbox::MailSender;
 use crate::media::command::{Command, MemberRef, Refused};
 use crate::media::room::{Member, RoomState, Shown};
 use crate::media::way::{LayerSource, PayloadTypes, Way, WebRtcWay};
@@ -94,7 +93,7 @@ impl Core {
         now_us: u64,
         grant: &Arc<Grant>,
         session: u64,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
     ) -> Result<Streams, Refused> {
         let at = self.room(grant).ok_or(Refused::Full)?;
         if let Some(older) = self.rooms[at].member_of(grant.user).map(|member| (member.key, member.session)) {
@@ -129,7 +128,7 @@ impl Core {
         at: usize,
         grant: &Grant,
         session: u64,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
     ) -> Result<Streams, Refused> {
         let state = &mut self.rooms[at];
         for _ in 0..SSRC_TRIES {
@@ -223,7 +222,7 @@ impl Core {
 
     pub(super) fn set_shown(&mut self, now_us: u64, at: usize, key: MemberKey, shown: Option<Shown>) {
         let Some(state) = self.rooms.get_mut(at) else { return };
-        let Some(before) = state.member(key).map(|member| member.shown.clone()) else { return };
+        let Some(before) = state.member(key).map(|member| member.shown.as_deref().cloned()) else { return };
         let parts = |shown: &Option<Shown>| shown.as_ref().map(|shown| (shown.specs.clone(), shown.sources.clone()));
         let mut shown = shown;
         if parts(&before) != parts(&shown) {
