@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
-use rookery_model::voice::{FromVoiceNode, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceRegion, VoiceToken};
+use rookery_model::voice::{FromVoiceNode, LinkKey, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceRegion, VoiceToken};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -94,6 +94,13 @@ impl VoiceInit {
         self
     }
 
+    /// Sends members of a server to a further node where one has so many.
+    #[must_use]
+    pub fn cascade_members(mut self, members: u32) -> Self {
+        self.config.cascade_members = members.max(1);
+        self
+    }
+
     /// The regions, as the API lists them.
     pub fn regions(&self) -> Vec<VoiceRegion> {
         self.regions.iter().zip(0..).map(|(region, place)| VoiceRegion::new(&**region, place == 0)).collect()
@@ -111,6 +118,12 @@ struct Random;
 impl Tokens for Random {
     fn next_token(&mut self) -> VoiceToken {
         VoiceToken::new(format!("{:032x}", rand::random::<u128>()))
+    }
+    fn next_link_id(&mut self) -> u64 {
+        rand::random()
+    }
+    fn next_link_key(&mut self) -> LinkKey {
+        LinkKey(rand::random())
     }
 }
 

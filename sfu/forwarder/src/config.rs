@@ -62,6 +62,8 @@ pub struct VideoConfig {
     pub audio_reserve_bps: u64,
     /// What receivers get that do not report on what arrives.
     pub unreported_bps: u64,
+    /// What a link to another node gets, which serves many.
+    pub link_bps: u64,
     /// A packet is sent again to one receiver so often at most.
     pub retransmit_interval_us: u64,
 }
@@ -135,6 +137,7 @@ impl Default for VideoConfig {
             upgrade_after_us: 2_000_000,
             audio_reserve_bps: 40_000,
             unreported_bps: 8_000_000,
+            link_bps: 200_000_000,
             retransmit_interval_us: 60_000,
         }
     }

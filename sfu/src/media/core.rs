@@ -1,6 +1,7 @@
 //! One socket and the rooms whose members are on it. A single thread has it, so nothing here is locked.
 
 mod delivery;
+mod links;
 mod members;
 mod web_rtc;
 
@@ -72,6 +73,8 @@ pub(super) struct Core {
     forwards: Vec<Forward>,
     scratch: Box<[u8; SCRATCH_BYTES]>,
     pub(super) outbox: Outbox,
+    /// The rooms of links to other nodes, by the links' names.
+    by_link: HashMap<u64, usize>,
     /// Rooms that have something to tell.
     dirty: Vec<usize>,
     /// Rooms with pictures whose time comes soon.
@@ -97,6 +100,7 @@ impl Core {
             forwards: Vec::with_capacity(FORWARDS),
             scratch: Box::new([0; SCRATCH_BYTES]),
             outbox: Outbox::new(is_v6),
+            by_link: HashMap::new(),
             dirty: Vec::new(),
             hot: Vec::new(),
             events: Vec::new(),
@@ -124,6 +128,7 @@ impl Core {
                 Some(answer.len())
             }),
             Received::WebRtc(_) => self.web_rtc_datagram(now_us, socket, from, datagram),
+            Received::NodeLink => self.link_datagram(now_us, socket, datagram),
             Received::KeepAlive(_) | Received::Dropped(_) => {}
         }
     }
@@ -180,6 +185,19 @@ impl Core {
     }
 
     fn forward(&mut self, now_us: u64, socket: &UdpSocket, place: Place, packet: &Packet, incoming: &Incoming<'_>) {
+        self.forward_of(now_us, socket, place, place.member, packet, incoming);
+    }
+
+    /// Forwards a packet that came from a member, or over a link from `sender` behind it.
+    fn forward_of(
+        &mut self,
+        now_us: u64,
+        socket: &UdpSocket,
+        place: Place,
+        sender: MemberKey,
+        packet: &Packet,
+        incoming: &Incoming<'_>,
+    ) {
         let Self { rooms, forwards, .. } = self;
         let Some(state) = rooms.get_mut(place.room) else { return };
         forwards.clear();
@@ -188,7 +206,11 @@ impl Core {
             state.store.put(slot, incoming.codec, incoming.payload);
         }
         if !forwards.is_empty() && incoming.codec.is_audio() {
-            state.announce(place.member);
+            state.announce(sender);
+            // Other nodes, too, know of somebody before they hear them.
+            if state.cascade.as_ref().is_some_and(|cascade| cascade.is_stale) {
+                self.tell_links(now_us, socket, place.room);
+            }
         }
         self.deliver(now_us, socket, place.room, Some(incoming));
         self.follow_up(now_us, place.room);
@@ -237,6 +259,7 @@ impl Core {
         self.web_rtc_timeout(now_us, socket);
         self.tell_publishers(socket);
         for at in std::mem::take(&mut self.dirty) {
+            self.tell_links(now_us, socket, at);
             if let Some(state) = self.rooms.get_mut(at).filter(|state| state.due_us().is_some_and(|due| due <= now_us))
             {
                 state.tell();
@@ -257,6 +280,7 @@ impl Core {
                 self.room_timeout(now_us, socket, at);
             }
             self.follow_up(now_us, at);
+            self.links_timeout(now_us, socket, at);
         }
     }
 
@@ -289,8 +313,10 @@ impl Core {
         for (sum, (_, count)) in stats.web_rtc_dropped.iter_mut().zip(self.webrtc.drops().iter()) {
             *sum = count;
         }
+        stats.links = self.by_link.len();
         for (_, state) in &self.rooms {
             stats.add_room(&state.room.stats());
+            stats.links_up += state.cascade.as_ref().map_or(0, |cascade| cascade.count_up());
             for audio in state.members().filter_map(|member| state.room.member_stats(member.key)).map(|s| s.audio) {
                 stats.lost += audio.lost;
                 stats.jitter_us_sum += audio.jitter_us;

@@ -29,7 +29,7 @@ impl Room {
         let mut member = Member::new(UserId::new(0), Kind::Link { node }, MemberFlags::empty(), none);
         member.feedback = feedback;
         if feedback != Feedback::None {
-            member.outlet = Some(Box::new(Outlet::new(feedback, &self.config.bandwidth)));
+            member.outlet = Some(Box::new(Outlet { is_link: true, ..Outlet::new(feedback, &self.config.bandwidth) }));
         }
         let key = self.insert(member);
         self.begin_hearing(key);

@@ -195,6 +195,11 @@ impl Room {
         self.speakers.iter()
     }
 
+    /// The node that runs it.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
     /// Members of this node and others, and links.
     pub fn len(&self) -> usize {
         self.members.len()
