@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::VoiceNews;
+use super::{VoiceNews, VoiceRoomsConfig};
 use crate::id_generator::now_ms;
 use crate::owners::{Register, VoiceServer};
 use crate::region::Region;
@@ -94,10 +94,10 @@ impl VoiceInit {
         self
     }
 
-    /// Sends members of a server to a further node where one has so many.
+    /// Lays rooms out as configured.
     #[must_use]
-    pub fn cascade_members(mut self, members: u32) -> Self {
-        self.config.cascade_members = members.max(1);
+    pub fn laid_out(mut self, config: VoiceRoomsConfig) -> Self {
+        self.config.cascade_members = config.cascade_members;
         self
     }
 
@@ -189,7 +189,12 @@ impl VoiceTask {
         let VoiceNews { wishes } = self.news.take_all();
         for ((server_id, user_id), wish) in wishes {
             match wish {
-                Some(entry) => self.core.handle_entry(now, entry, &mut Random),
+                Some(mut entry) => {
+                    let peers = &self.region.owners.shared().peers;
+                    let home = || self.init.regions.first().map(|region| &**region);
+                    entry.session_region = peers.region_of(entry.subscriber).or_else(home).map(Into::into);
+                    self.core.handle_entry(now, entry, &mut Random);
+                }
                 None => self.core.handle_leave(now, server_id, user_id),
             }
         }

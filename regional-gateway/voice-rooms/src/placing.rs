@@ -59,6 +59,24 @@ impl VoiceRooms {
         place.sites.iter().filter(open).min_by_key(|site| others(site)).map(|site| site.node.clone())
     }
 
+    /// Sends a member who is not let in yet to another node, if theirs takes no more; whether it did.
+    pub(crate) fn go_on_elsewhere(&mut self, now_ms: u64, server_id: VoiceServerId, user_id: UserId) -> bool {
+        let member = self.servers.get(&server_id).and_then(|server| server.members.get(&user_id));
+        let Some(member) = member.filter(|member| !member.is_told) else { return false };
+        let (Some(entry), Some(at)) = (&member.entry, member.node.clone()) else { return false };
+        if self.nodes.get(&at).is_none_or(|node| node.takes(true)) {
+            return false;
+        }
+        let node = self.choose(entry, Some(&at));
+        if node.is_none() || node.as_ref() == Some(&at) {
+            return false;
+        }
+        let (entry, token) = (member.entry.clone(), member.token.clone());
+        self.owe(now_ms, &at, Debt::Member(server_id, user_id));
+        self.put(now_ms, server_id, user_id, Wish { node, entry, token, is_told: false });
+        true
+    }
+
     /// Gives members whose node, or none, is such a one to another that is there.
     pub(crate) fn place_all(
         &mut self,

@@ -180,7 +180,9 @@ impl VoiceRooms {
         }
         while let Some(&(due_ms, server_id, user_id)) = self.due.first().filter(|(due_ms, ..)| *due_ms <= now_ms) {
             self.due.remove(&(due_ms, server_id, user_id));
-            self.say(now_ms, server_id, user_id);
+            if !self.go_on_elsewhere(now_ms, server_id, user_id) {
+                self.say(now_ms, server_id, user_id);
+            }
         }
         // Last: what is said above is what links are for.
         let Self { links, nodes, revision, config, .. } = self;

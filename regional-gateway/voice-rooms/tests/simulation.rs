@@ -21,6 +21,8 @@ const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// Of each node; channels want one of them or leave it open.
 const REGIONS: [&str; 5] = ["eu", "eu", "us", "us", "eu"];
 const BEACON_MS: u64 = 100;
+/// A node takes no more members than this.
+const MEMBERS_MAX: usize = 8;
 
 type Place = (VoiceServerId, UserId);
 type Room = (VoiceServerId, ChannelId);
@@ -94,22 +96,29 @@ impl Node {
         RoomEvent::Linked { server_id, channel_id, revision, address: Some(address) }
     }
 
-    fn carry_out(&mut self, command: &RoomCommand, plant: Plant) -> RoomEvent {
+    /// None: it cannot, and says nothing.
+    fn carry_out(&mut self, command: &RoomCommand, plant: Plant) -> Option<RoomEvent> {
         if let RoomCommand::Link { server_id, channel_id, revision, links } = command {
-            return self.link((*server_id, *channel_id), *revision, links, plant);
+            return Some(self.link((*server_id, *channel_id), *revision, links, plant));
         }
         if let RoomCommand::Clear { revision } = command {
             self.cleared = self.cleared.max(*revision);
             self.members.retain(|_, admission| admission.revision >= self.cleared);
             self.links.retain(|_, (revision, _)| *revision >= self.cleared);
             self.links.retain(|_, (revision, _)| *revision >= self.cleared);
-            return RoomEvent::Cleared { revision: *revision };
+            return Some(RoomEvent::Cleared { revision: *revision });
         }
         let (place, revision) = match command {
             RoomCommand::Admit(a) => ((a.server_id, a.user_id), a.revision),
             RoomCommand::Expel { server_id, user_id, revision } => ((*server_id, *user_id), *revision),
             RoomCommand::Clear { .. } | RoomCommand::Link { .. } => unreachable!("seen to above"),
         };
+        if let RoomCommand::Admit(_) = command
+            && self.members.len() >= MEMBERS_MAX
+            && !self.members.contains_key(&place)
+        {
+            return None;
+        }
         let newest = self.newest.entry(place).or_insert(self.cleared);
         *newest = (*newest).max(self.cleared);
         if *newest <= revision {
@@ -119,7 +128,7 @@ impl Node {
                 _ => drop(self.members.remove(&place)),
             }
         }
-        RoomEvent::Done { server_id: place.0, user_id: place.1, revision: *newest }
+        Some(RoomEvent::Done { server_id: place.0, user_id: place.1, revision: *newest })
     }
 }
 
@@ -243,7 +252,7 @@ impl World {
                     endpoint: name.into(),
                     members: node.members.len() as u32,
                     is_draining: node.is_draining,
-                    is_full: node.members.len() > 9,
+                    is_full: node.members.len() >= MEMBERS_MAX,
                 };
                 self.rooms.handle_beacon(self.now, &region.into(), &beacon, &mut self.tokens);
             }
@@ -260,8 +269,9 @@ impl World {
                     let name = NODES.into_iter().find(|known| **known == *name).expect("a node");
                     let node = self.nodes.get_mut(name).expect("all are there");
                     if node.is_up && node.boot == boot {
-                        let event = node.carry_out(&command, self.plant);
-                        self.post(|| Mail::Event(name, boot, event.clone()));
+                        if let Some(event) = node.carry_out(&command, self.plant) {
+                            self.post(|| Mail::Event(name, boot, event.clone()));
+                        }
                     }
                 }
                 // What a process said before it ended is not the next one's.

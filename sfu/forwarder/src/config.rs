@@ -5,8 +5,10 @@ use crate::bandwidth::BandwidthConfig;
 /// How a room behaves. Every field is a limit or a time; [`Default`] has the values meant for production.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomConfig {
-    /// Members, links to other nodes not counted.
+    /// Members of this node.
     pub members_max: usize,
+    /// Members of other nodes that are known here.
+    pub remotes_max: usize,
     /// Links to other nodes.
     pub links_max: usize,
     /// Links that a packet may cross.
@@ -98,6 +100,7 @@ impl Default for RoomConfig {
     fn default() -> Self {
         Self {
             members_max: 5_000,
+            remotes_max: 4_096,
             links_max: 64,
             hops_max: 4,
             speakers: SpeakersConfig::default(),

@@ -296,3 +296,37 @@ impl NodeLink {
         self.events.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn end() -> NodeLink {
+        NodeLink::new(LinkConfig::default(), 1, &LinkKey([1; 32]), &LinkKey([2; 32]))
+    }
+
+    proptest! {
+        /// The other end has the key, and may be of another version, or broken.
+        #[test]
+        fn whatever_the_other_end_says_is_read_or_refused(
+            known in any::<[u8; 8]>(),
+            kind in 1_u8..5,
+            rest in proptest::collection::vec(prop_oneof![Just(0), 0_u8..8, any::<u8>()], 0..1_400),
+        ) {
+            let mut link = end();
+            link.set_members([]);
+            let body = [&known[..], &[kind], &rest].concat();
+            let _ = link.read(&body);
+            prop_assert!(link.events.len() <= body.len() / 4);
+            let mut buffer = [0; 1_400];
+            link.heard(0);
+            for _ in 0..100 {
+                if link.poll_transmit(0, &mut buffer).is_none() {
+                    return Ok(());
+                }
+            }
+            prop_assert!(false, "it never ends");
+        }
+    }
+}

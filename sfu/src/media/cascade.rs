@@ -54,8 +54,10 @@ pub(super) struct Cascade {
     by_ssrc: HashMap<Ssrc, MemberKey>,
     /// Those who came since others were told.
     pub(super) newcomers: Vec<UserId>,
-    /// Whether the other ends are to be told something.
+    /// Whether the other ends are to be told something, with the next tick.
     pub(super) is_stale: bool,
+    /// Or at once: somebody is heard or seen.
+    pub(super) is_urgent: bool,
 }
 
 impl LinkEnd {

@@ -208,7 +208,7 @@ impl Core {
         if !forwards.is_empty() && incoming.codec.is_audio() {
             state.announce(sender);
             // Other nodes, too, know of somebody before they hear them.
-            if state.cascade.as_ref().is_some_and(|cascade| cascade.is_stale) {
+            if state.cascade.as_ref().is_some_and(|cascade| cascade.is_urgent) {
                 self.tell_links(now_us, socket, place.room);
             }
         }

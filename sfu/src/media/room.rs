@@ -348,7 +348,7 @@ impl RoomState {
         if !is_shown {
             self.release(Ssrc(streams.video.0));
         }
-        self.note_change();
+        self.note_urgent_change();
         if is_new {
             self.tell_later(now_us, payload, Some(user));
             self.due_us = Some(now_us);
@@ -413,7 +413,7 @@ impl RoomState {
             self.due_us = Some(now_us);
         }
         self.room.set_flags(now_us, key, flags);
-        self.note_change();
+        self.note_urgent_change();
     }
 
     /// Takes new permissions or a new voice state.
@@ -444,7 +444,7 @@ impl RoomState {
             }
         }
         self.set_announced(key, next_order);
-        self.note_change();
+        self.note_urgent_change();
     }
 
     /// Listeners below this number know somebody's SSRC, who may be at another node.

@@ -47,7 +47,7 @@ impl Room {
         if self.users.contains_key(&join.user) {
             return Err(JoinRefused::AlreadyIn);
         }
-        if self.users.len() >= self.config.members_max {
+        if self.remotes >= self.config.remotes_max {
             return Err(JoinRefused::Full);
         }
         if !self.ssrcs.are_free(join.streams) {

@@ -65,6 +65,8 @@ pub struct Room {
     node: NodeId,
     members: Slab<Member>,
     users: BTreeMap<UserId, MemberKey>,
+    /// Those of other nodes among them.
+    remotes: usize,
     ssrcs: Ssrcs,
     hearing: Vec<Hearing>,
     speakers: Speakers,
@@ -95,6 +97,7 @@ impl Room {
             node,
             members: Slab::default(),
             users: BTreeMap::new(),
+            remotes: 0,
             hearing: Vec::new(),
             recent: VecDeque::new(),
             publishers: Vec::new(),

@@ -37,7 +37,7 @@ impl Core {
                 Some(end) => end.address = link.address,
                 None => {
                     cascade.ends.push(LinkEnd::new(link));
-                    cascade.is_stale = true;
+                    (cascade.is_stale, cascade.is_urgent) = (true, true);
                     self.by_link.insert(link.id, at);
                 }
             }
@@ -143,10 +143,11 @@ impl Core {
         self.follow_up(now_us, at);
     }
 
-    /// Tells other nodes what changed in a room, and whatever else is due.
+    /// Tells other nodes what changed in a room, if that cannot wait, and whatever else is due.
     pub(super) fn tell_links(&mut self, now_us: u64, socket: &UdpSocket, at: usize) {
         let Some(state) = self.rooms.get_mut(at).filter(|state| state.is_linked()) else { return };
-        if std::mem::take(&mut state.cascade_mut().is_stale) {
+        if std::mem::take(&mut state.cascade_mut().is_urgent) {
+            state.cascade_mut().is_stale = false;
             let ids: Vec<u64> = state.cascade_mut().ends.iter().map(|end| end.id).collect();
             for id in ids {
                 let told = state.told_over(id);
@@ -194,6 +195,9 @@ impl Core {
         state.join_absent(now_us);
         for id in news {
             self.link_events(now_us, at, id);
+        }
+        if let Some(cascade) = self.rooms.get_mut(at).and_then(|state| state.cascade.as_mut()) {
+            cascade.is_urgent |= cascade.is_stale;
         }
         self.tell_links(now_us, socket, at);
     }

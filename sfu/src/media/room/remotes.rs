@@ -30,6 +30,13 @@ impl RoomState {
         }
     }
 
+    /// Notes that they are to be told at once: somebody is about to be heard or seen.
+    pub(super) fn note_urgent_change(&mut self) {
+        if let Some(cascade) = &mut self.cascade {
+            (cascade.is_stale, cascade.is_urgent) = (true, true);
+        }
+    }
+
     /// Who is to be known behind a link, those who matter most first.
     pub(in crate::media) fn told_over(&self, link: u64) -> Vec<RemoteMember> {
         let rank = |key: MemberKey, told: &RemoteMember| {
@@ -157,6 +164,10 @@ impl RoomState {
         let Some(cascade) = &mut self.cascade else { return };
         let Some(end) = cascade.end(link) else { return };
         let Some(link_key) = end.key else { return };
+        // Nobody would be told of them: they come in when they are heard or seen.
+        if !is_told && !told.is_announced && told.shown.is_none() {
+            return;
+        }
         let ssrc = rookery_forwarder::Ssrc;
         let [audio, video, rtx] = told.ssrcs.map(ssrc);
         let streams = Streams { audio, video, rtx };
@@ -193,7 +204,7 @@ impl RoomState {
             self.tell_speaking(now_us, key);
         }
         self.show_remote(now_us, key);
-        self.note_change();
+        self.note_urgent_change();
     }
 
     fn change_remote(&mut self, now_us: u64, key: MemberKey, before: RemoteMember, told: RemoteMember) {
@@ -213,7 +224,7 @@ impl RoomState {
         if before.shown != told.shown {
             self.show_remote(now_us, key);
         }
-        self.note_change();
+        self.note_urgent_change();
     }
 
     fn tell_speaking(&mut self, now_us: u64, key: MemberKey) {
