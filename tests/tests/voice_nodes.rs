@@ -211,7 +211,8 @@ async fn linked(deployment: &Deployment, region: &Process, pop: &Process) -> any
     high.lines.forget();
     low.lines.forget();
     first.kill().await?;
-    for (listener, singer) in [(&mut high, &low.id), (&mut low, &high.id)] {
+    let ids = (low.id.clone(), high.id.clone());
+    for (listener, singer) in [(&mut high, ids.0), (&mut low, ids.1)] {
         let again = |line: &Value| (line["again"] == singer.as_str()).then(|| line["pause_ms"].as_u64());
         let pause_ms = listener.lines.find("that it hears the other again", again).await?.context("a pause")?;
         ensure!(pause_ms < GAP_MAX_MS, "nothing was heard for {pause_ms} ms");
