@@ -59,6 +59,9 @@ fn beacon(node: &str, boot: u64, members: u32, is_draining: bool) -> VoiceBeacon
     }
 }
 
+/// What nodes were told last of their links.
+type LinksOf = BTreeMap<String, Vec<RoomLink>>;
+
 struct World {
     rooms: VoiceRooms,
     tokens: Counted,
@@ -73,8 +76,8 @@ impl World {
         Self { rooms: VoiceRooms::new(config, "eu", 100), tokens: Counted::default(), now: 0 }
     }
     /// All that is said is done, until nothing is left to say; the node of each command, and what links nodes were told last.
-    fn settle(&mut self) -> (Vec<(String, RoomCommand)>, BTreeMap<String, Vec<RoomLink>>) {
-        let (mut said, mut links) = (Vec::new(), BTreeMap::new());
+    fn settle(&mut self) -> (Vec<(String, RoomCommand)>, LinksOf) {
+        let (mut said, mut links) = (Vec::new(), LinksOf::new());
         loop {
             self.rooms.handle_timeout(self.now, &mut self.tokens);
             let outputs = self.outputs();
@@ -404,7 +407,7 @@ fn from(region: &str, user: u64) -> VoiceEntry {
 }
 
 /// The nodes that one is linked to, by number, where each is said to receive.
-fn ends(links: &BTreeMap<String, Vec<RoomLink>>, node: &str) -> Vec<(u16, Option<u16>)> {
+fn ends(links: &LinksOf, node: &str) -> Vec<(u16, Option<u16>)> {
     links[node].iter().map(|link| (link.node, link.address.map(|address| address.port()))).collect()
 }
 

@@ -268,10 +268,11 @@ impl World {
                 Mail::Command(name, boot, command) => {
                     let name = NODES.into_iter().find(|known| **known == *name).expect("a node");
                     let node = self.nodes.get_mut(name).expect("all are there");
-                    if node.is_up && node.boot == boot {
-                        if let Some(event) = node.carry_out(&command, self.plant) {
-                            self.post(|| Mail::Event(name, boot, event.clone()));
-                        }
+                    if node.is_up
+                        && node.boot == boot
+                        && let Some(event) = node.carry_out(&command, self.plant)
+                    {
+                        self.post(|| Mail::Event(name, boot, event.clone()));
                     }
                 }
                 // What a process said before it ended is not the next one's.
