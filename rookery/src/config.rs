@@ -139,6 +139,8 @@ pub struct RegionRoleConfig {
     pub rest: rookery_region::RestLimits,
     pub degradation: rookery_region::degradation::DegradationConfig,
     pub store: StoreConfig,
+    /// Rooms over the deployment's voice nodes.
+    pub voice: rookery_region::voice::VoiceRoomsConfig,
 }
 
 impl Default for RegionRoleConfig {
@@ -160,6 +162,7 @@ impl Default for RegionRoleConfig {
             rest: rookery_region::RestLimits::default(),
             degradation: rookery_region::degradation::DegradationConfig::default(),
             store: StoreConfig::default(),
+            voice: rookery_region::voice::VoiceRoomsConfig::default(),
         }
     }
 }
@@ -212,6 +215,7 @@ impl Validate for RegionRoleConfig {
         }
         let bus = rookery_bus::BusConfig { urls: Vec::new(), kind: rookery_bus::BusKind::Local, ..self.bus.clone() };
         tell(mistakes, "bus", bus.mistakes());
+        tell(mistakes, "", self.voice.mistakes());
         let mut listeners = vec![
             ("operator", self.operator),
             ("link.listen", self.link.listen),

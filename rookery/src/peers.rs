@@ -12,7 +12,7 @@ use rookery_placement::{Config, Marks, RegionName};
 use rookery_region::peers::stream::Receiving;
 use rookery_region::peers::{PeerInit, PeersInit};
 use rookery_region::placement::task::PlacementInit;
-use rookery_region::voice::VoiceInit;
+use rookery_region::voice::{VoiceInit, VoiceRoomsConfig};
 use rookery_service::Mistakes;
 
 use crate::secrets;
@@ -100,13 +100,13 @@ impl Place {
     }
 
     /// The way to the deployment's voice nodes, the region's own first, where there is a bus.
-    pub async fn voice(&self, bus: Option<&Bus>) -> anyhow::Result<Option<VoiceInit>> {
+    pub async fn voice(&self, bus: Option<&Bus>, config: VoiceRoomsConfig) -> anyhow::Result<Option<VoiceInit>> {
         let Some(bus) = bus.cloned() else { return Ok(None) };
         let others = self.deployment.regions().iter().map(|region| region.name.as_str());
         let own = self.region.name.as_str();
         let regions: Vec<&str> = std::iter::once(own).chain(others.filter(|name| *name != own)).collect();
         let init = VoiceInit::open(bus, self.deployment.name(), &regions, &self.node.name).await;
-        init.context("the way to voice nodes").map(Some)
+        Ok(Some(init.context("the way to voice nodes")?.laid_out(config)))
     }
 
     /// Begins to connect to the other nodes; none if there are none.

@@ -72,7 +72,7 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let (peers, voice) = match &place {
         Some(place) => {
             let bus = place.bus(&config.bus).await?;
-            let voice = place.voice(bus.as_ref()).await?;
+            let voice = place.voice(bus.as_ref(), config.voice).await?;
             (place.connect(bus, &tls, used_before(&store).await?).await?, voice)
         }
         None => (None, None),

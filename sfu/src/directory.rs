@@ -77,6 +77,8 @@ struct Place {
     core: usize,
     /// Those who are awaited and those who are here.
     seats: usize,
+    /// Whether it is at other nodes too: then it stays where it is, although nobody may be here.
+    is_linked: bool,
 }
 
 struct State {
@@ -282,6 +284,22 @@ impl Directory {
         Ok(ended)
     }
 
+    /// Has a room linked to other nodes, or no longer; its core.
+    pub(crate) fn link(&self, room: VoiceRoomKey, is_linked: bool) -> usize {
+        self.state.lock().link(room, is_linked)
+    }
+
+    /// Whether there is little room for members: those who decide about it learn of it late.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        let seats = self.state.lock().seats.len();
+        seats >= self.members_max - self.members_max / 20
+    }
+
+    /// The core that a room is on.
+    pub(crate) fn core_of(&self, room: VoiceRoomKey) -> Option<usize> {
+        self.state.lock().rooms.get(&room).map(|place| place.core)
+    }
+
     /// Whether a member is here or awaited.
     pub(crate) fn knows(&self, key: VoiceMemberKey) -> bool {
         self.state.lock().seats.contains_key(&key)
@@ -338,11 +356,26 @@ impl Seat {
 impl State {
     /// Takes a place in a room, which begins where the least are.
     fn place(&mut self, room: VoiceRoomKey) -> usize {
-        let idlest = self.loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(core, _)| core);
-        let place = self.rooms.entry(room).or_insert(Place { core: idlest, seats: 0 });
+        let idlest = self.idlest();
+        let place = self.rooms.entry(room).or_insert(Place { core: idlest, seats: 0, is_linked: false });
         place.seats += 1;
         self.loads[place.core] += 1;
         place.core
+    }
+
+    fn idlest(&self) -> usize {
+        self.loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(core, _)| core)
+    }
+
+    fn link(&mut self, room: VoiceRoomKey, is_linked: bool) -> usize {
+        let idlest = self.idlest();
+        let place = self.rooms.entry(room).or_insert(Place { core: idlest, seats: 0, is_linked });
+        place.is_linked = is_linked;
+        let core = place.core;
+        if place.seats == 0 && !is_linked {
+            self.rooms.remove(&room);
+        }
+        core
     }
 
     /// Gives a place back.
@@ -350,7 +383,7 @@ impl State {
         let Some(place) = self.rooms.get_mut(&grant.room) else { return };
         place.seats -= 1;
         self.loads[place.core] -= 1;
-        if place.seats == 0 {
+        if place.seats == 0 && !place.is_linked {
             self.rooms.remove(&grant.room);
         }
     }

@@ -172,6 +172,10 @@ pub(crate) struct MediaCounts<'a> {
     /// Of browsers, whose datagrams are told apart from others by where checks came from.
     pub(crate) web_rtc_dropped: &'a [(&'static str, u64)],
     pub(crate) packets_dropped: &'a [(&'static str, u64)],
+    /// To other nodes, and those whose other end is there.
+    pub(crate) links: usize,
+    pub(crate) links_up: usize,
+    pub(crate) link_dropped: &'a [(&'static str, u64)],
 }
 
 impl MediaCounts<'_> {
@@ -190,6 +194,11 @@ impl MediaCounts<'_> {
         }
         for (reason, total) in self.web_rtc_dropped {
             counter!("rookery_sfu_web_rtc_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);
+        }
+        gauge!("rookery_sfu_links", "core" => core.clone()).set(self.links as f64);
+        gauge!("rookery_sfu_links_up", "core" => core.clone()).set(self.links_up as f64);
+        for (reason, total) in self.link_dropped {
+            counter!("rookery_sfu_link_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);
         }
         for (reason, total) in self.packets_dropped {
             counter!("rookery_sfu_packets_dropped_total", "core" => core.clone(), "reason" => *reason).absolute(*total);

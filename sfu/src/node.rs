@@ -1,13 +1,16 @@
 //! The handle by which owners of rooms have a node do things.
 
-use rookery_model::voice::VoiceCloseCode;
 use rookery_model::voice::node::{
     PrepareMember, PreparedMember, VoiceLeaveReason, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent,
     VoiceNodeLoad, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest, VoiceRoomKey,
 };
+use rookery_model::voice::{RoomLink, VoiceCloseCode};
+use rookery_node_link::DropReason as LinkDropReason;
 use rookery_rtp::DropReason;
 use rookery_webrtc::DropReason as WebRtcDropReason;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::directory::Live;
@@ -21,6 +24,9 @@ use crate::shared::Shared;
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause between looks at who is still there while a node drains.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A core that is busier than this in thousandths of its time is to get no more members; quality goes down before.
+const FULL_PERMILLE: u16 = 900;
 
 /// A running voice node. Clones are the same node.
 #[derive(Clone)]
@@ -122,6 +128,37 @@ impl VoiceNode {
         }
     }
 
+    /// Has a room linked to other nodes, all that it is linked to; where its media is received. When this is answered it is
+    /// so.
+    pub async fn link_room(&self, room: VoiceRoomKey, links: Vec<RoomLink>) -> SocketAddr {
+        let core = self.shared.directory.link(room, !links.is_empty());
+        self.shared.command(core, Command::Link { room, links }).await;
+        self.shared.settled(core).await;
+        self.media_address(core)
+    }
+
+    /// Where the media of a room is received.
+    pub(crate) fn room_address(&self, room: VoiceRoomKey) -> Option<SocketAddr> {
+        Some(self.media_address(self.shared.directory.core_of(room)?))
+    }
+
+    fn media_address(&self, core: usize) -> SocketAddr {
+        let address = self.shared.cores[core].0;
+        let ip = self.shared.config.advertised_ip.unwrap_or(address.ip()).to_canonical();
+        SocketAddr::new(ip, address.port())
+    }
+
+    /// The node's number.
+    pub(crate) fn number(&self) -> u16 {
+        self.shared.config.node
+    }
+
+    /// Whether it has nearly as many members as it may have, or one of its cores as much to do as it can.
+    pub(crate) fn is_full(&self) -> bool {
+        let busiest = self.shared.utilisation.iter().map(|core| core.load(Ordering::Relaxed)).max();
+        self.shared.directory.is_nearly_full() || busiest.is_some_and(|permille| permille >= FULL_PERMILLE)
+    }
+
     /// Who is here.
     pub fn members(&self) -> Vec<VoiceMember> {
         self.shared.directory.live().iter().map(|live| live.grant.member()).collect()
@@ -155,6 +192,8 @@ impl VoiceNode {
         let datagrams = DropReason::ALL.iter().zip(sum.datagrams_dropped);
         let web_rtc = WebRtcDropReason::ALL.iter().zip(sum.web_rtc_dropped);
         let web_rtc = web_rtc.map(|(reason, count)| (format!("web_rtc_{}", reason.name()), count));
+        let links = LinkDropReason::ALL.iter().zip(sum.link_dropped);
+        let links = links.map(|(reason, count)| (format!("link_{}", reason.name()), count));
         let packets = UNDELIVERED.iter().zip(sum.packets_dropped);
         VoiceNodeLoad {
             members: members as u64,
@@ -162,11 +201,19 @@ impl VoiceNode {
             rooms: rooms as u64,
             packets_in: sum.packets_in,
             packets_out: sum.packets_out,
-            datagrams_dropped: datagrams.map(|(reason, count)| named(reason.name(), count)).chain(web_rtc).collect(),
+            datagrams_dropped: datagrams
+                .map(|(reason, count)| named(reason.name(), count))
+                .chain(web_rtc)
+                .chain(links)
+                .collect(),
             packets_dropped: packets.map(|((_, name), count)| named(name, count)).collect(),
             packets_unsent: sum.unsent,
             packets_lost: sum.lost,
             jitter_us: sum.jitter_us(),
+            links: sum.links as u64,
+            links_up: sum.links_up as u64,
+            link_packets_in: sum.link_packets_in,
+            link_packets_out: sum.link_packets_out,
             utilisation_permille: sum.utilisation_permille,
         }
     }

@@ -68,9 +68,10 @@ impl VoiceServer {
         let cores = media::start(&config, clock).map_err(media_failed)?;
         let (events, receiver) = EventOutlet::new(config.event_capacity);
         let mut threads = Vec::new();
-        let mut handles = Vec::new();
+        let (mut handles, mut utilisation) = (Vec::new(), Vec::new());
         for core in cores {
             threads.push(core.thread);
+            utilisation.push(core.utilisation);
             handles.push((core.address, core.commands));
         }
         let stopping = CancellationToken::new();
@@ -81,6 +82,7 @@ impl VoiceServer {
             directory: Directory::new(handles.len(), config.members_max, config.token_ttl_ms),
             admission: Admission::new(&config),
             cores: handles.into(),
+            utilisation: utilisation.into(),
             events,
             tasks: TaskTracker::new(),
             stopping: stopping.clone(),

@@ -3,6 +3,7 @@
 use rookery_model::voice::VoiceCloseCode;
 use rookery_voice_session::{Transmit, VoiceConfig};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cores: Cores,
+    /// How busy each core is, in thousandths of its time.
+    pub(crate) utilisation: Box<[Arc<AtomicU16>]>,
     pub(crate) events: EventOutlet,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,

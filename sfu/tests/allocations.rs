@@ -2,6 +2,7 @@
 
 // Counting needs an allocator of one's own.
 #![allow(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod common;
 
@@ -36,10 +37,20 @@ const PACKETS: usize = 500;
 #[tokio::test]
 async fn packets_allocate_nothing() {
     let world = World::with(|config| config.cores = Some(1));
-    let mut speaker = world.join(5, 1, 8, AES).await;
+    count(5, &world, &world).await;
+    // Nor do they where half of those who hear are at another node.
+    let other = World::with(|config| (config.cores, config.node) = (Some(1), 2));
+    link(&world, &other, 6).await;
+    count(6, &world, &other).await;
+}
+
+/// Somebody speaks at one node, and is heard at both.
+async fn count(channel: u64, world: &World, other: &World) {
+    let mut speaker = world.join(channel, 1, 8, AES).await;
     let mut listeners = Vec::new();
     for user in 2..LISTENERS + 2 {
-        listeners.push(world.join(5, user, 8, if user % 2 == 0 { AES } else { XCHACHA }).await);
+        let world = if user % 2 == 0 { world } else { other };
+        listeners.push(world.join(channel, user, 8, if user % 4 < 2 { AES } else { XCHACHA }).await);
     }
     // The first of a stream does.
     speaker.say(b"first").await;

@@ -54,8 +54,8 @@ impl Deployment {
         Process::start(&base, [Path::new(role), Path::new("--config"), &path]).await
     }
 
-    /// A region of one node and its point of presence.
-    async fn region(&self) -> anyhow::Result<(Process, Process)> {
+    /// A region of one node and its point of presence; so many members of a guild are at one voice node.
+    async fn region(&self, cascade_members: u32) -> anyhow::Result<(Process, Process)> {
         let (link, gateway) = (free_address()?, free_address()?);
         let file = self.path("deployment.json");
         let node = json!({ "name": "eu-1", "number": 1, "link": link, "gateway": "wss://eu-1.example.org",
@@ -66,7 +66,8 @@ impl Deployment {
         let data = self.path("data");
         let config = format!(
             "name = \"eu\"\nnode = \"eu-1\"\ndeployment_file = {file:?}\nlimits = \"off\"\ndata_dir = {data:?}\n\
-             operator = \"127.0.0.1:0\"\n[degradation]\nenabled = false\n[gateway]\nlisten = {gateway:?}\n\
+             operator = \"127.0.0.1:0\"\n[voice]\ncascade_members = {cascade_members}\n\
+             [degradation]\nenabled = false\n[gateway]\nlisten = {gateway:?}\n\
              public_url = \"ws://{gateway}\"\n[link]\nlisten = {link:?}\n{}",
             self.identity("region")
         );
@@ -90,9 +91,37 @@ impl Deployment {
         );
         self.start("sfu", &format!("voice-{number}"), &config).await
     }
+
+    /// Two bots in a voice channel.
+    async fn singers(
+        &self,
+        region: &Process,
+        api: &str,
+        alice: &Person,
+        guild: &Guild,
+        channel: &str,
+    ) -> anyhow::Result<[Singer; 2]> {
+        let mut singers = Vec::new();
+        for (name, hertz) in [("Low", 440), ("High", 880)] {
+            let bot = bot_in(guild, alice, name, 8).await?;
+            let mut command = Command::new(variable("ROOKERY_VOICE_NODE")?);
+            command
+                .arg(source("voice/voice.js")?)
+                .env("NODE_PATH", variable("ROOKERY_VOICE_MODULES")?)
+                .env("NODE_EXTRA_CA_CERTS", self.path("voice").join("ca.pem"))
+                .env("ROOKERY_API", api)
+                .env("ROOKERY_GATEWAY", region.address("gateway")?)
+                .env("ROOKERY_TOKEN", &bot.token)
+                .env("ROOKERY_GUILD", &guild.id)
+                .env("ROOKERY_CHANNEL", channel)
+                .env("ROOKERY_PITCH", hertz.to_string());
+            singers.push(Singer { lines: Lines::start_told("@discordjs/voice", command)?, id: bot.id });
+        }
+        singers.try_into().ok().context("two singers")
+    }
 }
 
-/// A bot that says a tone.
+/// A bot that says a tone, another one each.
 struct Singer {
     lines: Lines,
     id: String,
@@ -112,7 +141,7 @@ async fn rooms_go_on_at_another_node_when_theirs_dies_or_drains() -> anyhow::Res
         return Ok(());
     }
     let deployment = Deployment::prepare().await?;
-    let (region, pop) = deployment.region().await?;
+    let (region, pop) = deployment.region(2_500).await?;
     let result = moved(&deployment, &region, &pop).await;
     result.with_context(|| format!("the region's log:\n{}", region.log()))
 }
@@ -124,23 +153,7 @@ async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyh
     let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
     let channel = text(&channel, "id")?;
     let first = deployment.voice(1).await?;
-    let mut singers = Vec::new();
-    for (name, hertz) in [("Low", 440), ("High", 880)] {
-        let bot = bot_in(&guild, &alice, name, 8).await?;
-        let mut command = Command::new(variable("ROOKERY_VOICE_NODE")?);
-        command
-            .arg(source("voice/voice.js")?)
-            .env("NODE_PATH", variable("ROOKERY_VOICE_MODULES")?)
-            .env("NODE_EXTRA_CA_CERTS", deployment.path("voice").join("ca.pem"))
-            .env("ROOKERY_API", api)
-            .env("ROOKERY_GATEWAY", region.address("gateway")?)
-            .env("ROOKERY_TOKEN", &bot.token)
-            .env("ROOKERY_GUILD", &guild.id)
-            .env("ROOKERY_CHANNEL", channel)
-            .env("ROOKERY_PITCH", hertz.to_string());
-        singers.push(Singer { lines: Lines::start_told("@discordjs/voice", command)?, id: bot.id });
-    }
-    let [mut low, mut high] = singers.try_into().ok().context("two singers")?;
+    let [mut low, mut high] = deployment.singers(region, api, &alice, &guild, channel).await?;
     high.hears(&low.id).await?;
     low.hears(&high.id).await?;
 
@@ -161,5 +174,51 @@ async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyh
     high.hears(&low.id).await?;
     low.hears(&high.id).await?;
     ensure!(third.terminate().await? == Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_channel_is_at_two_nodes_and_goes_on_at_one_when_the_other_dies() -> anyhow::Result<()> {
+    if skipped() || std::env::var_os("ROOKERY_SKIP_NATS").is_some() {
+        return Ok(());
+    }
+    let deployment = Deployment::prepare().await?;
+    let (region, pop) = deployment.region(1).await?;
+    let result = linked(&deployment, &region, &pop).await;
+    result.with_context(|| format!("the region's log:\n{}", region.log()))
+}
+
+/// Members with a voice session at a node.
+async fn sessions(node: &Process) -> anyhow::Result<u64> {
+    let metrics = reqwest::get(format!("{}/metrics", node.address("operator")?)).await?.text().await?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("rookery_sfu_sessions "));
+    line.map_or(Ok(0), |count| count.trim().parse::<f64>().map(|count| count as u64)).context("a count")
+}
+
+async fn linked(deployment: &Deployment, region: &Process, pop: &Process) -> anyhow::Result<()> {
+    let api = pop.address("api")?;
+    let alice = Person::register(api, "alice").await?;
+    let guild = Guild::create(&alice, "Choir").await?;
+    let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
+    let channel = text(&channel, "id")?;
+    let (first, second) = (deployment.voice(1).await?, deployment.voice(2).await?);
+    let [mut low, mut high] = deployment.singers(region, api, &alice, &guild, channel).await?;
+    high.hears(&low.id).await?;
+    low.hears(&high.id).await?;
+    ensure!((sessions(&first).await?, sessions(&second).await?) == (1, 1), "they are not at two nodes");
+
+    // One node dies: its bot goes to the other, although that has as many as it should have.
+    high.lines.forget();
+    low.lines.forget();
+    first.kill().await?;
+    let ids = (low.id.clone(), high.id.clone());
+    for (listener, singer) in [(&mut high, ids.0), (&mut low, ids.1)] {
+        let again = |line: &Value| (line["again"] == singer.as_str()).then(|| line["pause_ms"].as_u64());
+        let pause_ms = listener.lines.find("that it hears the other again", again).await?.context("a pause")?;
+        ensure!(pause_ms < GAP_MAX_MS, "nothing was heard for {pause_ms} ms");
+    }
+    high.hears(&low.id).await?;
+    low.hears(&high.id).await?;
+    ensure!(sessions(&second).await? == 2, "they are not at the one that is left");
     Ok(())
 }

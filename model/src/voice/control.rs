@@ -4,6 +4,7 @@
 //! revision, and a node passes over what is older than what it knows.
 
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 use crate::gateway::SubscriberId;
 use crate::{ChannelId, GuildId, UserId, VoiceServerId};
@@ -45,6 +46,8 @@ pub struct VoiceEntry {
     pub user_id: UserId,
     /// The session that is told which server to go to.
     pub subscriber: SubscriberId,
+    /// Where that session is, if that is known: its client is near.
+    pub session_region: Option<Box<str>>,
     /// As in the member's voice state; the client shows it to the voice gateway.
     pub session_id: Box<str>,
     pub rights: VoiceRights,
@@ -57,8 +60,36 @@ pub enum RoomCommand {
     Admit(Box<RoomAdmission>),
     /// Puts a member out.
     Expel { server_id: VoiceServerId, user_id: UserId, revision: u64 },
-    /// Puts out all whom the sender let in by a lower revision.
+    /// Puts out all whom the sender let in by a lower revision, and ends the links that it made by one.
     Clear { revision: u64 },
+    /// The node's links to others that have members of a room, all of them; with none the room is at no other node.
+    Link { server_id: VoiceServerId, channel_id: ChannelId, revision: u64, links: Vec<RoomLink> },
+}
+
+/// One end of a link between two nodes that have members of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomLink {
+    /// Names it at both ends; never given twice.
+    pub id: u64,
+    /// The number of the node at the other end.
+    pub node: u16,
+    /// Where media is received there; none while it has not told.
+    pub address: Option<SocketAddr>,
+    /// For what goes out from here. As random as the other, and never used for anything else.
+    pub seal: LinkKey,
+    /// For what comes in.
+    pub open: LinkKey,
+}
+
+/// What one end of a link encrypts with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkKey(pub [u8; 32]);
+
+impl std::fmt::Debug for LinkKey {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkKey(…)")
+    }
 }
 
 /// A member of a voice room.
@@ -106,6 +137,8 @@ pub enum RoomEvent {
     Done { server_id: VoiceServerId, user_id: UserId, revision: u64 },
     /// Everybody of a lower revision is out.
     Cleared { revision: u64 },
+    /// A room has these links, or those of a later revision; its media is received at this address, while it is there.
+    Linked { server_id: VoiceServerId, channel_id: ChannelId, revision: u64, address: Option<SocketAddr> },
     /// A member's connection is gone for good.
     Gone { server_id: VoiceServerId, user_id: UserId, session_id: Box<str> },
 }
@@ -115,6 +148,9 @@ pub enum RoomEvent {
 pub struct VoiceBeacon {
     /// Its name in the deployment.
     pub node: Box<str>,
+    /// Its number, by which nodes of one room tell one another apart.
+    #[serde(default)]
+    pub number: u16,
     /// Another one after each start: what it knew before is gone.
     pub boot: u64,
     /// Host and port of its voice gateway, as clients are told.
@@ -123,6 +159,9 @@ pub struct VoiceBeacon {
     pub members: u32,
     /// It is about to end and takes no more rooms.
     pub is_draining: bool,
+    /// It has as many members as it may have, or as much to do as it can.
+    #[serde(default)]
+    pub is_full: bool,
 }
 
 /// A message to a voice node.

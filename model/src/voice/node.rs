@@ -189,6 +189,16 @@ pub struct VoiceNodeLoad {
     pub packets_lost: u64,
     /// The mean of those who sent.
     pub jitter_us: u64,
+    /// Links to other nodes, each room's for itself, and those whose other end is there.
+    #[serde(default)]
+    pub links: u64,
+    #[serde(default)]
+    pub links_up: u64,
+    /// Packets of members that came over links, and that went.
+    #[serde(default)]
+    pub link_packets_in: u64,
+    #[serde(default)]
+    pub link_packets_out: u64,
     /// The busiest core, in thousandths of its time.
     pub utilisation_permille: u16,
 }

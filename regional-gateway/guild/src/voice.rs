@@ -408,6 +408,8 @@ impl GuildCore {
             rtc_region: channel.rtc_region.as_deref().map(Into::into),
             user_id: state.user_id,
             subscriber: connection.subscriber,
+            // Those who know where sessions are say so.
+            session_region: None,
             session_id: connection.session_id.clone(),
             rights: spoken | shown,
         })));

@@ -29,7 +29,7 @@ use rookery_model::user::Account;
 use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
 use tokio::sync::mpsc;
 
-use crate::gateway::worker::Worker;
+use crate::gateway::worker::{Worker, remote_of};
 use crate::owners::{Register, SessionNews, VoiceRequest};
 use crate::placement::task::PlacementInit;
 use crate::placement::{Location, Ownership};
@@ -115,6 +115,12 @@ impl Peers {
             Location::There(index) => Some(self.all.get(usize::from(index.0)).unwrap_or(&self.nobody)),
             Location::Nowhere => Some(&self.nobody),
         }
+    }
+
+    /// The region of a session that is at another node.
+    pub fn region_of(&self, session: SubscriberId) -> Option<&str> {
+        let peer = self.all.get(remote_of(session)?)?;
+        peer.name.split_once('.').map(|(region, _)| region)
     }
 
     /// Whether sessions of this node can subscribe to the owner of this id.

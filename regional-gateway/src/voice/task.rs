@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
-use rookery_model::voice::{FromVoiceNode, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceRegion, VoiceToken};
+use rookery_model::voice::{FromVoiceNode, LinkKey, RoomCommand, ToVoiceNode, VoiceBeacon, VoiceRegion, VoiceToken};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::VoiceNews;
+use super::{VoiceNews, VoiceRoomsConfig};
 use crate::id_generator::now_ms;
 use crate::owners::{Register, VoiceServer};
 use crate::region::Region;
@@ -94,6 +94,13 @@ impl VoiceInit {
         self
     }
 
+    /// Lays rooms out as configured.
+    #[must_use]
+    pub fn laid_out(mut self, config: VoiceRoomsConfig) -> Self {
+        self.config.cascade_members = config.cascade_members;
+        self
+    }
+
     /// The regions, as the API lists them.
     pub fn regions(&self) -> Vec<VoiceRegion> {
         self.regions.iter().zip(0..).map(|(region, place)| VoiceRegion::new(&**region, place == 0)).collect()
@@ -111,6 +118,12 @@ struct Random;
 impl Tokens for Random {
     fn next_token(&mut self) -> VoiceToken {
         VoiceToken::new(format!("{:032x}", rand::random::<u128>()))
+    }
+    fn next_link_id(&mut self) -> u64 {
+        rand::random()
+    }
+    fn next_link_key(&mut self) -> LinkKey {
+        LinkKey(rand::random())
     }
 }
 
@@ -176,7 +189,12 @@ impl VoiceTask {
         let VoiceNews { wishes } = self.news.take_all();
         for ((server_id, user_id), wish) in wishes {
             match wish {
-                Some(entry) => self.core.handle_entry(now, entry, &mut Random),
+                Some(mut entry) => {
+                    let peers = &self.region.owners.shared().peers;
+                    let home = || self.init.regions.first().map(|region| &**region);
+                    entry.session_region = peers.region_of(entry.subscriber).or_else(home).map(Into::into);
+                    self.core.handle_entry(now, entry, &mut Random);
+                }
                 None => self.core.handle_leave(now, server_id, user_id),
             }
         }

@@ -6,13 +6,16 @@
 //! is said again until it is done.
 //!
 //! The rooms of a server that want the same region are at one node: of that region, where there is one, and else of the
-//! region that the owner lives in. A client is told one node a server, and goes to another when it goes to a channel of
-//! another region. When a node falls silent,
-//! starts anew or drains, its rooms go to another one and every member is told. A node that was silent is told to forget
+//! region that the owner lives in. Where they have more members than one node is to have, further ones go to a further node,
+//! and where a channel wants no region, members whose session is in another one go to a node there. Nodes that have
+//! members of the same room are told of links between them (`links.rs`). When a node falls silent,
+//! starts anew or drains, its members go to other ones and are told. A node that was silent is told to forget
 //! everybody when it is heard again: all of them are elsewhere by then.
 
 mod debts;
+mod links;
 mod nodes;
+mod placing;
 mod rooms;
 mod server;
 

@@ -13,9 +13,11 @@ pub struct Node {
     pub name: Arc<str>,
     /// Where it is.
     pub region: Arc<str>,
+    pub number: u16,
     pub boot: u64,
     pub endpoint: Arc<str>,
     is_draining: bool,
+    is_full: bool,
     /// As the node counts them.
     members: u32,
     /// As they were sent there from here.
@@ -59,9 +61,11 @@ impl Nodes {
             let node = Node {
                 name: name.clone(),
                 region: region.clone(),
+                number: beacon.number,
                 boot: beacon.boot,
                 endpoint: Arc::from(&*beacon.endpoint),
                 is_draining: beacon.is_draining,
+                is_full: beacon.is_full,
                 members: beacon.members,
                 assigned: 0,
                 heard_ms: now_ms,
@@ -71,13 +75,15 @@ impl Nodes {
         };
         node.heard_ms = now_ms;
         node.members = beacon.members;
-        let is_new = node.boot != beacon.boot || *node.endpoint != *beacon.endpoint;
+        node.is_full = beacon.is_full;
+        let is_new = node.boot != beacon.boot || *node.endpoint != *beacon.endpoint || node.number != beacon.number;
         let drains = beacon.is_draining && !node.is_draining;
         let came = !beacon.is_draining && node.is_draining;
         node.is_draining = beacon.is_draining;
         if is_new {
             node.boot = beacon.boot;
             node.endpoint = Arc::from(&*beacon.endpoint);
+            node.number = beacon.number;
         }
         match (is_new, drains, came) {
             (true, ..) => Change::Restarted,
@@ -97,20 +103,22 @@ impl Nodes {
         self.by_name.values().map(|node| node.heard_ms).min()
     }
 
-    /// The node for rooms of a server: the one with the fewest members that takes rooms, and of equals the same one for the
-    /// same server. It is in the first of these regions that has one; where none has, anywhere.
-    pub fn pick(&self, server_id: VoiceServerId, regions: [&str; 2]) -> Option<&Node> {
-        let fewest = |region: Option<&str>| {
-            let taking = self.by_name.values().filter(|node| !node.is_draining);
-            let there = taking.filter(|node| region.is_none_or(|region| *node.region == *region));
-            there.min_by_key(|node| (node.members.max(node.assigned), weight(server_id, &node.name)))
-        };
-        regions.into_iter().find_map(|region| fewest(Some(region))).or_else(|| fewest(None))
+    /// Of nodes that fit, the one with the fewest members, and of equals the same one for the same server.
+    pub fn pick(&self, server_id: VoiceServerId, fits: impl Fn(&Node) -> bool) -> Option<&Node> {
+        let there = self.by_name.values().filter(|node| fits(node));
+        there.min_by_key(|node| (node.members.max(node.assigned), weight(server_id, &node.name)))
     }
 
     /// Whether a node takes rooms.
     pub fn takes_rooms(&self, name: &str) -> bool {
         self.get(name).is_some_and(|node| !node.is_draining)
+    }
+}
+
+impl Node {
+    /// Whether it takes rooms, and, if that is asked for, has room for more members than it has.
+    pub fn takes(&self, more: bool) -> bool {
+        !(self.is_draining || more && self.is_full)
     }
 }
 

@@ -4,31 +4,37 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
-use rookery_model::voice::{RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceToken};
+use rookery_model::voice::{LinkKey, RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceToken};
 use rookery_model::{UserId, VoiceServerId};
 
 use crate::debts::{Debt, Debts};
+use crate::links::{Links, Making};
 use crate::nodes::{Change, Nodes};
 use crate::server::{Member, Server, is_elsewhere};
 
-/// Times, milliseconds.
+/// Times, milliseconds, and limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// A node that says nothing for so long is dead.
     pub silent_after_ms: u64,
     /// A command that is not done is said again.
     pub again_after_ms: u64,
+    /// Members of a server at one node, from which on others go to a further one.
+    pub cascade_members: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { silent_after_ms: 700, again_after_ms: 200 }
+        Self { silent_after_ms: 700, again_after_ms: 200, cascade_members: 2_500 }
     }
 }
 
-/// Makes tokens that nobody can guess.
+/// Makes what nobody can guess.
 pub trait Tokens {
     fn next_token(&mut self) -> VoiceToken;
+    /// A name for a link, another one each time.
+    fn next_link_id(&mut self) -> u64;
+    fn next_link_key(&mut self) -> LinkKey;
 }
 
 /// What is to be done.
@@ -58,17 +64,18 @@ pub enum Notice {
 /// The voice rooms of the servers whose owners are here.
 #[derive(Debug)]
 pub struct VoiceRooms {
-    config: Config,
+    pub(crate) config: Config,
     /// The region whose nodes take what wants no other.
-    home: Arc<str>,
-    nodes: Nodes,
-    servers: HashMap<VoiceServerId, Server>,
+    pub(crate) home: Arc<str>,
+    pub(crate) nodes: Nodes,
+    pub(crate) servers: HashMap<VoiceServerId, Server>,
     debts: Debts,
+    pub(crate) links: Links,
     /// Commands to be said again, by when.
     due: BTreeSet<(u64, VoiceServerId, UserId)>,
     /// The highest so far.
     revision: u64,
-    outputs: VecDeque<Output>,
+    pub(crate) outputs: VecDeque<Output>,
 }
 
 impl VoiceRooms {
@@ -80,6 +87,7 @@ impl VoiceRooms {
             nodes: Nodes::default(),
             servers: HashMap::new(),
             debts: Debts::default(),
+            links: Links::default(),
             due: BTreeSet::new(),
             revision,
             outputs: VecDeque::new(),
@@ -89,32 +97,29 @@ impl VoiceRooms {
     /// A member is in a voice channel: newly, or otherwise than before.
     pub fn handle_entry(&mut self, now_ms: u64, entry: VoiceEntry, tokens: &mut impl Tokens) {
         let (server_id, user_id) = (entry.server_id, entry.user_id);
-        let wanted = wanted(&entry);
-        self.place(server_id, &wanted);
-        let server = self.servers.entry(server_id).or_default();
-        let node = server.places.get(&wanted).and_then(|place| place.node.clone());
-        let left = server.node_of(user_id).filter(|left| Some(*left) != node.as_ref()).cloned();
-        let keeps_token = server.members.get(&user_id).and_then(|member| {
-            let old = member.entry.as_ref()?;
-            (!is_elsewhere(old, &entry)).then(|| (member.token.clone(), member.is_told))
-        });
+        let member = self.servers.get(&server_id).and_then(|server| server.members.get(&user_id));
+        let old = member.and_then(|member| member.entry.as_ref());
+        let stays = old.is_some_and(|old| !is_elsewhere(old, &entry));
+        let left = member.and_then(|member| member.node.clone());
+        let keeps_token = member.filter(|_| stays).map(|member| (member.token.clone(), member.is_told));
+        let node = left.clone().filter(|_| stays).or_else(|| self.choose(&entry, left.as_deref()));
         let (token, is_told) = keeps_token.unwrap_or_else(|| (tokens.next_token(), false));
         if !is_told && node.is_none() {
             self.outputs.push_back(notice(&entry, &token, None));
         }
         // Where they are not any more, they must not be kept.
-        if let Some(left) = left.filter(|left| self.nodes.get(left).is_some()) {
+        if let Some(left) = left.filter(|left| Some(left) != node.as_ref() && self.nodes.get(left).is_some()) {
             self.owe(now_ms, &left, Debt::Member(server_id, user_id));
         }
-        self.put(now_ms, server_id, user_id, Some(entry), token, is_told);
+        self.put(now_ms, server_id, user_id, Wish { node, entry: Some(entry), token, is_told });
     }
 
     /// A member is in no voice channel any more.
     pub fn handle_leave(&mut self, now_ms: u64, server_id: VoiceServerId, user_id: UserId) {
         let Some(server) = self.servers.get(&server_id) else { return };
         let Some(member) = server.members.get(&user_id).filter(|member| member.entry.is_some()) else { return };
-        let token = member.token.clone();
-        self.put(now_ms, server_id, user_id, None, token, false);
+        let (node, token) = (member.node.clone(), member.token.clone());
+        self.put(now_ms, server_id, user_id, Wish { node, entry: None, token, is_told: false });
     }
 
     /// A voice node of a region says that it is there; no two have one name.
@@ -132,6 +137,7 @@ impl VoiceRooms {
             Change::Drains => self.place_all(now_ms, is_this, tokens),
             Change::Restarted => {
                 self.debts.forgive(&beacon.node);
+                self.links.forget(&beacon.node);
                 self.place_all(now_ms, is_this, tokens);
                 self.place_all(now_ms, has_no_place, tokens);
             }
@@ -146,6 +152,9 @@ impl VoiceRooms {
                 self.done(node, server_id, user_id, revision);
             }
             RoomEvent::Cleared { revision } => self.debts.done(node, Debt::Everything, revision),
+            RoomEvent::Linked { server_id, channel_id, revision, address } => {
+                self.links.done(node, (server_id, channel_id), revision, address);
+            }
             RoomEvent::Gone { server_id, user_id, session_id } => {
                 let is_there = |server: &&Server| server.node_of(user_id).is_some_and(|at| **at == *node);
                 let Some(server) = self.servers.get(&server_id).filter(is_there) else { return };
@@ -163,17 +172,23 @@ impl VoiceRooms {
         let silent = now_ms.checked_sub(self.config.silent_after_ms).map(|since| self.nodes.fall_silent(since));
         for node in silent.into_iter().flatten() {
             self.debts.forgive(&node);
+            self.links.forget(&node);
             self.place_all(now_ms, |_, at| at == Some(&*node), tokens);
         }
         for (node, command) in self.debts.say_again(now_ms, now_ms + self.config.again_after_ms) {
             self.tell(node, command);
         }
-        while let Some(&(due_ms, server_id, user_id)) = self.due.first() {
-            if due_ms > now_ms {
-                return;
+        while let Some(&(due_ms, server_id, user_id)) = self.due.first().filter(|(due_ms, ..)| *due_ms <= now_ms) {
+            self.due.remove(&(due_ms, server_id, user_id));
+            if !self.go_on_elsewhere(now_ms, server_id, user_id) {
+                self.say(now_ms, server_id, user_id);
             }
-            self.due.pop_first();
-            self.say(now_ms, server_id, user_id);
+        }
+        // Last: what is said above is what links are for.
+        let Self { links, nodes, revision, config, .. } = self;
+        let making = Making { now_ms, again_after_ms: config.again_after_ms, nodes, revision, tokens };
+        for (node, command) in links.settle(making) {
+            self.tell(node, command);
         }
     }
 
@@ -181,7 +196,9 @@ impl VoiceRooms {
     pub fn poll_timeout(&self) -> Option<u64> {
         let again = self.due.first().map(|(due, ..)| *due);
         let silent = self.nodes.longest_silent_ms().map(|heard| heard + self.config.silent_after_ms);
-        again.into_iter().chain(silent).chain(self.debts.due_ms()).min()
+        // Links are made when all is placed that is to be placed by now.
+        let links = if self.links.is_dirty() { Some(0) } else { self.links.due_ms() };
+        again.into_iter().chain(silent).chain(self.debts.due_ms()).chain(links).min()
     }
 
     /// What is to be done next.
@@ -195,7 +212,7 @@ impl VoiceRooms {
     }
 
     /// Has a node forget something.
-    fn owe(&mut self, now_ms: u64, node: &Arc<str>, debt: Debt) {
+    pub(crate) fn owe(&mut self, now_ms: u64, node: &Arc<str>, debt: Debt) {
         self.revision += 1;
         let command = self.debts.owe(node, debt, self.revision, now_ms + self.config.again_after_ms);
         self.tell(node.clone(), command);
@@ -207,44 +224,56 @@ impl VoiceRooms {
         }
     }
 
-    /// Gives rooms of a server a node that have none.
-    fn place(&mut self, server_id: VoiceServerId, wanted: &Arc<str>) {
-        let place = self.servers.entry(server_id).or_default().places.entry(wanted.clone()).or_default();
-        if place.node.is_none() {
-            place.node = self.nodes.pick(server_id, [wanted, &self.home]).map(|node| node.name.clone());
-        }
-    }
-
     /// Puts a member's wish in place and says it to the node.
-    fn put(
-        &mut self,
-        now_ms: u64,
-        server_id: VoiceServerId,
-        user_id: UserId,
-        entry: Option<VoiceEntry>,
-        token: VoiceToken,
-        is_told: bool,
-    ) {
+    pub(crate) fn put(&mut self, now_ms: u64, server_id: VoiceServerId, user_id: UserId, wish: Wish) {
+        let Wish { node, entry, token, is_told } = wish;
         self.revision += 1;
-        let Some(server) = self.servers.get_mut(&server_id) else { return };
-        let at = server.members.get(&user_id).map(|member| member.wanted.clone());
+        let known = self.servers.get(&server_id).and_then(|server| server.members.get(&user_id));
+        let at = known.map(|member| member.wanted.clone());
         // Whoever is on their way out is still where they were.
         let wanted = entry.as_ref().map(wanted).or(at).unwrap_or_default();
-        let member = Member { entry, wanted: wanted.clone(), revision: self.revision, token, due_ms: None, is_told };
-        let old = server.members.insert(user_id, member);
-        if let Some(due_ms) = old.as_ref().and_then(|old| old.due_ms) {
-            self.due.remove(&(due_ms, server_id, user_id));
-        }
-        let left = old.map(|old| old.wanted);
-        if left.as_ref() != Some(&wanted) {
-            let place = server.places.entry(wanted).or_default();
-            place.members = place.members.saturating_add(1);
-            count(&mut self.nodes, place.node.as_deref(), |assigned| assigned.saturating_add(1));
-            if let Some(left) = left {
-                leave(&mut self.nodes, server, &left);
-            }
+        let (revision, due_ms) = (self.revision, None);
+        let member = Member { entry, wanted, node, revision, token, due_ms, is_told };
+        if let Some(old) = self.put_back(server_id, user_id, member) {
+            self.vacate(server_id, user_id, &old);
         }
         self.say(now_ms, server_id, user_id);
+    }
+
+    /// Puts a member as it is; who was there before.
+    pub(crate) fn put_back(&mut self, server_id: VoiceServerId, user_id: UserId, member: Member) -> Option<Member> {
+        if let Some(due_ms) = member.due_ms {
+            self.due.insert((due_ms, server_id, user_id));
+        }
+        if let Some((channel_id, node)) = member.seat() {
+            self.links.come((server_id, channel_id), node);
+        }
+        let server = self.servers.entry(server_id).or_default();
+        if let Some(node) = &member.node {
+            server.places.entry(member.wanted.clone()).or_default().come(node);
+            count(&mut self.nodes, node, |assigned| assigned.saturating_add(1));
+        }
+        server.members.insert(user_id, member)
+    }
+
+    /// What a member had is given back.
+    pub(crate) fn vacate(&mut self, server_id: VoiceServerId, user_id: UserId, old: &Member) {
+        if let Some(due_ms) = old.due_ms {
+            self.due.remove(&(due_ms, server_id, user_id));
+        }
+        if let Some((channel_id, node)) = old.seat() {
+            self.links.leave((server_id, channel_id), node);
+        }
+        let Some(node) = &old.node else { return };
+        count(&mut self.nodes, node, |assigned| assigned.saturating_sub(1));
+        if let Some(server) = self.servers.get_mut(&server_id)
+            && let Some(place) = server.places.get_mut(&old.wanted)
+        {
+            place.leave(node);
+            if place.sites.is_empty() {
+                server.places.remove(&old.wanted);
+            }
+        }
     }
 
     /// Says to the node what it is to do with a member; without a node nothing, and whoever was to leave is gone.
@@ -283,70 +312,23 @@ impl VoiceRooms {
         }
     }
 
-    fn forget(&mut self, server_id: VoiceServerId, user_id: UserId) {
+    pub(crate) fn forget(&mut self, server_id: VoiceServerId, user_id: UserId) {
         let Some(server) = self.servers.get_mut(&server_id) else { return };
         if let Some(member) = server.members.remove(&user_id) {
-            leave(&mut self.nodes, server, &member.wanted);
-            if let Some(due_ms) = member.due_ms {
-                self.due.remove(&(due_ms, server_id, user_id));
-            }
+            self.vacate(server_id, user_id, &member);
         }
-        if server.members.is_empty() {
+        if self.servers.get(&server_id).is_some_and(|server| server.members.is_empty()) {
             self.servers.remove(&server_id);
         }
     }
+}
 
-    /// Gives rooms whose node, or none, is such a one to another that is there.
-    fn place_all(&mut self, now_ms: u64, is_from: impl Fn(&Nodes, Option<&str>) -> bool, tokens: &mut impl Tokens) {
-        let places = self.servers.iter().flat_map(|(id, server)| server.places.iter().map(move |place| (*id, place)));
-        let mut concerned: Vec<(VoiceServerId, Arc<str>)> = places
-            .filter(|(_, (_, place))| is_from(&self.nodes, place.node.as_deref()))
-            .map(|(id, (wanted, _))| (id, wanted.clone()))
-            .collect();
-        concerned.sort_unstable();
-        for (server_id, wanted) in concerned {
-            self.move_place(now_ms, server_id, &wanted, tokens);
-        }
-    }
-
-    fn move_place(&mut self, now_ms: u64, server_id: VoiceServerId, wanted: &Arc<str>, tokens: &mut impl Tokens) {
-        let Some(server) = self.servers.get_mut(&server_id) else { return };
-        let Some(place) = server.places.get_mut(wanted) else { return };
-        let old = place.node.take();
-        let picked = self.nodes.pick(server_id, [wanted, &self.home]).map(|node| node.name.clone());
-        // Where nobody else is there, a node that drains is better than none while it lasts.
-        let stays = picked.is_none() && old.as_deref().is_some_and(|name| self.nodes.get(name).is_some());
-        place.node = if stays { old.clone() } else { picked };
-        let (new, members) = (place.node.clone(), place.members);
-        let is_same = new == old;
-        if !is_same {
-            count(&mut self.nodes, old.as_deref(), |assigned| assigned.saturating_sub(members));
-            count(&mut self.nodes, new.as_deref(), |assigned| assigned.saturating_add(members));
-        }
-        let drains_on = stays && old.as_deref().is_some_and(|name| !self.nodes.takes_rooms(name));
-        if drains_on || (old.is_none() && new.is_none()) {
-            return;
-        }
-        let there = server.members.iter().filter(|(_, member)| member.wanted == *wanted);
-        let members: Vec<(UserId, Option<VoiceEntry>)> =
-            there.map(|(user_id, member)| (*user_id, member.entry.clone())).collect();
-        let (old, has_node) = (old.filter(|_| !is_same), new.is_some());
-        for (user_id, entry) in members {
-            // The node before may be there still, and must not keep what moved.
-            if let Some(node) = old.as_ref().filter(|name| self.nodes.get(name).is_some()) {
-                self.owe(now_ms, node, Debt::Member(server_id, user_id));
-            }
-            let Some(entry) = entry else {
-                self.forget(server_id, user_id);
-                continue;
-            };
-            let token = tokens.next_token();
-            if !has_node {
-                self.outputs.push_back(notice(&entry, &token, None));
-            }
-            self.put(now_ms, server_id, user_id, Some(entry), token, false);
-        }
-    }
+/// What is wanted of a member from now on, and where.
+pub(crate) struct Wish {
+    pub node: Option<Arc<str>>,
+    pub entry: Option<VoiceEntry>,
+    pub token: VoiceToken,
+    pub is_told: bool,
 }
 
 /// At no node, or at one that drains.
@@ -354,28 +336,18 @@ fn has_no_place(nodes: &Nodes, at: Option<&str>) -> bool {
     at.is_none_or(|at| !nodes.takes_rooms(at))
 }
 
-fn count(nodes: &mut Nodes, name: Option<&str>, change: impl FnOnce(u32) -> u32) {
-    if let Some(node) = name.and_then(|name| nodes.get_mut(name)) {
+fn count(nodes: &mut Nodes, name: &str, change: impl FnOnce(u32) -> u32) {
+    if let Some(node) = nodes.get_mut(name) {
         node.assigned = change(node.assigned);
     }
 }
 
 /// The place of a server that is for somebody.
-fn wanted(entry: &VoiceEntry) -> Arc<str> {
+pub(crate) fn wanted(entry: &VoiceEntry) -> Arc<str> {
     entry.rtc_region.as_deref().unwrap_or_default().into()
 }
 
-/// One member less is at a place, which ends with the last.
-fn leave(nodes: &mut Nodes, server: &mut Server, wanted: &Arc<str>) {
-    let Some(place) = server.places.get_mut(wanted) else { return };
-    count(nodes, place.node.as_deref(), |assigned| assigned.saturating_sub(1));
-    place.members = place.members.saturating_sub(1);
-    if place.members == 0 {
-        server.places.remove(wanted);
-    }
-}
-
-fn notice(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) -> Output {
+pub(crate) fn notice(entry: &VoiceEntry, token: &VoiceToken, endpoint: Option<Arc<str>>) -> Output {
     let notice = Notice::Server {
         user_id: entry.user_id,
         subscriber: entry.subscriber,

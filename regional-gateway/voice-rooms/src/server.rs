@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rookery_model::voice::{RoomAdmission, RoomCommand, VoiceEntry, VoiceToken};
-use rookery_model::{UserId, VoiceServerId};
+use rookery_model::{ChannelId, UserId, VoiceServerId};
 
 /// The members of a server, and their nodes.
 #[derive(Debug, Default)]
@@ -14,18 +14,44 @@ pub struct Server {
     pub members: BTreeMap<UserId, Member>,
 }
 
-/// Where the rooms of a server are that want the same region.
+/// Where the rooms of a server are that want the same region: at one node, and at more where they are too many for one or
+/// live near another.
 #[derive(Debug, Default)]
 pub struct Place {
-    pub node: Option<Arc<str>>,
+    /// In the order in which they were needed.
+    pub sites: Vec<Site>,
+}
+
+/// A node of a place, with how many of its members are there.
+#[derive(Debug)]
+pub struct Site {
+    pub node: Arc<str>,
     pub members: u32,
+}
+
+impl Place {
+    /// A member more is at a node.
+    pub fn come(&mut self, node: &Arc<str>) {
+        match self.sites.iter_mut().find(|site| site.node == *node) {
+            Some(site) => site.members += 1,
+            None => self.sites.push(Site { node: node.clone(), members: 1 }),
+        }
+    }
+
+    /// A member less is.
+    pub fn leave(&mut self, node: &Arc<str>) {
+        let Some(at) = self.sites.iter().position(|site| site.node == *node) else { return };
+        self.sites[at].members -= 1;
+        if self.sites[at].members == 0 {
+            self.sites.remove(at);
+        }
+    }
 }
 
 impl Server {
     /// The node of a member.
     pub fn node_of(&self, user_id: UserId) -> Option<&Arc<str>> {
-        let member = self.members.get(&user_id)?;
-        self.places.get(&member.wanted)?.node.as_ref()
+        self.members.get(&user_id)?.node.as_ref()
     }
 }
 
@@ -36,6 +62,8 @@ pub struct Member {
     pub entry: Option<VoiceEntry>,
     /// Which of the server's places they are at.
     pub wanted: Arc<str>,
+    /// Where in it.
+    pub node: Option<Arc<str>>,
     pub revision: u64,
     pub token: VoiceToken,
     /// When the command is said again; none once it is done.
@@ -59,6 +87,11 @@ impl Member {
             rights: entry.rights,
             token: self.token.clone(),
         }))
+    }
+
+    /// The room that they are to be in, and its node; of those who leave none.
+    pub fn seat(&self) -> Option<(ChannelId, &Arc<str>)> {
+        Some((self.entry.as_ref()?.channel_id, self.node.as_ref()?))
     }
 }
 

@@ -1,9 +1,12 @@
 //! What owners and voice nodes are told, one rule a test.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
-use rookery_model::voice::{RoomCommand, RoomEvent, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken};
+use rookery_model::voice::{
+    LinkKey, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken,
+};
 use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
 
@@ -12,12 +15,20 @@ const ALICE: UserId = UserId::new(10);
 const BOB: UserId = UserId::new(11);
 
 #[derive(Default)]
-struct Counted(u64);
+struct Counted(u64, u64);
 
 impl Tokens for Counted {
     fn next_token(&mut self) -> VoiceToken {
         self.0 += 1;
         VoiceToken::new(format!("token{}", self.0))
+    }
+    fn next_link_id(&mut self) -> u64 {
+        self.1 += 1;
+        self.1
+    }
+    fn next_link_key(&mut self) -> LinkKey {
+        self.1 += 1;
+        LinkKey([self.1 as u8; 32])
     }
 }
 
@@ -30,14 +41,26 @@ fn entry(user_id: UserId, channel: u64) -> VoiceEntry {
         rtc_region: None,
         user_id,
         subscriber: SubscriberId(user_id.get()),
+        session_region: None,
         session_id: format!("session{user_id}").into(),
         rights: VoiceRights::SPEAK | VoiceRights::HEAR,
     }
 }
 
 fn beacon(node: &str, boot: u64, members: u32, is_draining: bool) -> VoiceBeacon {
-    VoiceBeacon { node: node.into(), boot, endpoint: format!("{node}.example.org:443").into(), members, is_draining }
+    VoiceBeacon {
+        node: node.into(),
+        number: node.bytes().map(u16::from).sum(),
+        boot,
+        endpoint: format!("{node}.example.org:443").into(),
+        members,
+        is_draining,
+        is_full: false,
+    }
 }
+
+/// What nodes were told last of their links.
+type LinksOf = BTreeMap<String, Vec<RoomLink>>;
 
 struct World {
     rooms: VoiceRooms,
@@ -48,6 +71,42 @@ struct World {
 impl World {
     fn new() -> Self {
         Self { rooms: VoiceRooms::new(Config::default(), "eu", 100), tokens: Counted::default(), now: 0 }
+    }
+    fn with(config: Config) -> Self {
+        Self { rooms: VoiceRooms::new(config, "eu", 100), tokens: Counted::default(), now: 0 }
+    }
+    /// All that is said is done, until nothing is left to say; the node of each command, and what links nodes were told last.
+    fn settle(&mut self) -> (Vec<(String, RoomCommand)>, LinksOf) {
+        let (mut said, mut links) = (Vec::new(), LinksOf::new());
+        loop {
+            self.rooms.handle_timeout(self.now, &mut self.tokens);
+            let outputs = self.outputs();
+            if outputs.is_empty() {
+                return (said, links);
+            }
+            for output in outputs {
+                let Output::Command { node, command, .. } = output else { continue };
+                let mut event = done(&command);
+                if let RoomEvent::Linked { address: Some(address), .. } = &mut event {
+                    address.set_port(u16::from(node.as_bytes()[0]));
+                }
+                self.rooms.handle_event(&node, event);
+                if let RoomCommand::Link { links: told, .. } = &command {
+                    links.insert(node.to_string(), told.clone());
+                }
+                said.push((node.to_string(), command));
+            }
+        }
+    }
+    /// Where members are let in, in the order of the commands.
+    fn admitted(said: &[(String, RoomCommand)]) -> Vec<(&str, u64)> {
+        let admission = |(node, command): &'_ (String, RoomCommand)| match command {
+            RoomCommand::Admit(admission) => Some((node.clone(), admission.user_id.get())),
+            _ => None,
+        };
+        let at =
+            |(node, user): (String, u64)| (said.iter().find(|(name, _)| *name == node).map_or("", |(n, _)| n), user);
+        said.iter().filter_map(admission).map(at).collect()
     }
     fn beacon(&mut self, node: &str, boot: u64, members: u32, is_draining: bool) {
         self.beacon_of("eu", &beacon(node, boot, members, is_draining));
@@ -105,6 +164,12 @@ fn done(command: &RoomCommand) -> RoomEvent {
             RoomEvent::Done { server_id: *server_id, user_id: *user_id, revision: *revision }
         }
         RoomCommand::Clear { revision } => RoomEvent::Cleared { revision: *revision },
+        RoomCommand::Link { server_id, channel_id, revision, .. } => RoomEvent::Linked {
+            server_id: *server_id,
+            channel_id: *channel_id,
+            revision: *revision,
+            address: Some(([127, 0, 0, 1], 9).into()),
+        },
     }
 }
 
@@ -331,4 +396,156 @@ fn a_channel_that_wants_another_region_sends_everybody_there() {
     let outputs = w.outputs();
     let [Output::Notice { notice: Notice::Server { endpoint, .. }, .. }] = &outputs[..] else { panic!("{outputs:?}") };
     assert_eq!(endpoint.as_deref(), Some("b.example.org:443"));
+}
+
+fn cascade(cascade_members: u32) -> Config {
+    Config { cascade_members, ..Config::default() }
+}
+
+fn from(region: &str, user: u64) -> VoiceEntry {
+    VoiceEntry { session_region: Some(region.into()), ..entry(UserId::new(user), 5) }
+}
+
+/// The nodes that one is linked to, by number, where each is said to receive.
+fn ends(links: &LinksOf, node: &str) -> Vec<(u16, Option<u16>)> {
+    links[node].iter().map(|link| (link.node, link.address.map(|address| address.port()))).collect()
+}
+
+#[test]
+fn what_is_too_much_for_one_node_goes_on_at_a_further_one_which_is_linked() {
+    let mut w = World::with(cascade(2));
+    w.beacon("a", 1, 0, false);
+    w.beacon("b", 1, 10, false);
+    (1..=2).for_each(|user| w.enter(entry(UserId::new(user), 5)));
+    let (said, links) = w.settle();
+    assert_eq!((World::admitted(&said), links.len()), (vec![("a", 1), ("a", 2)], 0));
+    w.enter(entry(UserId::new(3), 5));
+    let (said, links) = w.settle();
+    assert_eq!(World::admitted(&said), [("b", 3)]);
+    // Each is told the other's address once it is known, and both have one key for each way.
+    assert_eq!((ends(&links, "a"), ends(&links, "b")), (vec![(98, Some(98))], vec![(97, Some(97))]));
+    let (a, b) = (&links["a"][0], &links["b"][0]);
+    assert!(a.id == b.id && a.seal == b.open && a.open == b.seal && a.seal != a.open);
+    // Somebody goes: the next one takes the place where most are.
+    w.rooms.handle_leave(w.now, SERVER, UserId::new(1));
+    w.settle();
+    w.enter(entry(UserId::new(4), 5));
+    assert_eq!(World::admitted(&w.settle().0), [("a", 4)]);
+    // Nobody is left at one of them.
+    w.rooms.handle_leave(w.now, SERVER, UserId::new(3));
+    let (_, links) = w.settle();
+    assert_eq!((ends(&links, "a"), ends(&links, "b")), (vec![], vec![]));
+    assert_eq!(w.rooms.poll_timeout(), Some(700), "nothing is left to say");
+}
+
+#[test]
+fn another_channel_of_those_nodes_has_no_link_while_it_is_at_one_of_them() {
+    let mut w = World::with(cascade(2));
+    w.beacon("a", 1, 0, false);
+    w.beacon("b", 1, 10, false);
+    (1..=3).for_each(|user| w.enter(entry(UserId::new(user), 5)));
+    w.settle();
+    w.enter(entry(UserId::new(4), 6));
+    let (said, links) = w.settle();
+    assert_eq!((World::admitted(&said), links.len()), (vec![("b", 4)], 0));
+}
+
+#[test]
+fn who_is_in_another_region_goes_to_a_node_there_and_regions_have_one_link() {
+    let mut w = World::with(cascade(1));
+    for node in ["a", "b"] {
+        w.beacon(node, 1, 0, false);
+    }
+    for node in ["x", "y"] {
+        w.beacon_of("us", &beacon(node, 1, 0, false));
+    }
+    w.enter(from("eu", 1));
+    w.enter(from("us", 2));
+    w.enter(from("us", 3));
+    w.enter(from("eu", 4));
+    let (said, links) = w.settle();
+    let at: BTreeMap<u64, &str> = World::admitted(&said).into_iter().map(|(node, user)| (user, node)).collect();
+    let is_home = |user: u64| ["a", "b"].contains(&at[&user]);
+    assert_eq!((1..=4).map(is_home).collect::<Vec<_>>(), [true, false, false, true]);
+    assert_eq!(at.values().collect::<std::collections::BTreeSet<_>>().len(), 4, "{at:?}");
+    let crossing = |node: &str| links[node].iter().filter(|link| link.node > 100).count();
+    assert_eq!(crossing("a") + crossing("b"), 1, "{links:?}");
+    assert_eq!(links.values().map(Vec::len).sum::<usize>(), 6, "two ends of each of three");
+    // A channel that says where its room is has it there alone.
+    w.enter(VoiceEntry { rtc_region: Some("eu".into()), ..from("us", 9) });
+    let (said, _) = w.settle();
+    assert!(["a", "b"].contains(&World::admitted(&said)[0].0), "{said:?}");
+    // Nor does anybody go where no node is.
+    w.enter(from("ap", 10));
+    assert!(["a", "b"].contains(&World::admitted(&w.settle().0)[0].0));
+}
+
+#[test]
+fn when_the_node_that_all_are_linked_to_dies_another_one_is() {
+    let mut w = World::with(cascade(1));
+    for node in ["a", "b", "c", "d"] {
+        w.beacon(node, 1, 0, false);
+    }
+    (1..=3).for_each(|user| w.enter(entry(UserId::new(user), 5)));
+    let (said, links) = w.settle();
+    let root = links.iter().find(|(_, links)| links.len() == 2).map(|(node, _)| node.clone()).unwrap();
+    let old: Vec<u64> = links.values().flatten().map(|link| link.id).collect();
+    let alive: Vec<&str> = ["a", "b", "c", "d"].into_iter().filter(|node| **node != *root).collect();
+    let moved: Vec<u64> = World::admitted(&said).into_iter().filter(|(node, _)| *node == root).map(|at| at.1).collect();
+    w.pass(400, &alive);
+    w.pass(400, &alive);
+    let (said, links) = w.settle();
+    let again = World::admitted(&said);
+    assert_eq!(again.iter().map(|(_, user)| *user).collect::<Vec<_>>(), moved);
+    let members: Vec<usize> = links.values().map(Vec::len).collect();
+    assert_eq!((members.iter().sum::<usize>(), members.iter().max()), (4, Some(&2)), "{links:?}");
+    assert!(links.values().flatten().all(|link| !old.contains(&link.id)), "a link is never made twice");
+    // It comes back, knows nothing, and gets no link for that.
+    w.beacon(&root, 2, 0, false);
+    assert!(w.settle().1.is_empty());
+}
+
+#[test]
+fn a_node_that_has_enough_takes_nobody_while_another_one_does() {
+    let mut w = World::new();
+    w.beacon_of("eu", &VoiceBeacon { is_full: true, ..beacon("a", 1, 0, false) });
+    w.enter(entry(ALICE, 5));
+    assert_eq!(World::admitted(&w.settle().0), [("a", ALICE.get())], "it is better than none");
+    w.beacon("b", 1, 40, false);
+    w.enter(entry(BOB, 5));
+    let (said, links) = w.settle();
+    assert_eq!((World::admitted(&said), links.len()), (vec![("b", BOB.get())], 2));
+}
+
+#[test]
+fn a_lost_word_about_a_link_is_said_again() {
+    let mut w = World::with(cascade(1));
+    w.beacon("a", 1, 0, false);
+    w.beacon("b", 1, 0, false);
+    (1..=2).for_each(|user| w.enter(entry(UserId::new(user), 5)));
+    for output in w.outputs() {
+        let Output::Command { node, command, .. } = output else { continue };
+        w.rooms.handle_event(&node, done(&command));
+    }
+    assert_eq!(w.rooms.poll_timeout(), Some(0));
+    let of_links = |outputs: Vec<Output>| -> Vec<(Arc<str>, RoomCommand)> {
+        let command = |output| match output {
+            Output::Command { node, command: command @ RoomCommand::Link { .. }, .. } => Some((node, command)),
+            _ => None,
+        };
+        outputs.into_iter().filter_map(command).collect()
+    };
+    w.rooms.handle_timeout(w.now, &mut w.tokens);
+    let first = of_links(w.outputs());
+    assert_eq!(first.len(), 2);
+    w.pass(200, &["a", "b"]);
+    assert_eq!(of_links(w.outputs()), first);
+    // An answer to what was said before says nothing about the newest.
+    w.rooms.handle_event("a", done(&first[0].1));
+    w.rooms.handle_timeout(w.now, &mut w.tokens);
+    let second = of_links(w.outputs());
+    assert!(second.len() == 1 && &*second[0].0 == "b", "it is told where the other receives: {second:?}");
+    w.rooms.handle_event("b", done(&first[1].1));
+    w.pass(200, &["a", "b"]);
+    assert_eq!(of_links(w.outputs()), second);
 }

@@ -5,8 +5,10 @@ use crate::bandwidth::BandwidthConfig;
 /// How a room behaves. Every field is a limit or a time; [`Default`] has the values meant for production.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomConfig {
-    /// Members, links to other nodes not counted.
+    /// Members of this node.
     pub members_max: usize,
+    /// Members of other nodes that are known here.
+    pub remotes_max: usize,
     /// Links to other nodes.
     pub links_max: usize,
     /// Links that a packet may cross.
@@ -62,6 +64,8 @@ pub struct VideoConfig {
     pub audio_reserve_bps: u64,
     /// What receivers get that do not report on what arrives.
     pub unreported_bps: u64,
+    /// What a link to another node gets, which serves many.
+    pub link_bps: u64,
     /// A packet is sent again to one receiver so often at most.
     pub retransmit_interval_us: u64,
 }
@@ -96,6 +100,7 @@ impl Default for RoomConfig {
     fn default() -> Self {
         Self {
             members_max: 5_000,
+            remotes_max: 4_096,
             links_max: 64,
             hops_max: 4,
             speakers: SpeakersConfig::default(),
@@ -135,6 +140,7 @@ impl Default for VideoConfig {
             upgrade_after_us: 2_000_000,
             audio_reserve_bps: 40_000,
             unreported_bps: 8_000_000,
+            link_bps: 200_000_000,
             retransmit_interval_us: 60_000,
         }
     }

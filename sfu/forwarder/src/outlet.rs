@@ -112,6 +112,8 @@ pub(crate) struct Outlet {
     pub probe: Option<ProbeRun>,
     /// Whether it is in the room's list of those for whom something waits.
     pub listed: bool,
+    /// Whether it is the way to another node.
+    pub is_link: bool,
 }
 
 impl Outlet {
@@ -127,11 +129,13 @@ impl Outlet {
             allocated_bps: 0,
             probe: None,
             listed: false,
+            is_link: false,
         }
     }
 
     pub(crate) fn bps(&self, config: &VideoConfig) -> u64 {
-        self.estimator.as_ref().map_or(config.unreported_bps, |estimator| estimator.bps())
+        let assumed_bps = if self.is_link { config.link_bps } else { config.unreported_bps };
+        self.estimator.as_ref().map_or(assumed_bps, |estimator| estimator.bps())
     }
 
     fn pace_bps(&self, pacer: &PacerConfig, video: &VideoConfig) -> u64 {

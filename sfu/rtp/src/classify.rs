@@ -8,6 +8,8 @@ use crate::keep_alive::KeepAlive;
 /// The smallest STUN message and DTLS record.
 const STUN_BYTES: usize = 20;
 const DTLS_BYTES: usize = 13;
+/// The first byte of what voice nodes send one another.
+const NODE_LINK: u8 = 0xf0;
 /// At 4 in every STUN message since RFC 5389.
 const STUN_MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 /// The second byte of RTCP packets, which no RTP payload type may make of itself (RFC 5761, section 4).
@@ -22,6 +24,8 @@ pub enum DatagramKind {
     Dtls,
     Rtp,
     Rtcp,
+    /// Of a link between two voice nodes.
+    NodeLink,
 }
 
 /// Tells by the first bytes; none for what belongs to nothing that is spoken here.
@@ -40,6 +44,7 @@ pub fn classify(datagram: &[u8]) -> Option<DatagramKind> {
         20..=63 => (datagram.len() >= DTLS_BYTES).then_some(DatagramKind::Dtls),
         128..=191 if RTCP_TYPES.contains(&second) => Some(DatagramKind::Rtcp),
         128..=191 => Some(DatagramKind::Rtp),
+        NODE_LINK => Some(DatagramKind::NodeLink),
         _ => None,
     }
 }
@@ -77,6 +82,8 @@ mod tests {
             packet[1] = second;
             assert_eq!(classify(&packet), Some(kind), "{second}");
         }
+        packet[0] = NODE_LINK;
+        assert_eq!(classify(&packet), Some(DatagramKind::NodeLink));
     }
 
     #[test]

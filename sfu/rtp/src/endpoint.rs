@@ -36,6 +36,8 @@ pub enum Received<'a> {
     KeepAlive(MemberId),
     /// [STUN](DatagramKind::Stun) or [DTLS](DatagramKind::Dtls), for whoever speaks WebRTC on this socket.
     WebRtc(DatagramKind),
+    /// For whoever has links to other voice nodes on this socket.
+    NodeLink,
     /// Nothing to do; it was counted.
     Dropped(DropReason),
 }
@@ -151,6 +153,7 @@ impl<K> UdpEndpoint<K> {
         let received = match classify(datagram) {
             None => Err(DropReason::Unclassified),
             Some(kind @ (DatagramKind::Stun | DatagramKind::Dtls)) => Ok(Received::WebRtc(kind)),
+            Some(DatagramKind::NodeLink) => Ok(Received::NodeLink),
             Some(DatagramKind::IpDiscovery(ssrc)) => self.discover(now_ms, canonical(from), ssrc, datagram),
             Some(DatagramKind::KeepAlive(kind)) => self.keep_alive(now_ms, canonical(from), kind, datagram),
             Some(DatagramKind::Rtp) => self.rtp(now_ms, canonical(from), datagram),

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use rookery_model::voice::node::VoiceMemberKey;
-use rookery_model::voice::{RoomAdmission, RoomCommand, RoomEvent};
+use rookery_model::voice::node::{VoiceMemberKey, VoiceRoomKey};
+use rookery_model::voice::{RoomAdmission, RoomCommand, RoomEvent, RoomLink};
 
 /// How long it is remembered that somebody was put out: longer than a message is on its way.
 const REMEMBERED_MS: u64 = 60_000;
@@ -23,16 +23,31 @@ pub enum Act {
         is_elsewhere: bool,
     },
     Remove(VoiceMemberKey),
+    /// A room has these links to other nodes, and no others.
+    Link {
+        room: VoiceRoomKey,
+        links: Vec<RoomLink>,
+    },
 }
 
-impl Act {
-    /// Whom it is about.
-    pub fn place(&self) -> VoiceMemberKey {
-        match self {
-            Self::Admit { admission, .. } => member(admission),
-            Self::Remove(place) => *place,
-        }
-    }
+/// What a controller is answered once all is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Event(RoomEvent),
+    /// The room's links are of this revision; to be told with where its media is received.
+    Linked {
+        room: VoiceRoomKey,
+        revision: u64,
+    },
+}
+
+/// A room's links, as a controller wants them.
+#[derive(Debug)]
+struct Ends {
+    controller: Box<str>,
+    revision: u64,
+    /// When there were none any more.
+    none_since: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -65,6 +80,7 @@ fn member(admission: &RoomAdmission) -> VoiceMemberKey {
 #[derive(Debug, Default)]
 pub struct Seats {
     seats: HashMap<VoiceMemberKey, Seat>,
+    links: HashMap<VoiceRoomKey, Ends>,
     controllers: HashMap<Box<str>, Controller>,
 }
 
@@ -74,11 +90,13 @@ impl Seats {
         self.controllers.entry(controller.into()).or_default().heard_ms = now_ms;
     }
 
-    /// A controller wants something; what is to be done before `RoomEvent` is answered.
-    pub fn handle_command(&mut self, now_ms: u64, controller: &str, command: RoomCommand) -> (Vec<Act>, RoomEvent) {
+    /// A controller wants something; what is to be done before it is answered.
+    pub fn handle_command(&mut self, now_ms: u64, controller: &str, command: RoomCommand) -> (Vec<Act>, Answer) {
         self.handle_still_there(now_ms, controller);
         match command {
-            RoomCommand::Clear { revision } => (self.clear(controller, revision), RoomEvent::Cleared { revision }),
+            RoomCommand::Clear { revision } => {
+                (self.clear(controller, revision), Answer::Event(RoomEvent::Cleared { revision }))
+            }
             RoomCommand::Admit(admission) => {
                 let (place, revision) = (member(&admission), admission.revision);
                 let acts = self.put(controller, place, revision, State::Here(admission));
@@ -89,12 +107,22 @@ impl Seats {
                 let acts = self.put(controller, place, revision, State::Out(now_ms));
                 (acts, self.done(place, revision))
             }
+            RoomCommand::Link { server_id, channel_id, revision, links } => {
+                let room = VoiceRoomKey { server_id, channel_id };
+                let acts = self.link(now_ms, controller, room, revision, links);
+                let known = self.links.get(&room).map_or(revision, |ends| ends.revision.max(revision));
+                (acts, Answer::Linked { room, revision: known })
+            }
         }
     }
 
-    /// The node could not let a member in: the command counts as not heard, so that it is done when it is said again.
-    pub fn handle_refused(&mut self, place: VoiceMemberKey) {
-        self.seats.remove(&place);
+    /// The node could not do something: the command counts as not heard, so that it is done when it is said again.
+    pub fn handle_refused(&mut self, act: &Act) {
+        match act {
+            Act::Admit { admission, .. } => drop(self.seats.remove(&member(admission))),
+            Act::Remove(place) => drop(self.seats.remove(place)),
+            Act::Link { room, .. } => drop(self.links.remove(room)),
+        }
     }
 
     /// A member of a room is gone; which controller is to know, if the member is still wanted with this session.
@@ -118,6 +146,9 @@ impl Seats {
             State::Here(_) => true,
             State::Out(at) => now_ms.saturating_sub(*at) < REMEMBERED_MS,
         });
+        let is_recent = |ends: &Ends| ends.none_since.is_none_or(|at| now_ms.saturating_sub(at) < REMEMBERED_MS);
+        let is_lasting = |ends: &Ends| is_recent(ends) && !silent.contains(&ends.controller);
+        acts.extend(self.unlink(is_lasting));
         acts
     }
 
@@ -146,7 +177,37 @@ impl Seats {
             }
             !is_void
         });
+        acts.extend(self.unlink(|ends| *ends.controller != *controller || ends.revision >= revision));
         acts
+    }
+
+    /// Ends the links of rooms that are not to keep them.
+    fn unlink(&mut self, keeps: impl Fn(&Ends) -> bool) -> Vec<Act> {
+        let gone = self.links.extract_if(|_, ends| !keeps(ends));
+        let linked = gone.filter(|(_, ends)| ends.none_since.is_none());
+        linked.map(|(room, _)| Act::Link { room, links: Vec::new() }).collect()
+    }
+
+    fn link(
+        &mut self,
+        now_ms: u64,
+        controller: &str,
+        room: VoiceRoomKey,
+        revision: u64,
+        links: Vec<RoomLink>,
+    ) -> Vec<Act> {
+        let cleared = self.controllers.get(controller).map_or(0, |controller| controller.cleared);
+        let old = self.links.get(&room);
+        let is_own = old.is_some_and(|ends| *ends.controller == *controller);
+        let is_old = revision < cleared || old.is_some_and(|ends| is_own && ends.revision >= revision);
+        // Another controller may have the room now: what it wants is not this one's to end.
+        if is_old || (links.is_empty() && old.is_some() && !is_own) {
+            return Vec::new();
+        }
+        let none_since = links.is_empty().then_some(now_ms);
+        let had_none = old.is_none_or(|ends| ends.none_since.is_some());
+        self.links.insert(room, Ends { controller: controller.into(), revision, none_since });
+        if links.is_empty() && had_none { Vec::new() } else { vec![Act::Link { room, links }] }
     }
 
     fn put(&mut self, controller: &str, place: VoiceMemberKey, revision: u64, state: State) -> Vec<Act> {
@@ -176,17 +237,17 @@ impl Seats {
     }
 
     /// What is known of a member now: at least what was asked.
-    fn done(&self, place: VoiceMemberKey, asked: u64) -> RoomEvent {
+    fn done(&self, place: VoiceMemberKey, asked: u64) -> Answer {
         let VoiceMemberKey { server_id, user_id } = place;
         let revision = self.seats.get(&place).map_or(asked, |seat| seat.revision.max(asked));
-        RoomEvent::Done { server_id, user_id, revision }
+        Answer::Event(RoomEvent::Done { server_id, user_id, revision })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rookery_model::ChannelId;
-    use rookery_model::voice::{VoiceRights, VoiceToken};
+    use rookery_model::voice::{LinkKey, VoiceRights, VoiceToken};
 
     use rookery_model::{UserId, VoiceServerId};
 
@@ -217,8 +278,60 @@ mod tests {
         RoomCommand::Expel { server_id: SERVER, user_id: ALICE, revision }
     }
 
-    fn done(revision: u64) -> RoomEvent {
-        RoomEvent::Done { server_id: SERVER, user_id: ALICE, revision }
+    fn done(revision: u64) -> Answer {
+        Answer::Event(RoomEvent::Done { server_id: SERVER, user_id: ALICE, revision })
+    }
+
+    const ROOM: VoiceRoomKey = VoiceRoomKey { server_id: SERVER, channel_id: ChannelId::new(3) };
+
+    fn links(ids: &[u64]) -> Vec<RoomLink> {
+        let key = |n| LinkKey([n; 32]);
+        ids.iter().map(|id| RoomLink { id: *id, node: 7, address: None, seal: key(1), open: key(2) }).collect()
+    }
+
+    fn link(revision: u64, ids: &[u64]) -> RoomCommand {
+        let VoiceRoomKey { server_id, channel_id } = ROOM;
+        RoomCommand::Link { server_id, channel_id, revision, links: links(ids) }
+    }
+
+    fn linked(revision: u64, acts: &[&[u64]]) -> (Vec<Act>, Answer) {
+        let acts = acts.iter().map(|ids| Act::Link { room: ROOM, links: links(ids) }).collect();
+        (acts, Answer::Linked { room: ROOM, revision })
+    }
+
+    #[test]
+    fn a_room_has_the_links_of_the_newest_word() {
+        let mut seats = Seats::default();
+        assert_eq!(seats.handle_command(0, "a", link(5, &[1])), linked(5, &[&[1]]));
+        assert_eq!(seats.handle_command(0, "a", link(5, &[1])), linked(5, &[]));
+        assert_eq!(seats.handle_command(0, "a", link(7, &[1, 2])), linked(7, &[&[1, 2]]));
+        assert_eq!(seats.handle_command(0, "a", link(6, &[])), linked(7, &[]), "it comes late");
+        assert_eq!(seats.handle_command(0, "a", link(8, &[])), linked(8, &[&[]]));
+        assert_eq!(seats.handle_command(0, "a", link(7, &[1, 2])), linked(8, &[]), "so does that");
+        assert_eq!(seats.handle_command(0, "a", link(9, &[])), linked(9, &[]), "there are none");
+        let all = seats.handle_command(0, "a", link(10, &[3]));
+        seats.handle_refused(&all.0[0]);
+        assert_eq!(seats.handle_command(0, "a", link(10, &[3])), all, "the node could not, and may now");
+    }
+
+    #[test]
+    fn links_end_with_the_controller_that_wants_them() {
+        let mut seats = Seats::default();
+        seats.handle_command(0, "a", link(5, &[1]));
+        // The owner moved.
+        assert_eq!(seats.handle_command(0, "b", link(2, &[2])), linked(2, &[&[2]]));
+        assert_eq!(seats.handle_command(0, "a", link(6, &[])).0, []);
+        let (acts, _) = seats.handle_command(0, "b", RoomCommand::Clear { revision: 10 });
+        assert_eq!(acts, linked(0, &[&[]]).0);
+        assert_eq!(seats.handle_command(0, "b", link(9, &[2])).0, [], "said before it, heard behind it");
+        assert_eq!(seats.handle_command(0, "b", link(11, &[4])).0.len(), 1);
+        assert_eq!(seats.handle_timeout(30_001), linked(0, &[&[]]).0);
+        seats.handle_command(40_000, "b", link(12, &[]));
+        seats.handle_still_there(99_999, "b");
+        seats.handle_timeout(99_999);
+        assert_eq!(seats.links.len(), 1);
+        seats.handle_timeout(100_000);
+        assert!(seats.links.is_empty());
     }
 
     #[test]
@@ -244,7 +357,7 @@ mod tests {
     fn what_the_node_refused_is_done_when_it_is_said_again() {
         let mut seats = Seats::default();
         let first = seats.handle_command(0, "a", admit(5, "t"));
-        seats.handle_refused(PLACE);
+        seats.handle_refused(&first.0[0]);
         assert_eq!(seats.count(), 0);
         assert_eq!(seats.handle_command(0, "a", admit(5, "t")), first);
     }
@@ -269,7 +382,7 @@ mod tests {
         seats.handle_command(0, "a", admit(5, "t"));
         seats.handle_command(0, "b", RoomCommand::Clear { revision: 100 });
         assert_eq!(seats.count(), 1, "another's");
-        let cleared = RoomEvent::Cleared { revision: 10 };
+        let cleared = Answer::Event(RoomEvent::Cleared { revision: 10 });
         let clear = || RoomCommand::Clear { revision: 10 };
         assert_eq!(seats.handle_command(0, "a", clear()), (vec![Act::Remove(PLACE)], cleared.clone()));
         assert_eq!(seats.handle_command(0, "a", admit(6, "t")).0, [], "said before it, heard behind it");

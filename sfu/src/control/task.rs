@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::seats::{Act, Seats};
+use super::seats::{Act, Answer, Seats};
 use crate::VoiceNode;
 
 /// How often the node says that it is there: controllers give its rooms away when they miss seven.
@@ -88,14 +88,16 @@ impl Control {
 
     async fn beacon(&mut self) {
         for act in self.seats.handle_timeout(self.node.now_ms()) {
-            self.act(act).await;
+            self.act(&act).await;
         }
         let beacon = VoiceBeacon {
             node: self.init.name.clone(),
+            number: self.node.number(),
             boot: self.init.boot,
             endpoint: self.node.endpoint().into(),
             members: u32::try_from(self.seats.count()).unwrap_or(u32::MAX),
             is_draining: self.is_draining,
+            is_full: self.node.is_full(),
         };
         self.publish(&self.beacons, &beacon);
     }
@@ -116,15 +118,25 @@ impl Control {
         let Some(command) = message.command else {
             return self.seats.handle_still_there(now_ms, &message.controller);
         };
-        let (acts, event) = self.seats.handle_command(now_ms, &message.controller, command);
+        let (acts, answer) = self.seats.handle_command(now_ms, &message.controller, command);
         for act in acts {
-            let place = act.place();
-            if !self.act(act).await {
+            if !self.act(&act).await {
                 // Said again until there is room, or it is said to another node.
-                return self.seats.handle_refused(place);
+                return self.seats.handle_refused(&act);
             }
         }
+        let event = match answer {
+            Answer::Event(event) => event,
+            Answer::Linked { room, revision } => self.linked(room, revision),
+        };
         self.tell(&message.controller, event);
+    }
+
+    /// Where the media of a room is received; of one that is no more it does not matter.
+    fn linked(&self, room: VoiceRoomKey, revision: u64) -> RoomEvent {
+        let VoiceRoomKey { server_id, channel_id } = room;
+        let address = self.node.room_address(room);
+        RoomEvent::Linked { server_id, channel_id, revision, address }
     }
 
     async fn happened(&mut self, event: VoiceNodeEvent) {
@@ -156,19 +168,27 @@ impl Control {
     }
 
     /// Does something at the node; false if it could not be done.
-    async fn act(&self, act: Act) -> bool {
+    async fn act(&self, act: &Act) -> bool {
         let done = match act {
-            Act::Remove(place) => match self.node.remove_member(place).await {
+            Act::Link { room, links } => {
+                self.node.link_room(*room, links.clone()).await;
+                Ok(())
+            }
+            Act::Remove(place) => match self.node.remove_member(*place).await {
                 // They left by themselves.
                 Err(VoiceNodeRefusal::UnknownMember) => Ok(()),
                 done => done,
             },
-            Act::Admit { admission, is_elsewhere: true } => self.node.move_member(prepare(*admission)).await.map(drop),
+            Act::Admit { admission, is_elsewhere: true } => {
+                self.node.move_member(prepare((**admission).clone())).await.map(drop)
+            }
             Act::Admit { admission, is_elsewhere: false } => {
                 let member = VoiceMemberKey { server_id: admission.server_id, user_id: admission.user_id };
                 match self.node.update_member(member, flags(admission.rights)).await {
                     // They left, and may come again with the token that they have.
-                    Err(VoiceNodeRefusal::UnknownMember) => self.node.prepare_member(prepare(*admission)).map(drop),
+                    Err(VoiceNodeRefusal::UnknownMember) => {
+                        self.node.prepare_member(prepare((**admission).clone())).map(drop)
+                    }
                     done => done,
                 }
             }

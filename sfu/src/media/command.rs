@@ -3,7 +3,7 @@
 use rookery_forwarder::Streams;
 use rookery_model::UserId;
 use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
-use rookery_model::voice::{EncryptionMode, MediaSinkWants, SecretKey, SpeakingFlags, Video};
+use rookery_model::voice::{EncryptionMode, MediaSinkWants, RoomLink, SecretKey, SpeakingFlags, Video};
 use rookery_webrtc::Offer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,6 +73,11 @@ pub(crate) enum Command {
     },
     Leave {
         member: MemberRef,
+    },
+    /// Has these links of a room to other nodes, and no others.
+    Link {
+        room: VoiceRoomKey,
+        links: Vec<RoomLink>,
     },
     Stats {
         reply: oneshot::Sender<CoreStats>,

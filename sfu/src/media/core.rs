@@ -2,6 +2,7 @@
 
 mod delivery;
 mod gather;
+mod links;
 mod members;
 mod web_rtc;
 
@@ -75,6 +76,8 @@ pub(super) struct Core {
     gathered: Gathered,
     scratch: Box<[u8; SCRATCH_BYTES]>,
     pub(super) outbox: Outbox,
+    /// The rooms of links to other nodes, by the links' names.
+    by_link: HashMap<u64, usize>,
     /// Rooms that have something to tell.
     dirty: Vec<usize>,
     /// Rooms with pictures whose time comes soon.
@@ -107,6 +110,7 @@ impl Core {
             gathered: Gathered::new(),
             scratch: Box::new([0; SCRATCH_BYTES]),
             outbox: Outbox::new(is_v6, trains),
+            by_link: HashMap::new(),
             dirty: Vec::new(),
             hot: Vec::new(),
             events: Vec::new(),
@@ -134,6 +138,7 @@ impl Core {
                 Some(answer.len())
             }),
             Received::WebRtc(_) => self.web_rtc_datagram(now_us, socket, from, datagram),
+            Received::NodeLink => self.link_datagram(now_us, socket, datagram),
             Received::KeepAlive(_) | Received::Dropped(_) => {}
         }
     }
@@ -190,13 +195,23 @@ impl Core {
     }
 
     fn forward(&mut self, now_us: u64, socket: &UdpSocket, place: Place, packet: &Packet, incoming: &Incoming<'_>) {
+        self.forward_of(now_us, socket, place, place.member, packet, incoming);
+    }
+
+    /// Forwards a packet that came from a member, or over a link from `sender` behind it.
+    fn forward_of(
+        &mut self,
+        now_us: u64,
+        socket: &UdpSocket,
+        place: Place,
+        sender: MemberKey,
+        packet: &Packet,
+        incoming: &Incoming<'_>,
+    ) {
         let Self { rooms, forwards, gathered, .. } = self;
         let Some(state) = rooms.get_mut(place.room) else { return };
         forwards.clear();
         let verdict = state.room.forward(now_us, place.member, packet, |forward| forwards.push(forward));
-        if !forwards.is_empty() && incoming.codec.is_audio() {
-            state.announce(place.member);
-        }
         let is_gathered = match verdict {
             Verdict::Forwarded { store: Some(slot), .. } => {
                 let is_kept = state.store.put(slot, incoming.codec, incoming.payload);
@@ -204,6 +219,13 @@ impl Core {
             }
             _ => false,
         };
+        if !forwards.is_empty() && incoming.codec.is_audio() {
+            state.announce(sender);
+            // Other nodes, too, know of somebody before they hear them.
+            if state.cascade.as_ref().is_some_and(|cascade| cascade.is_urgent) {
+                self.tell_links(now_us, socket, place.room);
+            }
+        }
         if !is_gathered {
             if !incoming.codec.is_audio() {
                 // What came before goes before.
@@ -257,6 +279,7 @@ impl Core {
         self.web_rtc_timeout(now_us, socket);
         self.tell_publishers(socket);
         for at in std::mem::take(&mut self.dirty) {
+            self.tell_links(now_us, socket, at);
             if let Some(state) = self.rooms.get_mut(at).filter(|state| state.due_us().is_some_and(|due| due <= now_us))
             {
                 state.tell();
@@ -277,6 +300,7 @@ impl Core {
                 self.room_timeout(now_us, socket, at);
             }
             self.follow_up(now_us, at);
+            self.links_timeout(now_us, socket, at);
         }
     }
 
@@ -309,12 +333,14 @@ impl Core {
         for (sum, (_, count)) in stats.web_rtc_dropped.iter_mut().zip(self.webrtc.drops().iter()) {
             *sum = count;
         }
+        stats.links = self.by_link.len();
         for (_, state) in &self.rooms {
             let room = counts(state);
             stats.add_room(&room.stats);
             stats.lost += room.lost;
             stats.jitter_us_sum += room.jitter_us_sum;
             stats.senders += room.senders;
+            stats.links_up += state.cascade.as_ref().map_or(0, |cascade| cascade.count_up());
         }
         stats
     }

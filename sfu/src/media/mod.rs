@@ -1,6 +1,7 @@
 //! Media: for each core of the machine a thread with a socket, and the rooms that are on it.
 
 mod batch;
+mod cascade;
 mod command;
 mod core;
 mod downlink;
@@ -16,12 +17,14 @@ pub(crate) use core::{ask_rooms, ask_stats};
 pub(crate) use stats::{CoreStats, RoomCounts, UNDELIVERED};
 pub(crate) use way::PayloadTypes;
 
+use rookery_node_link::DropReason as LinkDropReason;
 use rookery_rtp::DropReason;
 use rookery_webrtc::{Certificate, DropReason as WebRtcDropReason, WebRtcConfig, WebRtcEndpoint, WebRtcLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -54,6 +57,8 @@ pub(crate) struct MediaCore {
     pub(crate) address: SocketAddr,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) thread: JoinHandle<()>,
+    /// How busy it is, in thousandths of its time.
+    pub(crate) utilisation: Arc<AtomicU16>,
 }
 
 /// Binds the sockets and starts a thread for each. A thread ends when it is told to, or when nobody can tell it anything any more.
@@ -109,9 +114,11 @@ fn spawn(
     let trains = Trains::of(&socket);
     // Made where it is used: what it sends with stays with one thread.
     let core = move || Core::new(node, presence, address.is_ipv6(), trains, webrtc);
-    let run = move || drive(index, &runtime, socket, inbox, clock, core());
+    let utilisation = Arc::new(AtomicU16::new(0));
+    let told = Arc::clone(&utilisation);
+    let run = move || drive(index, &runtime, socket, inbox, clock, core(), &told);
     let thread = std::thread::Builder::new().name(format!("sfu-media-{index}")).spawn(run)?;
-    Ok(MediaCore { address, commands, thread })
+    Ok(MediaCore { address, commands, thread, utilisation })
 }
 
 fn drive(
@@ -121,16 +128,24 @@ fn drive(
     commands: mpsc::Receiver<Command>,
     clock: Clock,
     core: Core,
+    utilisation: &AtomicU16,
 ) {
     runtime.block_on(async move {
         match UdpSocket::from_std(socket) {
-            Ok(socket) => run(index, &socket, commands, clock, core).await,
+            Ok(socket) => run(index, &socket, commands, clock, core, utilisation).await,
             Err(error) => ReceiveFailed { core: index, error: &error }.emit(),
         }
     });
 }
 
-async fn run(index: usize, socket: &UdpSocket, mut commands: mpsc::Receiver<Command>, clock: Clock, mut core: Core) {
+async fn run(
+    index: usize,
+    socket: &UdpSocket,
+    mut commands: mpsc::Receiver<Command>,
+    clock: Clock,
+    mut core: Core,
+    utilisation: &AtomicU16,
+) {
     let mut inbox = Inbox::new();
     let mut tick_at = Instant::now() + TICK;
     let (mut ticks, mut busy_us, mut measured_us) = (0_u32, 0, clock.now_us());
@@ -168,7 +183,9 @@ async fn run(index: usize, socket: &UdpSocket, mut commands: mpsc::Receiver<Comm
             core.tick(now_us, socket);
             if ticks.is_multiple_of(TICKS_OF_UTILISATION) {
                 let passed_us = now_us.saturating_sub(measured_us).max(1);
-                core.set_utilisation(now_us, u16::try_from(busy_us * 1_000 / passed_us).unwrap_or(1_000).min(1_000));
+                let permille = u16::try_from(busy_us * 1_000 / passed_us).unwrap_or(1_000).min(1_000);
+                core.set_utilisation(now_us, permille);
+                utilisation.store(permille, Ordering::Relaxed);
                 (busy_us, measured_us) = (0, now_us);
             }
             if ticks.is_multiple_of(TICKS_OF_REPORT) {
@@ -207,6 +224,8 @@ fn report(index: usize, stats: &CoreStats) {
         UNDELIVERED.iter().zip(stats.packets_dropped).map(|((_, name), count)| (*name, count)).collect();
     let web_rtc = WebRtcDropReason::ALL.iter().zip(stats.web_rtc_dropped);
     let web_rtc_dropped: Vec<_> = web_rtc.map(|(reason, count)| (reason.name(), count)).collect();
+    let links = LinkDropReason::ALL.iter().zip(stats.link_dropped);
+    let link_dropped: Vec<_> = links.map(|(reason, count)| (reason.name(), count)).collect();
     MediaCounts {
         core: index,
         members: stats.members,
@@ -226,9 +245,14 @@ fn report(index: usize, stats: &CoreStats) {
             ("key_frames_asked", stats.key_frames_asked),
             ("web_rtc_connected", stats.web_rtc_connected),
             ("web_rtc_gone", stats.web_rtc_gone),
+            ("link_packets_in", stats.link_packets_in),
+            ("link_packets_out", stats.link_packets_out),
         ],
         datagrams_dropped: &datagrams_dropped,
         web_rtc_dropped: &web_rtc_dropped,
+        links: stats.links,
+        links_up: stats.links_up,
+        link_dropped: &link_dropped,
         packets_dropped: &packets_dropped,
     }
     .emit();

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cascade::Cascade;
 use super::ring::PacketStore;
 use super::way::{LayerSource, PayloadTypes, Way};
 use crate::events::MailboxFull;
@@ -201,6 +202,8 @@ pub(super) struct RoomState {
     shows: usize,
     /// Whether the room is in the core's list of those whose time comes soon.
     pub(super) is_hot: bool,
+    /// What there is of other nodes, where the room is at others too.
+    pub(super) cascade: Option<Box<Cascade>>,
 }
 
 impl RoomState {
@@ -220,6 +223,7 @@ impl RoomState {
             store: PacketStore::default(),
             shows: 0,
             is_hot: false,
+            cascade: None,
         }
     }
 
@@ -242,8 +246,8 @@ impl RoomState {
     }
 
     /// All of them by [`MemberKey::index`], and the packets that are kept.
-    pub(super) fn parts(&mut self) -> (&mut [Option<Member>], &PacketStore, &mut Room) {
-        (&mut self.members, &self.store, &mut self.room)
+    pub(super) fn parts(&mut self) -> (&mut [Option<Member>], &PacketStore, &mut Room, Option<&mut Cascade>) {
+        (&mut self.members, &self.store, &mut self.room, self.cascade.as_deref_mut())
     }
 
     pub(super) fn insert(&mut self, member: Member) {
@@ -266,14 +270,20 @@ impl RoomState {
         self.shows -= usize::from(member.shown.is_some());
         self.store.close(key);
         for stream in [member.streams.audio, member.streams.video] {
-            let ways = self.members.iter_mut().flatten().filter_map(|other| other.way.web_rtc_mut());
-            ways.for_each(|way| way.release(Ssrc(stream.0)));
+            self.release(Ssrc(stream.0));
         }
+        self.note_change();
         if member.is_told || member.announced_below > 0 {
             let event = ServerEvent::ClientDisconnect(ClientDisconnect { user_id: member.user });
             self.tell_later(now_us, Payload::new(&event), None);
         }
         Some(member)
+    }
+
+    /// A stream is no more.
+    fn release(&mut self, stream: Ssrc) {
+        let ways = self.members.iter_mut().flatten().filter_map(|other| other.way.web_rtc_mut());
+        ways.for_each(|way| way.release(stream));
     }
 
     /// A member got a key, or its offer was answered: it is told who is there, and others are told of it.
@@ -289,10 +299,11 @@ impl RoomState {
         // Of those who are heard it was told just now.
         let heard: SmallVec<[MemberKey; 16]> = self.room.speakers().collect();
         for speaker in heard {
-            if let Some(member) = self.member_mut(speaker).filter(|member| member.announced_below == order) {
-                member.announced_below = order + 1;
+            if self.announced_below(speaker) == Some(order) {
+                self.set_announced(speaker, order + 1);
             }
         }
+        self.note_change();
         if is_told {
             self.told += 1;
             self.newcomers.push(order);
@@ -335,10 +346,9 @@ impl RoomState {
         let streams = member.streams;
         self.shows = self.shows + usize::from(is_shown) - usize::from(before.is_some());
         if !is_shown {
-            let stream = Ssrc(streams.video.0);
-            let ways = self.members.iter_mut().flatten().filter_map(|other| other.way.web_rtc_mut());
-            ways.for_each(|way| way.release(stream));
+            self.release(Ssrc(streams.video.0));
         }
+        self.note_urgent_change();
         if is_new {
             self.tell_later(now_us, payload, Some(user));
             self.due_us = Some(now_us);
@@ -361,7 +371,9 @@ impl RoomState {
     fn snapshot(&mut self, key: MemberKey) {
         let is_large = self.listeners.len() > self.presence.members_max;
         let others = || self.members().filter(|member| member.key != key && member.is_listening());
-        let user_ids: Vec<_> = others().filter(|member| member.is_told).map(|member| member.user).collect();
+        let (remote_users, remote_speaking, remote_showing) = self.remote_snapshot(is_large);
+        let user_ids = others().filter(|member| member.is_told).map(|member| member.user);
+        let user_ids: Vec<_> = user_ids.chain(remote_users).collect();
         let connected =
             (!user_ids.is_empty()).then(|| Payload::new(&ServerEvent::ClientsConnect(ClientsConnect { user_ids })));
         let speaking: Vec<_> = if is_large {
@@ -372,6 +384,8 @@ impl RoomState {
         };
         let showing: Vec<_> = others().filter(|member| member.shown.is_some()).map(Member::video_payload).collect();
         let demand = self.member(key).filter(|member| member.shown.is_some()).and_then(Member::demand_payload);
+        let (speaking, showing) =
+            (speaking.into_iter().chain(remote_speaking), showing.into_iter().chain(remote_showing));
         let all = connected.into_iter().chain(speaking).chain(showing).chain(demand);
         let notices: Arc<[Notice]> = all.map(|payload| Notice { payload, except: None }).collect();
         if let Some(member) = self.member_mut(key) {
@@ -399,6 +413,7 @@ impl RoomState {
             self.due_us = Some(now_us);
         }
         self.room.set_flags(now_us, key, flags);
+        self.note_urgent_change();
     }
 
     /// Takes new permissions or a new voice state.
@@ -407,15 +422,17 @@ impl RoomState {
         member.granted = granted;
         let flags = member.flags();
         self.room.set_flags(now_us, key, flags);
+        self.note_change();
     }
 
     /// Tells everybody whose voice an SSRC is who does not know, before they hear it.
     pub(super) fn announce(&mut self, key: MemberKey) {
         let next_order = self.next_order;
-        let Some(member) = self.member(key).filter(|member| member.announced_below < next_order) else { return };
-        let (from, user, payload) = (member.announced_below, member.user, member.speaking_payload());
+        let Some(from) = self.announced_below(key).filter(|below| *below < next_order) else { return };
+        let Some((user, payload)) = self.speaker(key) else { return };
         // What happened before comes before: somebody may have left and come back.
-        if !self.pending.is_empty() {
+        let has_newcomers = self.cascade.as_ref().is_some_and(|cascade| !cascade.newcomers.is_empty());
+        if !self.pending.is_empty() || has_newcomers {
             self.tell();
         }
         let notices: Arc<[Notice]> = Arc::new([Notice { payload, except: Some(user) }]);
@@ -426,12 +443,34 @@ impl RoomState {
                 *behind |= member.is_behind;
             }
         }
+        self.set_announced(key, next_order);
+        self.note_urgent_change();
+    }
+
+    /// Listeners below this number know somebody's SSRC, who may be at another node.
+    fn announced_below(&self, key: MemberKey) -> Option<u64> {
+        let of_remote = || Some(self.cascade.as_ref()?.remote(key)?.announced_below);
+        self.member(key).map(|member| member.announced_below).or_else(of_remote)
+    }
+
+    fn set_announced(&mut self, key: MemberKey, below: u64) {
         if let Some(member) = self.member_mut(key) {
-            member.announced_below = next_order;
+            member.announced_below = below;
+        } else if let Some(remote) = self.cascade.as_mut().and_then(|cascade| cascade.remote_mut(key)) {
+            remote.announced_below = below;
         }
     }
 
+    fn speaker(&self, key: MemberKey) -> Option<(UserId, Arc<Payload>)> {
+        if let Some(member) = self.member(key) {
+            return Some((member.user, member.speaking_payload()));
+        }
+        let remote = self.cascade.as_ref()?.remote(key)?;
+        Some((remote.user, remote.speaking_payload()))
+    }
+
     fn tell_later(&mut self, now_us: u64, payload: Arc<Payload>, except: Option<UserId>) {
+        self.tell_newcomers();
         self.pending.push(Notice { payload, except });
         self.schedule(now_us);
     }
@@ -451,6 +490,7 @@ impl RoomState {
         if self.due_us.take().is_none() {
             return;
         }
+        self.tell_newcomers();
         let newcomers = std::mem::take(&mut self.newcomers);
         let came: Vec<(u64, UserId)> = newcomers
             .iter()
@@ -503,5 +543,6 @@ impl RoomState {
     }
 }
 
+mod remotes;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use rookery_forwarder::{DropReason as Undelivered, Quality, RoomStats};
 use rookery_model::voice::node::VoiceRoomKey;
+use rookery_node_link::DropReason as LinkDropReason;
 use rookery_rtp::DropReason;
 use rookery_webrtc::DropReason as WebRtcDropReason;
 
@@ -41,6 +42,13 @@ pub(crate) struct CoreStats {
     pub(crate) datagrams_dropped: [u64; DropReason::ALL.len()],
     pub(crate) web_rtc_dropped: [u64; WebRtcDropReason::ALL.len()],
     pub(crate) packets_dropped: [u64; UNDELIVERED.len()],
+    /// Of links to other nodes.
+    pub(crate) link_dropped: [u64; LinkDropReason::ALL.len()],
+    pub(crate) link_packets_in: u64,
+    pub(crate) link_packets_out: u64,
+    pub(crate) links: usize,
+    /// Whose other end is there.
+    pub(crate) links_up: usize,
     /// Sent by members, and never came.
     pub(crate) lost: u64,
     pub(crate) jitter_us_sum: u64,
@@ -97,6 +105,10 @@ impl CoreStats {
         self.key_frames_asked += other.key_frames_asked;
         self.web_rtc_connected += other.web_rtc_connected;
         self.web_rtc_gone += other.web_rtc_gone;
+        self.link_packets_in += other.link_packets_in;
+        self.link_packets_out += other.link_packets_out;
+        self.links += other.links;
+        self.links_up += other.links_up;
         self.lost += other.lost;
         self.jitter_us_sum += other.jitter_us_sum;
         self.senders += other.senders;
@@ -108,6 +120,9 @@ impl CoreStats {
             *sum += count;
         }
         for (sum, count) in self.packets_dropped.iter_mut().zip(other.packets_dropped) {
+            *sum += count;
+        }
+        for (sum, count) in self.link_dropped.iter_mut().zip(other.link_dropped) {
             *sum += count;
         }
     }

@@ -7,7 +7,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rookery_model::voice::node::{
     PrepareMember, PreparedMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent, VoiceRoomKey, VoiceRoomSettings,
 };
-use rookery_model::voice::{EncryptionMode, SecretKey};
+use rookery_model::voice::{EncryptionMode, LinkKey, RoomLink, SecretKey};
 use rookery_model::{ChannelId, UserId, VoiceServerId};
 use rookery_rtp::{Opener, Sealer, TransportCipher};
 use rookery_sfu::{SfuConfig, VoiceNode, VoiceServer};
@@ -30,6 +30,9 @@ use tokio_tungstenite::tungstenite::Message;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const AES: &str = "aead_aes256_gcm_rtpsize";
 pub const XCHACHA: &str = "aead_xchacha20_poly1305_rtpsize";
+
+/// The payload type of pictures.
+pub const PICTURE: u8 = 101;
 
 pub fn room(channel: u64) -> VoiceRoomKey {
     VoiceRoomKey { server_id: VoiceServerId::new(1), channel_id: ChannelId::new(channel) }
@@ -156,6 +159,24 @@ fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     (Arc::new(server), Arc::new(client))
 }
 
+/// Links a channel's room at two nodes, which have other numbers.
+pub async fn link(a: &World, b: &World, channel: u64) {
+    let end = |node, address, seal: u8, open: u8| {
+        vec![RoomLink { id: 99, node, address, seal: LinkKey([seal; 32]), open: LinkKey([open; 32]) }]
+    };
+    let at_a = a.node.link_room(room(channel), end(2, None, 1, 2)).await;
+    let at_b = b.node.link_room(room(channel), end(1, Some(at_a), 2, 1)).await;
+    a.node.link_room(room(channel), end(2, Some(at_b), 1, 2)).await;
+    for world in [a, b] {
+        let up = async {
+            while world.node.load().await.links_up != 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, up).await.expect("the link is up");
+    }
+}
+
 pub fn identify(user: u64, token: &str) -> Value {
     json!({"op": 0, "d": {"server_id": "1", "user_id": user.to_string(), "session_id": format!("session-{user}"),
         "token": token, "max_dave_protocol_version": 1}})
@@ -273,8 +294,10 @@ impl Client {
         udp.connect(media).await.unwrap();
         let (address, port) = discover(&udp, ssrc).await;
         assert_eq!((address.as_str(), port), ("127.0.0.1", udp.local_addr().unwrap().port()));
-        wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": {"address": address, "port": port, "mode": mode}}}))
-            .await;
+        let codec = |name: &str, kind: &str, number: u8| json!({"name": name, "type": kind, "priority": 1000, "payload_type": number});
+        let codecs = [codec("opus", "audio", 120), codec("VP8", "video", PICTURE)];
+        let data = json!({"address": address, "port": port, "mode": mode});
+        wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": data, "codecs": codecs}})).await;
         let description = wire.until(4).await;
         assert_eq!((&description["mode"], &description["dave_protocol_version"]), (&json!(mode), &json!(0)));
         let secret: Vec<u8> =
@@ -303,6 +326,16 @@ impl Client {
         packet.extend((u32::from(self.sequence) * 960).to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
         self.seal(packet, payload)
+    }
+
+    /// An encrypted packet with a whole key frame of VP8.
+    pub fn picture(&mut self, ssrc: u32, sequence: u16) -> Vec<u8> {
+        let mut packet = vec![0x80, 0x80 | PICTURE];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend((u32::from(sequence) * 3_000).to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        // A descriptor that says that a frame begins, and a frame that says that it needs no other.
+        self.seal(packet, &[0x10, 0, 1, 2, 3])
     }
 
     pub fn seal(&mut self, header: Vec<u8>, body: &[u8]) -> Vec<u8> {

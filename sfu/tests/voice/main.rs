@@ -10,6 +10,7 @@ mod bad_input;
 mod control;
 mod handshake;
 mod hearing;
+mod links;
 mod many;
 mod presence;
 mod resume;

@@ -184,7 +184,9 @@ impl<K> WebRtcEndpoint<K> {
             Some(DatagramKind::Dtls) => self.dtls(now_ms, from, datagram),
             Some(DatagramKind::Rtp) => self.rtp(from, datagram),
             Some(DatagramKind::Rtcp) => self.rtcp(from, datagram),
-            Some(DatagramKind::IpDiscovery(_) | DatagramKind::KeepAlive(_)) | None => Err(DropReason::Unclassified),
+            Some(DatagramKind::IpDiscovery(_) | DatagramKind::KeepAlive(_) | DatagramKind::NodeLink) | None => {
+                Err(DropReason::Unclassified)
+            }
         };
         received.unwrap_or_else(|reason| {
             self.drops.count(reason);

@@ -30,7 +30,7 @@ use crate::placement::{ShardEpochs, ShardSet};
 pub use leaving::Leaving;
 pub use outbox::Outbox;
 use place::{FIRST_REMOTE, Place, WORKER_IDS};
-pub use place::{WORKERS_MAX, worker_of};
+pub use place::{WORKERS_MAX, remote_of, worker_of};
 use slots::Slots;
 pub use task::WorkerTask;
 

@@ -40,6 +40,11 @@ pub const fn worker_of(id: SubscriberId) -> u8 {
     (id.0 >> 56) as u8
 }
 
+/// The how manieth other node a session is at; none of those of this one.
+pub fn remote_of(id: SubscriberId) -> Option<usize> {
+    worker_of(id).checked_sub(FIRST_REMOTE).map(usize::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +58,7 @@ mod tests {
             assert_eq!(Place::from(SubscriberId::from(place)), place);
             assert_eq!(worker_of(place.into()), place.worker);
         }
+        let remote = |worker| remote_of(Place { worker, slot: 0, generation: 1 }.into());
+        assert_eq!((remote(FIRST_REMOTE - 1), remote(FIRST_REMOTE), remote(255)), (None, Some(0), Some(127)));
     }
 }

@@ -29,7 +29,7 @@ impl Room {
         let mut member = Member::new(UserId::new(0), Kind::Link { node }, MemberFlags::empty(), none);
         member.feedback = feedback;
         if feedback != Feedback::None {
-            member.outlet = Some(Box::new(Outlet::new(feedback, &self.config.bandwidth)));
+            member.outlet = Some(Box::new(Outlet { is_link: true, ..Outlet::new(feedback, &self.config.bandwidth) }));
         }
         let key = self.insert(member);
         self.begin_hearing(key);
@@ -47,7 +47,7 @@ impl Room {
         if self.users.contains_key(&join.user) {
             return Err(JoinRefused::AlreadyIn);
         }
-        if self.users.len() >= self.config.members_max {
+        if self.remotes >= self.config.remotes_max {
             return Err(JoinRefused::Full);
         }
         if !self.ssrcs.are_free(join.streams) {

@@ -78,7 +78,7 @@ impl Room {
         if self.users.contains_key(&user) {
             return Err(JoinRefused::AlreadyIn);
         }
-        if self.users.len() >= self.config.members_max {
+        if self.users.len() - self.remotes >= self.config.members_max {
             return Err(JoinRefused::Full);
         }
         if let RoomKind::Stream { streamer, policy } = self.kind
@@ -94,6 +94,7 @@ impl Room {
 
     pub(super) fn insert(&mut self, member: Member) -> MemberKey {
         let (user, streams, is_link) = (member.user, member.streams, member.is_link());
+        self.remotes += usize::from(member.via().is_some());
         let key = self.members.insert(member);
         if is_link {
             self.links.push(key);
@@ -183,6 +184,7 @@ impl Room {
     pub fn leave(&mut self, now_us: u64, key: MemberKey) -> bool {
         let Some(member) = self.members.get(key) else { return false };
         let (user, streams, is_link) = (member.user, member.streams, member.is_link());
+        self.remotes -= usize::from(member.via().is_some());
         self.unpublish_video(now_us, key);
         self.unsubscribe_from_all(key);
         self.end_hearing(key);

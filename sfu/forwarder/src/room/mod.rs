@@ -65,6 +65,8 @@ pub struct Room {
     node: NodeId,
     members: Slab<Member>,
     users: BTreeMap<UserId, MemberKey>,
+    /// Those of other nodes among them.
+    remotes: usize,
     ssrcs: Ssrcs,
     hearing: Vec<Hearing>,
     speakers: Speakers,
@@ -95,6 +97,7 @@ impl Room {
             node,
             members: Slab::default(),
             users: BTreeMap::new(),
+            remotes: 0,
             hearing: Vec::new(),
             recent: VecDeque::new(),
             publishers: Vec::new(),
@@ -193,6 +196,11 @@ impl Room {
     /// Those who are heard now.
     pub fn speakers(&self) -> impl Iterator<Item = MemberKey> {
         self.speakers.iter()
+    }
+
+    /// The node that runs it.
+    pub fn node(&self) -> NodeId {
+        self.node
     }
 
     /// Members of this node and others, and links.

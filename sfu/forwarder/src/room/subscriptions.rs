@@ -65,7 +65,8 @@ impl Room {
             return;
         }
         if member.outlet.is_none() {
-            member.outlet = Some(Box::new(Outlet::new(member.feedback, &self.config.bandwidth)));
+            let is_link = member.is_link();
+            member.outlet = Some(Box::new(Outlet { is_link, ..Outlet::new(member.feedback, &self.config.bandwidth) }));
             self.mark_hearing(receiver, Special::OUTLET, true);
         }
         let publishers = self.publishers.clone();

@@ -105,7 +105,7 @@ pub fn handle(endpoint: &mut UdpEndpoint<&'static str>, now_ms: u64, from: Socke
         Received::Rtcp { member, compound } => Outcome::Rtcp(member, compound.to_vec()),
         Received::Answer(answer) => Outcome::Answer(answer.to_vec()),
         Received::KeepAlive(member) => Outcome::KeepAlive(member),
-        Received::WebRtc(_) => Outcome::WebRtc,
+        Received::WebRtc(_) | Received::NodeLink => Outcome::WebRtc,
         Received::Dropped(reason) => Outcome::Dropped(reason),
     }
 }

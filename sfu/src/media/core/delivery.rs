@@ -1,13 +1,16 @@
 //! Packets on their way to receivers, each in the form that its client has.
 
-use rookery_forwarder::{Body, Header, Room, Vp8};
+use rookery_forwarder::{Body, Forward, Header, Room, Vp8};
 use rookery_model::voice::Ssrc;
+use rookery_node_link::MediaHeader;
 use rookery_rtp::RtpHeader;
 use rookery_rtp::extension::AudioLevel;
 use rookery_webrtc::{Codec, MediaKind};
 use tokio::net::UdpSocket;
 
 use super::{Core, Place, SCRATCH_BYTES};
+use crate::media::batch::Outbox;
+use crate::media::cascade::{LinkEnd, to_link};
 use crate::media::payload;
 use crate::media::room::Member;
 use crate::media::way::{ELEMENTS_BYTES, Way};
@@ -35,7 +38,7 @@ impl Core {
     pub(super) fn deliver(&mut self, now_us: u64, socket: &UdpSocket, at: usize, incoming: Option<&Incoming<'_>>) {
         let Self { endpoint, webrtc, rooms, forwards, scratch, outbox, past, reports, .. } = self;
         let Some(state) = rooms.get_mut(at) else { return };
-        let (members, store, room) = state.parts();
+        let (members, store, room, mut cascade) = state.parts();
         for forward in forwards.iter() {
             let own = Ssrc(forward.header.ssrc.0);
             let outgoing = match forward.body {
@@ -50,7 +53,9 @@ impl Core {
                 Body::Padding => {
                     // Of a packet at hand it is the sender's; else somebody asked for it again, which is rare.
                     let of = || members.iter().flatten().find(|member| member.streams.video.0 == own.0);
+                    let of_remote = || Some(cascade.as_deref()?.remote_of(forward.header.ssrc)?.codec);
                     let codec = incoming.map(|incoming| incoming.codec).or_else(|| of().map(|member| member.codec));
+                    let codec = codec.or_else(of_remote);
                     codec.map(|codec| Outgoing { codec, payload: &[], level: None, original: None, stream: own })
                 }
                 Body::Stored(slot) => {
@@ -59,7 +64,9 @@ impl Core {
                 }
                 Body::Retransmission { slot, original_sequence } => {
                     let publisher = members.get(slot.publisher.index()).and_then(Option::as_ref);
-                    let stream = publisher.map_or(own, |publisher| Ssrc(publisher.streams.video.0));
+                    let of_remote = || Some(cascade.as_deref()?.remote(slot.publisher)?.streams);
+                    let streams = publisher.map(|publisher| publisher.streams).or_else(of_remote);
+                    let stream = streams.map_or(own, |streams| Ssrc(streams.video.0));
                     let original = Some(original_sequence);
                     let kept = store.get(slot);
                     kept.map(|(codec, payload)| Outgoing { codec, payload, level: None, original, stream })
@@ -76,7 +83,12 @@ impl Core {
                 continue;
             };
             let receiver = members.get_mut(forward.receiver.index()).and_then(Option::as_mut);
-            let Some(receiver) = receiver.filter(|member| member.key == forward.receiver) else { continue };
+            let Some(receiver) = receiver.filter(|member| member.key == forward.receiver) else {
+                if let Some(end) = cascade.as_deref_mut().and_then(|cascade| cascade.end_of(forward.receiver)) {
+                    past.link_packets_out += u64::from(send_over(end, outbox, socket, scratch, forward, &outgoing));
+                }
+                continue;
+            };
             let Some(header) = rtp_header(receiver, &forward.header, &outgoing) else {
                 unsent(room);
                 continue;
@@ -114,6 +126,35 @@ impl Core {
         }
         forwards.clear();
     }
+}
+
+/// Sends a packet to another node; whether it can be.
+fn send_over(
+    end: &mut LinkEnd,
+    outbox: &mut Outbox,
+    socket: &UdpSocket,
+    scratch: &mut [u8; SCRATCH_BYTES],
+    forward: &Forward,
+    outgoing: &Outgoing<'_>,
+) -> bool {
+    let Some(address) = end.address else { return false };
+    let Some(payload) = assemble(outgoing, forward.header.vp8, scratch) else { return false };
+    let header = MediaHeader {
+        codec: to_link(outgoing.codec),
+        marker: forward.header.marker,
+        hops: forward.hops,
+        level: outgoing.level.map(AudioLevel::to_byte),
+        sequence: forward.header.sequence,
+        timestamp: forward.header.timestamp,
+        ssrc: forward.header.ssrc.0,
+    };
+    let mut is_written = false;
+    outbox.push(socket, address, |buffer| {
+        let length = end.link.write_media(&header, payload, buffer);
+        is_written = length.is_some();
+        length
+    });
+    is_written
 }
 
 /// With the payload type that a receiver has for it; none if it does not know the codec.

@@ -5,7 +5,7 @@ use rookery_forwarder::{
     Streams, Transport,
 };
 use rookery_model::UserId;
-use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
+use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey, VoiceRoomSettings};
 use rookery_model::voice::{EncryptionMode, SecretKey, Ssrc, Video, VideoStream};
 use rookery_rtp::{MemberId, UdpEndpoint};
 use rookery_webrtc::Offer;
@@ -68,6 +68,7 @@ impl Core {
             }
             Command::SetFlags { room, user, flags } => self.set_flags(now_us, room, user, flags),
             Command::Leave { member } => self.leave(now_us, member),
+            Command::Link { room, links } => self.link(now_us, room, &links),
             Command::Stats { reply } => {
                 let _ = reply.send(self.stats());
             }
@@ -95,7 +96,8 @@ impl Core {
         session: u64,
         mail: MailSender,
     ) -> Result<Streams, Refused> {
-        let at = self.room(grant).ok_or(Refused::Full)?;
+        let at = self.room(grant.room, grant.settings).ok_or(Refused::Full)?;
+        self.rooms[at].yield_remote(now_us, grant.user);
         if let Some(older) = self.rooms[at].member_of(grant.user).map(|member| (member.key, member.session)) {
             if older.1 > session {
                 return Err(Refused::Outdated);
@@ -107,17 +109,17 @@ impl Core {
         joined
     }
 
-    /// The room of a grant; a new one if nobody is there.
-    fn room(&mut self, grant: &Grant) -> Option<usize> {
-        if let Some(at) = self.by_key.get(&grant.room) {
+    /// A room; a new one if nobody is there.
+    pub(super) fn room(&mut self, key: VoiceRoomKey, settings: VoiceRoomSettings) -> Option<usize> {
+        if let Some(at) = self.by_key.get(&key) {
             return Some(*at);
         }
         let start = u32::from_be_bytes(secret::bytes().ok()?);
-        let config = RoomConfig { members_max: grant.settings.members_max as usize, ..RoomConfig::default() };
+        let config = RoomConfig { members_max: settings.members_max as usize, ..RoomConfig::default() };
         let block = SsrcBlock::of_node(self.node);
         let room = Room::new(config, RoomKind::Voice, NodeId(self.node), block, start);
-        let at = self.rooms.insert(RoomState::new(grant.room, room, self.presence));
-        self.by_key.insert(grant.room, at);
+        let at = self.rooms.insert(RoomState::new(key, room, self.presence));
+        self.by_key.insert(key, at);
         Some(at)
     }
 
@@ -241,6 +243,7 @@ impl Core {
         if !flags.may_stream {
             self.set_shown(now_us, at, key, None);
         }
+        self.dirty.push(at);
         self.follow_up(now_us, at);
     }
 
@@ -264,8 +267,8 @@ impl Core {
         }
     }
 
-    fn drop_if_empty(&mut self, at: usize) {
-        if self.rooms.get(at).is_some_and(|state| state.members().next().is_none()) {
+    pub(super) fn drop_if_empty(&mut self, at: usize) {
+        if self.rooms.get(at).is_some_and(|state| state.members().next().is_none() && !state.is_linked()) {
             let state = self.rooms.remove(at);
             self.past.add_room(&state.room.stats());
             self.by_key.remove(&state.key);

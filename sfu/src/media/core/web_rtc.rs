@@ -172,9 +172,15 @@ impl Core {
         let mut events = std::mem::take(&mut self.events);
         for (at, event) in events.drain(..) {
             match event {
-                Event::KeyFrame { publisher, ssrc, .. } => self.ask_for_key_frame(socket, at, publisher, Ssrc(ssrc.0)),
+                Event::KeyFrame { publisher, ssrc, .. } => {
+                    if !self.ask_over_link(at, publisher, ssrc) {
+                        self.ask_for_key_frame(socket, at, publisher, Ssrc(ssrc.0));
+                    }
+                }
                 Event::Demand { publisher, quality } => {
-                    if let Some(state) = self.rooms.get_mut(at) {
+                    if !self.demand_over_link(at, publisher, quality)
+                        && let Some(state) = self.rooms.get_mut(at)
+                    {
                         state.demand(publisher, quality);
                     }
                 }
