@@ -63,7 +63,7 @@ fn api(lab: &Lab, region: &str) -> anyhow::Result<String> {
     pop.addresses.get("api").cloned().context("a point of presence has an API")
 }
 
-/// They do, also after the voice node that has their room has died: the other region's takes it.
+/// They do, also after the voice node of one has died: the other region's takes its member.
 pub fn bots_of_both_regions_hear_each_other(lab: &mut Lab) {
     if std::env::var_os("ROOKERY_SKIP_CLIENTS").is_some() {
         eprintln!("SKIPPED: bots that speak, because client libraries are left out");
@@ -86,14 +86,28 @@ async fn speak(lab: &mut Lab) -> anyhow::Result<()> {
     let [mut low, mut high] = <[Singer; 2]>::try_from(singers).ok().context("two")?;
     both_hear(&mut low, &mut high).await?;
 
-    low.lines.forget();
-    high.lines.forget();
-    lab.break_node("eu-voice")?;
-    for singer in [&mut low, &mut high] {
-        singer.lines.find("that it is elsewhere", |line| (line["state"] == "ready").then_some(())).await?;
+    // Each was at the voice node near it.
+    for node in ["eu-voice", "us-voice"] {
+        let members = members(lab, node, channel_id).await?;
+        ensure!(members == 1.0, "{node} has {members} members");
     }
+
+    low.lines.forget();
+    lab.break_node("eu-voice")?;
+    low.lines.find("that it is elsewhere", |line| (line["state"] == "ready").then_some(())).await?;
     both_hear(&mut low, &mut high).await?;
     lab.heal(Some("eu"), &Interrupt::never())
+}
+
+/// How many members a channel has at a voice node.
+async fn members(lab: &Lab, node: &str, channel_id: &str) -> anyhow::Result<f64> {
+    let operator =
+        lab.state().process(node)?.addresses.get("operator").context("a voice node has an operator's port")?;
+    let text = reqwest::get(format!("{operator}/metrics/rooms")).await?.error_for_status()?.text().await?;
+    let label = format!("channel=\"{channel_id}\"}}");
+    let is_this = |line: &&str| line.starts_with("rookery_sfu_room_members{") && line.contains(&label);
+    let line = text.lines().find(is_this).with_context(|| format!("{node} does not have {channel_id}:\n{text}"))?;
+    Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
 }
 
 async fn both_hear(low: &mut Singer, high: &mut Singer) -> anyhow::Result<()> {
