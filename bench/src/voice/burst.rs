@@ -41,9 +41,10 @@ impl Sink {
     }
 
     /// The next packets that came together: how long all of them are, and the first.
-    fn receive_train(&self, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<(usize, usize)> {
+    fn receive_train(&self, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
         let mut slices = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(control), MsgFlags::empty())?;
+        let mut control = cmsg_space!(i32);
+        let message = recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty())?;
         let segment = message.cmsgs()?.find_map(|control| match control {
             ControlMessageOwned::UdpGroSegments(bytes) => usize::try_from(bytes).ok(),
             _ => None,
@@ -97,12 +98,11 @@ impl Sinks {
     /// As [`read`](Self::read), of packets that may have come together.
     pub fn read_trains(&self, packets: usize) -> anyhow::Result<()> {
         let mut buffer = vec![0; TRAIN_BYTES];
-        let mut control = cmsg_space!(i32);
         for (at, sink) in self.0.iter().enumerate().rev() {
             let mut came = 0;
             while came < packets {
                 let (bytes, first) = sink
-                    .receive_train(&mut buffer, &mut control)
+                    .receive_train(&mut buffer)
                     .with_context(|| format!("packet {came} of {packets} to receiver {at} is lost"))?;
                 came += bytes.div_ceil(first);
             }
@@ -114,12 +114,10 @@ impl Sinks {
     /// Reads one frame at each and decrypts its packets, which carry these payloads.
     pub fn check_video(&mut self, payloads: &[Vec<u8>]) -> anyhow::Result<()> {
         let mut buffer = vec![0; TRAIN_BYTES];
-        let mut control = cmsg_space!(i32);
         for sink in self.0.iter_mut().rev() {
             let mut came = Vec::new();
             while came.len() < payloads.len() {
-                let (bytes, first) =
-                    sink.receive_train(&mut buffer, &mut control).context("a packet of video is lost")?;
+                let (bytes, first) = sink.receive_train(&mut buffer).context("a packet of video is lost")?;
                 let Some((cipher, opener)) = &mut sink.cipher else { continue };
                 for packet in buffer[..bytes].chunks_mut(first) {
                     let plain_len = opener.open(cipher, packet, HEADER_BYTES)?;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Part;
 use super::client::{Camera, VideoRoom};
+use super::crowd::pause;
 use super::floor::Floor;
 use super::forward::{FORWARDED, Measured, us_each};
 use super::node::Node;
@@ -72,7 +73,7 @@ impl Size {
         let begun = Instant::now();
         for frame in 0..self.frames() {
             let due = FRAME_INTERVAL * u32::try_from(frame)?;
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            pause(due.saturating_sub(begun.elapsed()));
             for room in &mut self.rooms {
                 room.camera.show()?;
                 room.viewers.read_trains(FRAME_PACKETS)?;

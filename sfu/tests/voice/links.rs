@@ -253,7 +253,7 @@ async fn a_picture_crosses_for_whoever_wants_it() {
         unreachable!("for ever")
     };
     for picture in tokio::time::timeout(PATIENCE, seen).await.expect("a picture") {
-        assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, PICTURE, 0x10));
+        assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, VP8, 0x10));
     }
     let once = async {
         while nodes.a.node.load().await.link_packets_out != nodes.b.node.load().await.link_packets_in {
