@@ -90,7 +90,8 @@ impl Nodes {
 
 /// Everything up to the first message with an opcode about a user.
 async fn until_of(client: &mut Client, op: u64, user: u64) -> Value {
-    let is = |value: &Value| value["op"] == op && value["d"]["user_id"] == user.to_string();
+    let user = user.to_string();
+    let is = |value: &Value| value["op"] == op && value["d"]["user_id"] == user.as_str();
     client.wire.collect_until(is).await.pop().unwrap()["d"].take()
 }
 
