@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Guild, Lines, NatsServer, Person, Process, bot_in, free_address, run, text};
+use rookery_tests::{Guild, NatsServer, Person, Process, bot_in, free_address, run, text};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 mod programs;
-use programs::{skipped, source, variable};
+#[path = "programs/singer.rs"]
+mod singer;
+use programs::skipped;
+use singer::{Singer, Stage, sessions};
 
 /// Between the last packet that a client hears by a node that dies and the first by another one: the node's silence is
 /// noticed after 0.7 s, and clients connect anew.
@@ -101,37 +103,14 @@ impl Deployment {
         guild: &Guild,
         channel: &str,
     ) -> anyhow::Result<[Singer; 2]> {
+        let (gateway, ca_file) = (region.address("gateway")?, self.path("voice").join("ca.pem"));
+        let stage = Stage { api, gateway, ca_file: &ca_file, guild: &guild.id, channel };
         let mut singers = Vec::new();
         for (name, hertz) in [("Low", 440), ("High", 880)] {
             let bot = bot_in(guild, alice, name, 8).await?;
-            let mut command = Command::new(variable("ROOKERY_VOICE_NODE")?);
-            command
-                .arg(source("voice/voice.js")?)
-                .env("NODE_PATH", variable("ROOKERY_VOICE_MODULES")?)
-                .env("NODE_EXTRA_CA_CERTS", self.path("voice").join("ca.pem"))
-                .env("ROOKERY_API", api)
-                .env("ROOKERY_GATEWAY", region.address("gateway")?)
-                .env("ROOKERY_TOKEN", &bot.token)
-                .env("ROOKERY_GUILD", &guild.id)
-                .env("ROOKERY_CHANNEL", channel)
-                .env("ROOKERY_PITCH", hertz.to_string());
-            singers.push(Singer { lines: Lines::start_told("@discordjs/voice", command)?, id: bot.id });
+            singers.push(Singer::start(&stage, &bot, hertz)?);
         }
         singers.try_into().ok().context("two singers")
-    }
-}
-
-/// A bot that says a tone, another one each.
-struct Singer {
-    lines: Lines,
-    id: String,
-}
-
-impl Singer {
-    async fn hears(&mut self, id: &str) -> anyhow::Result<()> {
-        self.lines.forget();
-        let what = format!("that it hears {id}");
-        self.lines.find(&what, |line| (line["heard"] == id).then_some(())).await
     }
 }
 
@@ -186,13 +165,6 @@ async fn one_channel_is_at_two_nodes_and_goes_on_at_one_when_the_other_dies() ->
     let (region, pop) = deployment.region(1).await?;
     let result = linked(&deployment, &region, &pop).await;
     result.with_context(|| format!("the region's log:\n{}", region.log()))
-}
-
-/// Members with a voice session at a node.
-async fn sessions(node: &Process) -> anyhow::Result<u64> {
-    let metrics = reqwest::get(format!("{}/metrics", node.address("operator")?)).await?.text().await?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("rookery_sfu_sessions "));
-    line.map_or(Ok(0), |count| count.trim().parse::<f64>().map(|count| count as u64)).context("a count")
 }
 
 async fn linked(deployment: &Deployment, region: &Process, pop: &Process) -> anyhow::Result<()> {

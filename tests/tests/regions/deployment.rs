@@ -131,12 +131,13 @@ impl Deployment {
         let points: Vec<&str> = self.cluster.contact_points.split(',').collect();
         let text = format!(
             "name = {:?}\nnode = {:?}\ndeployment_file = {:?}\nlimits = \"off\"\ndata_dir = {data_dir:?}\n\
-             operator = \"127.0.0.1:0\"\n[gateway]\nlisten = {:?}\n[store]\nengine = \"cql\"\n\
+             operator = \"127.0.0.1:0\"\n[gateway]\nlisten = {:?}\npublic_url = \"ws://{}\"\n[store]\nengine = \"cql\"\n\
              [store.cql]\ncontact_points = {points:?}\nkeyspace = {:?}\nlocal_data_centre = {:?}\n\
              [link]\nlisten = {:?}\n{}",
             self.region(index),
             self.node(index),
             self.path("deployment.json"),
+            self.gateways[index],
             self.gateways[index],
             self.cluster.keyspace,
             self.data_centre(index),

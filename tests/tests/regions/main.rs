@@ -1,8 +1,13 @@
 //! Two regions of one deployment, each with a point of presence of its own, on one store and one bus.
 
 mod deployment;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod restarts;
 mod sessions;
+#[path = "../programs/singer.rs"]
+mod singer;
+mod voice;
 
 use std::path::Path;
 use std::time::Duration;
