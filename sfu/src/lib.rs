@@ -10,7 +10,7 @@
 //! - [`VoiceNode`] is how the owners of guilds and calls rule: nobody comes in whom they did not prepare. Requests, replies
 //!   and events are plain structures of [`rookery_model::voice::node`], which may cross processes.
 //!
-//! Not done here yet: end-to-end encryption, streams of Go Live, and links between nodes.
+//! Not done here yet: end-to-end encryption, and links between nodes.
 
 mod clock;
 mod config;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     GuildMemberListUpdate, GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent,
-    SoundboardSounds, VoiceState,
+    SoundboardSounds, StreamCreated, StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
 };
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
@@ -284,6 +284,10 @@ pub enum Event {
     StageInstanceCreate(StageInstance),
     StageInstanceUpdate(StageInstance),
     StageInstanceDelete(StageInstance),
+    StreamCreate(StreamCreated),
+    StreamServerUpdate(StreamServerUpdate),
+    StreamUpdate(StreamUpdate),
+    StreamDelete(StreamDeleted),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
     VoiceStateUpdate(Box<VoiceState>),
@@ -334,6 +338,10 @@ impl Event {
             Self::StageInstanceCreate(_) => "STAGE_INSTANCE_CREATE",
             Self::StageInstanceUpdate(_) => "STAGE_INSTANCE_UPDATE",
             Self::StageInstanceDelete(_) => "STAGE_INSTANCE_DELETE",
+            Self::StreamCreate(_) => "STREAM_CREATE",
+            Self::StreamServerUpdate(_) => "STREAM_SERVER_UPDATE",
+            Self::StreamUpdate(_) => "STREAM_UPDATE",
+            Self::StreamDelete(_) => "STREAM_DELETE",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
@@ -366,6 +374,10 @@ impl Event {
             | Self::RelationshipRemove(_)
             | Self::SessionsReplace(_)
             | Self::SoundboardSounds(_)
+            | Self::StreamCreate(_)
+            | Self::StreamServerUpdate(_)
+            | Self::StreamUpdate(_)
+            | Self::StreamDelete(_)
             | Self::VoiceServerUpdate(_) => Intents::empty(),
             Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
             Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
@@ -442,6 +454,10 @@ impl Event {
             Self::StageInstanceCreate(d) | Self::StageInstanceUpdate(d) | Self::StageInstanceDelete(d) => {
                 d.serialize(serializer)
             }
+            Self::StreamCreate(d) => d.serialize(serializer),
+            Self::StreamServerUpdate(d) => d.serialize(serializer),
+            Self::StreamUpdate(d) => d.serialize(serializer),
+            Self::StreamDelete(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
             Self::VoiceStateUpdate(d) => d.serialize(serializer),
             Self::VoiceServerUpdate(d) => d.serialize(serializer),

@@ -17,6 +17,12 @@ pub enum Opcode {
     HeartbeatAck = 11,
     /// Lazy guilds, as user clients ask for them.
     GuildSubscriptions = 14,
+    /// Go Live, as user clients speak of it.
+    StreamCreate = 18,
+    StreamDelete = 19,
+    StreamWatch = 20,
+    StreamPing = 21,
+    StreamSetPaused = 22,
     RequestSoundboardSounds = 31,
     /// As [`Self::GuildSubscriptions`], for several guilds.
     GuildSubscriptionsBulk = 37,
@@ -38,6 +44,11 @@ impl Opcode {
             10 => Self::Hello,
             11 => Self::HeartbeatAck,
             14 => Self::GuildSubscriptions,
+            18 => Self::StreamCreate,
+            19 => Self::StreamDelete,
+            20 => Self::StreamWatch,
+            21 => Self::StreamPing,
+            22 => Self::StreamSetPaused,
             31 => Self::RequestSoundboardSounds,
             37 => Self::GuildSubscriptionsBulk,
             _ => return None,

@@ -31,6 +31,7 @@ mod set_subscriptions;
 mod sight;
 mod stage;
 mod state;
+mod streams;
 mod subscribe;
 mod subscribers;
 mod view;
@@ -38,7 +39,7 @@ mod voice;
 
 pub use access::History;
 pub use create_guild::create_guild;
-pub use limits::Limits;
+pub use limits::{Limits, StreamQualityLimit};
 pub use mentions::Mentions;
 pub use needs::{Given, LockKey, Need};
 pub use outcome::{Audience, Caller, Dispatch, Effect, IdSource, Outcome};

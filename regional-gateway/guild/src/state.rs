@@ -20,6 +20,7 @@ use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
 use crate::presence::Presences;
 use crate::recent::Recent;
+use crate::streams::Streams;
 use crate::subscribers::Subscribers;
 use crate::voice::Voice;
 use crate::{Limits, Outcome};
@@ -58,6 +59,7 @@ pub struct GuildCore {
     pub(crate) lists: LiveLists,
     pub(crate) presences: Presences,
     pub(crate) voice: Voice,
+    pub(crate) streams: Streams,
 }
 
 pub(crate) enum Space {
@@ -99,6 +101,7 @@ pub(crate) struct DmSpace {
 pub struct Transient {
     presences: Presences,
     voice: Voice,
+    streams: Streams,
 }
 
 impl GuildCore {
@@ -140,7 +143,11 @@ impl GuildCore {
 
     /// Takes out what is in no row, for the next core of this guild.
     pub fn take_transient(&mut self) -> Transient {
-        Transient { presences: std::mem::take(&mut self.presences), voice: std::mem::take(&mut self.voice) }
+        Transient {
+            presences: std::mem::take(&mut self.presences),
+            voice: std::mem::take(&mut self.voice),
+            streams: std::mem::take(&mut self.streams),
+        }
     }
 
     /// Takes over what an earlier core knew, once the sessions that are left are subscribed. The outcome tells of voice
@@ -148,6 +155,7 @@ impl GuildCore {
     pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
         let mut out = Outcome::default();
         self.keep_presences(transient.presences);
+        self.streams = transient.streams;
         self.keep_voice(&mut out, now, transient.voice);
         self.update_lists(&mut out);
         out
@@ -163,6 +171,7 @@ impl GuildCore {
             lists: LiveLists::default(),
             presences: Presences::default(),
             voice: Voice::default(),
+            streams: Streams::default(),
         }
     }
 }

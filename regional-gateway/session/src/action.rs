@@ -2,7 +2,7 @@
 
 use rookery_model::gateway::{
     CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
-    RequestSoundboardSounds, Resume, VoiceStateUpdate,
+    RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 
 /// Something for the shell to do.
@@ -19,6 +19,7 @@ pub enum Action {
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
+    Stream(StreamRequest),
     /// Send a close frame with this code and drop the socket, then call
     /// [`handle_detached`](crate::Session::handle_detached).
     Close(CloseCode),

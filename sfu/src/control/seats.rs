@@ -186,7 +186,7 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use rookery_model::ChannelId;
-    use rookery_model::voice::{VoiceRights, VoiceToken};
+    use rookery_model::voice::{VoiceRights, VoiceRoomKind, VoiceToken};
 
     use rookery_model::{UserId, VoiceServerId};
 
@@ -201,7 +201,7 @@ mod tests {
             revision,
             server_id: SERVER,
             channel_id: ChannelId::new(3),
-            is_stage: false,
+            kind: VoiceRoomKind::Voice,
             user_id: ALICE,
             session_id: "session".into(),
             rights: VoiceRights::all(),

@@ -264,7 +264,19 @@ pub struct Client {
 
 impl Client {
     /// From READY to SESSION_DESCRIPTION.
-    pub async fn select(mut wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
+    pub async fn select(wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
+        Self::select_with(wire, user, token, ready, mode, json!([])).await
+    }
+
+    /// As [`Self::select`], with codecs.
+    pub async fn select_with(
+        mut wire: Wire,
+        user: u64,
+        token: String,
+        ready: &Value,
+        mode: &'static str,
+        codecs: Value,
+    ) -> Self {
         let ssrc = u32::try_from(ready["ssrc"].as_u64().unwrap()).unwrap();
         let ip = ready["ip"].as_str().unwrap().parse().unwrap();
         let media = SocketAddr::new(ip, u16::try_from(ready["port"].as_u64().unwrap()).unwrap());
@@ -273,8 +285,8 @@ impl Client {
         udp.connect(media).await.unwrap();
         let (address, port) = discover(&udp, ssrc).await;
         assert_eq!((address.as_str(), port), ("127.0.0.1", udp.local_addr().unwrap().port()));
-        wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": {"address": address, "port": port, "mode": mode}}}))
-            .await;
+        let data = json!({"address": address, "port": port, "mode": mode});
+        wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": data, "codecs": codecs}})).await;
         let description = wire.until(4).await;
         assert_eq!((&description["mode"], &description["dave_protocol_version"]), (&json!(mode), &json!(0)));
         let secret: Vec<u8> =

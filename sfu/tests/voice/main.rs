@@ -13,4 +13,5 @@ mod hearing;
 mod many;
 mod presence;
 mod resume;
+mod streams;
 mod web_rtc;

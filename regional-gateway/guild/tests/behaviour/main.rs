@@ -19,5 +19,6 @@ mod rng;
 mod roles;
 mod stages;
 mod store;
+mod streams;
 mod voice;
 mod world;

@@ -14,3 +14,4 @@ mod identify;
 mod intents;
 mod rate_limit;
 mod resume;
+mod stream;

@@ -1,9 +1,9 @@
 //! What the owner of a guild does with presences and voice states, which no row holds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use rookery_guild::{Dispatch, GuildCore, Outcome};
+use rookery_guild::{Audience, Dispatch, GuildCore, Outcome};
 use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
@@ -68,12 +68,15 @@ impl LoadedGuild {
                 self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
             }
         }
-        let (presences, voice) = std::mem::take(&mut self.unheard).into_parts();
+        let Unheard { presences, voice, streams } = std::mem::take(&mut self.unheard);
         for user_id in presences {
             self.decide_transient(|core| core.repeat_presence(user_id));
         }
         for user_id in voice {
             self.decide_transient(|core| core.repeat_voice(user_id));
+        }
+        for (id, stream_key) in streams {
+            self.decide_transient(|core| core.forget_stream(id, &stream_key));
         }
     }
 
@@ -90,6 +93,8 @@ impl LoadedGuild {
 pub(super) struct Unheard {
     presences: HashSet<UserId>,
     voice: HashSet<UserId>,
+    /// Streams of which something was to be told to a session.
+    streams: BTreeSet<(SubscriberId, String)>,
 }
 
 impl Unheard {
@@ -99,13 +104,19 @@ impl Unheard {
             match &*dispatch.event {
                 Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
                 Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
+                Event::StreamCreate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamServerUpdate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamUpdate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamDelete(event) => self.note_stream(dispatch, &event.stream_key),
                 _ => {}
             }
         }
     }
 
-    fn into_parts(self) -> (HashSet<UserId>, HashSet<UserId>) {
-        (self.presences, self.voice)
+    fn note_stream(&mut self, dispatch: &Dispatch, stream_key: &str) {
+        if let Audience::Subscribers(ids) = &dispatch.audience {
+            self.streams.extend(ids.iter().map(|id| (*id, stream_key.to_owned())));
+        }
     }
 }
 

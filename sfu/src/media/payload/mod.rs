@@ -1,8 +1,9 @@
 //! What the payloads of video say to whoever forwards them: where frames begin, which stand alone, how they are counted.
 //!
-//! Of a picture nothing is looked at.
+//! Of a picture nothing is looked at but how large it is.
 
 mod av1;
+mod bits;
 mod h264;
 mod vp8;
 
@@ -16,6 +17,16 @@ pub(super) fn read(codec: Codec, payload: &[u8]) -> Video {
         Codec::H264 => h264::read(payload).unwrap_or_default(),
         Codec::Av1 => av1::read(payload).unwrap_or_default(),
         Codec::Opus => Video::default(),
+    }
+}
+
+/// Width and height of the pictures that a payload begins, as far as it says: of those that stand alone.
+pub(super) fn size(codec: Codec, payload: &[u8]) -> Option<(u16, u16)> {
+    match codec {
+        Codec::Vp8 => vp8::size(payload),
+        Codec::H264 => h264::size(payload),
+        Codec::Av1 => av1::size(payload),
+        Codec::Opus => None,
     }
 }
 
