@@ -24,6 +24,8 @@ pub const STAGE_TOPIC_MAX_CHARS: usize = 120;
 pub const VOICE_USER_LIMIT_MAX: u32 = 99;
 /// Likewise of a stage.
 pub const STAGE_USER_LIMIT_MAX: u32 = 10_000;
+/// Those who may watch a stream of Go Live at once.
+pub const STREAM_VIEWERS_MAX: u32 = 50;
 pub const NAME_MAX_CHARS: usize = 100;
 pub const GUILD_NAME_MIN_CHARS: usize = 2;
 pub const GUILD_CHANNELS_MAX: usize = 500;

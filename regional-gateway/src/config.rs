@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rookery_model::limits;
+use rookery_model::voice::node::ROOM_MEMBERS_MAX;
 use rookery_session::SessionConfig;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -24,6 +25,7 @@ pub struct RegionConfig {
     pub gateway: GatewayConfig,
     pub owners: OwnersConfig,
     pub presence: PresenceConfig,
+    pub streams: StreamsConfig,
     pub rest: RestLimits,
     pub degradation: DegradationConfig,
 }
@@ -36,6 +38,7 @@ impl Default for RegionConfig {
             gateway: GatewayConfig::default(),
             owners: OwnersConfig::default(),
             presence: PresenceConfig::default(),
+            streams: StreamsConfig::default(),
             rest: RestLimits::default(),
             degradation: DegradationConfig::default(),
         }
@@ -247,6 +250,44 @@ impl Default for PresenceConfig {
     }
 }
 
+/// Go Live.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamsConfig {
+    /// Those who may watch a stream at once.
+    pub viewers_max: u32,
+    /// How well a stream is shown: by the guild's premium tier, or the same for all.
+    pub quality: StreamsQuality,
+}
+
+/// How well streams are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamsQuality {
+    /// 720p at 30 frames a second, and 1080p at 60 from tier 2 on.
+    #[default]
+    ByTier,
+    Standard,
+    Boosted,
+}
+
+impl From<StreamsQuality> for rookery_guild::StreamQualityLimit {
+    fn from(quality: StreamsQuality) -> Self {
+        match quality {
+            StreamsQuality::ByTier => Self::ByTier,
+            StreamsQuality::Standard => Self::Standard,
+            StreamsQuality::Boosted => Self::Boosted,
+        }
+    }
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        let guild = rookery_guild::Limits::default();
+        Self { viewers_max: guild.stream_viewers_max, quality: StreamsQuality::ByTier }
+    }
+}
+
 /// Places in a queue or semaphore. The whole of `max_connections` is acquired at once, as a `u32`; tokio's own bound is
 /// lower than that on machines of 32 bits only, and panics.
 const SIZE_MAX: usize = {
@@ -300,6 +341,10 @@ impl RegionConfig {
         };
         want(!self.name.is_empty() && self.name.len() <= 64, "name: 1 to 64 characters");
         want(self.worker_id < 1024, "worker_id: below 1024");
+        want(
+            (1..ROOM_MEMBERS_MAX).contains(&self.streams.viewers_max),
+            "streams.viewers_max: at least 1, fewer than a voice room takes",
+        );
         let gateway = &self.gateway;
         let url = gateway.public_url.as_deref();
         want(

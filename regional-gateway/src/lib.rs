@@ -25,7 +25,9 @@ mod region;
 mod running;
 pub mod voice;
 
-pub use config::{GatewayConfig, OwnersConfig, PresenceConfig, RegionConfig, WebTransportConfig};
+pub use config::{
+    GatewayConfig, OwnersConfig, PresenceConfig, RegionConfig, StreamsConfig, StreamsQuality, WebTransportConfig,
+};
 pub use operator_secret::OperatorSecret;
 pub use rate_limit::RestLimits;
 pub use region::{Figures, Region, RegionDeps, WebTransportPlace};

@@ -382,6 +382,8 @@ async fn build(
             presence_batch_ms: config.presence.batch_ms,
             presence_everyone_max: config.presence.everyone_max_members,
             slowmode: config.rest.enabled,
+            stream_viewers_max: config.streams.viewers_max,
+            stream_quality: config.streams.quality.into(),
             voice_regions: voice.regions,
             ..rookery_guild::Limits::default()
         },

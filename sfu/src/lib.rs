@@ -11,7 +11,7 @@
 //!   and events are plain structures of [`rookery_model::voice::node`], which may cross processes.
 //! - A room may be at several nodes: `media::cascade` has its links to others, which [`rookery_node_link`] writes and reads.
 //!
-//! Not done here yet: end-to-end encryption and streams of Go Live.
+//! Not done here yet: end-to-end encryption.
 
 mod clock;
 mod config;

@@ -103,6 +103,23 @@ impl Stage {
         self.browser.find(&what, seen).await
     }
 
+    /// A page has decoded so many frames of somebody's stream, on the connection that it has for it.
+    async fn sees_stream(&mut self, page: &str, whom: &str, frames: u64) -> anyhow::Result<Value> {
+        let what = format!("that {page} sees {frames} frames of the stream of {whom}");
+        let seen = |line: &Value| {
+            let streamed = line["streamed"].get(whom).filter(|_| line["page"] == page)?;
+            (streamed["frames"][whom].as_u64()? >= frames).then(|| line.clone())
+        };
+        self.browser.find(&what, seen).await
+    }
+
+    /// What a page is answered that wants to stream, or to watch.
+    async fn answered(&mut self, task: Value) -> anyhow::Result<String> {
+        self.browser.tell(&task).await?;
+        let done = self.browser.done(task["do"].as_str().unwrap_or_default()).await?;
+        Ok(text(&done, "answer")?.to_owned())
+    }
+
     async fn ask(&mut self, task: Value) -> anyhow::Result<()> {
         self.browser.tell(&task).await?;
         self.browser.done(task["do"].as_str().unwrap_or_default()).await.map(drop)
@@ -370,6 +387,109 @@ async fn pictures_in_other_codecs() -> anyhow::Result<()> {
                 stage.ask(json!({ "do": "leave", "page": page })).await?;
             }
         }
+        Ok(())
+    }
+    .await;
+    stage.explain(result)
+}
+
+#[tokio::test]
+async fn a_page_streams_beside_its_camera() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut stage = Stage::prepare(&["--set", "streams.viewers_max=1"]).await?;
+    let result = async {
+        let options = json!({ "camera": true, "streamTone": HIGH });
+        let streamer_id = stage.page("streamer", LOW, options).await?;
+        let watcher_id = stage.page("watcher", MIDDLE, json!({})).await?;
+        stage.page("third", MIDDLE, json!({})).await?;
+        let watch = |page: &str| json!({ "do": "watch", "page": page, "user": streamer_id });
+        ensure!(stage.answered(watch("watcher")).await? == "stream_ended", "there is none yet");
+        let size = json!({ "width": 640, "height": 360, "frameRate": 10 });
+        let stream = json!({ "do": "stream", "page": "streamer", "size": size });
+        ensure!(stage.answered(stream).await? == "here");
+        let streams = |line: &Value| {
+            (line["page"] == "third" && line["state_of"] == streamer_id && line["streams"] == true).then_some(())
+        };
+        stage.browser.find("that everybody in the channel sees that there is a stream", streams).await?;
+
+        // Camera and stream at once, with what each of them sounds like.
+        ensure!(stage.answered(watch("watcher")).await? == "here");
+        let told = |line: &Value| (line["page"] == "streamer" && line["viewers"] == json!([watcher_id])).then_some(());
+        stage.browser.find("that the streamer is told who watches", told).await?;
+        let seen = stage.sees_stream("watcher", &streamer_id, FRAMES).await?;
+        let more = seen["frames"][&streamer_id].as_u64().unwrap_or_default() + FRAMES;
+        stage.sees("watcher", &streamer_id, more).await?;
+        stage.hears("watcher", &streamer_id, LOW).await?;
+        let heard = |line: &Value| {
+            let heard = &line["streamed"][&streamer_id]["heard"][&streamer_id];
+            (line["page"] == "watcher" && is_tone(heard, HIGH)).then_some(())
+        };
+        stage.browser.find("the stream's own sound", heard).await?;
+
+        // As many watch as may, until one of them leaves.
+        ensure!(stage.answered(watch("third")).await? == "stream_full");
+        stage.ask(json!({ "do": "unstream", "page": "watcher", "user": streamer_id })).await?;
+        let free = |line: &Value| (line["page"] == "streamer" && line["viewers"] == json!([])).then_some(());
+        stage.browser.find("that the streamer is told who no longer watches", free).await?;
+        ensure!(stage.answered(watch("third")).await? == "here");
+        stage.sees_stream("third", &streamer_id, FRAMES).await?;
+
+        // It ends with the streamer's connection to the channel.
+        stage.ask(json!({ "do": "disconnect", "page": "streamer" })).await?;
+        let over = |line: &Value| (line["page"] == "third" && line["over"] == "stream_ended").then_some(());
+        stage.browser.find("that the stream is over", over).await?;
+        let closed = |line: &Value| {
+            let is_other = line["server"].is_string() && line["server"] != json!(stage.guild.id);
+            (line["page"] == "third" && line["closed"] == 4014 && is_other).then_some(())
+        };
+        stage.browser.find("that the connection for it is closed", closed).await
+    }
+    .await;
+    stage.explain(result)
+}
+
+/// What a guild without a tier gets is 1,280 wide.
+#[tokio::test]
+async fn a_stream_is_no_larger_than_the_guild_may_have_it() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let mut stage = Stage::prepare(&[]).await?;
+    let result = async {
+        let streamer_id = stage.page("streamer", LOW, json!({})).await?;
+        stage.page("watcher", HIGH, json!({})).await?;
+        let size = json!({ "width": 1_920, "height": 1_080, "frameRate": 5 });
+        let watch = json!({ "do": "watch", "page": "watcher", "user": streamer_id });
+
+        // A client that does not scale its picture down as it is told to is not seen.
+        let stubborn = json!({ "do": "stream", "page": "streamer", "size": size, "stubborn": true });
+        ensure!(stage.answered(stubborn).await? == "here");
+        ensure!(stage.answered(watch.clone()).await? == "here");
+        let sent = |line: &Value| {
+            let sent = line["streamed"][&streamer_id]["sent"][0]["framesEncoded"].as_u64();
+            (line["page"] == "streamer" && sent >= Some(FRAMES)).then_some(())
+        };
+        stage.browser.find("that the page sends its picture", sent).await?;
+        stage.browser.forget();
+        let frames = |line: &Value| {
+            let streamed = line["streamed"].get(&streamer_id).filter(|_| line["page"] == "watcher")?;
+            Some(streamed["frames"].get(&streamer_id).and_then(Value::as_u64).unwrap_or_default())
+        };
+        let seen = stage.browser.find("what the watcher sees", frames).await?;
+        ensure!(seen == 0, "{seen} frames of a picture that is too large");
+        stage.ask(json!({ "do": "unstream", "page": "streamer" })).await?;
+        let over = |line: &Value| (line["page"] == "watcher" && line["over"] == "user_requested").then_some(());
+        stage.browser.find("that the stream is over", over).await?;
+
+        // One that does is.
+        let obedient = json!({ "do": "stream", "page": "streamer", "size": size });
+        ensure!(stage.answered(obedient).await? == "here");
+        ensure!(stage.answered(watch).await? == "here");
+        let seen = stage.sees_stream("watcher", &streamer_id, FRAMES).await?;
+        let width = seen["streamed"][&streamer_id]["sizes"][&streamer_id].as_u64();
+        ensure!(width == Some(1_280), "{seen}");
         Ok(())
     }
     .await;

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
-    Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, VoiceState,
+    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, StreamCreated, StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
 };
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
@@ -293,6 +292,10 @@ pub enum Event {
     StageInstanceCreate(StageInstance),
     StageInstanceUpdate(StageInstance),
     StageInstanceDelete(StageInstance),
+    StreamCreate(StreamCreated),
+    StreamServerUpdate(StreamServerUpdate),
+    StreamUpdate(StreamUpdate),
+    StreamDelete(StreamDeleted),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
     VoiceStateUpdate(Box<VoiceState>),
@@ -346,6 +349,10 @@ impl Event {
             Self::StageInstanceCreate(_) => "STAGE_INSTANCE_CREATE",
             Self::StageInstanceUpdate(_) => "STAGE_INSTANCE_UPDATE",
             Self::StageInstanceDelete(_) => "STAGE_INSTANCE_DELETE",
+            Self::StreamCreate(_) => "STREAM_CREATE",
+            Self::StreamServerUpdate(_) => "STREAM_SERVER_UPDATE",
+            Self::StreamUpdate(_) => "STREAM_UPDATE",
+            Self::StreamDelete(_) => "STREAM_DELETE",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
@@ -378,6 +385,10 @@ impl Event {
             | Self::RelationshipRemove(_)
             | Self::SessionsReplace(_)
             | Self::SoundboardSounds(_)
+            | Self::StreamCreate(_)
+            | Self::StreamServerUpdate(_)
+            | Self::StreamUpdate(_)
+            | Self::StreamDelete(_)
             | Self::VoiceServerUpdate(_)
             // Bots are in no calls.
             | Self::CallCreate(_)
@@ -466,6 +477,10 @@ impl Event {
             Self::StageInstanceCreate(d) | Self::StageInstanceUpdate(d) | Self::StageInstanceDelete(d) => {
                 d.serialize(serializer)
             }
+            Self::StreamCreate(d) => d.serialize(serializer),
+            Self::StreamServerUpdate(d) => d.serialize(serializer),
+            Self::StreamUpdate(d) => d.serialize(serializer),
+            Self::StreamDelete(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
             Self::VoiceStateUpdate(d) => d.serialize(serializer),
             Self::VoiceServerUpdate(d) => d.serialize(serializer),

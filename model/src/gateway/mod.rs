@@ -19,6 +19,7 @@ mod request_soundboard_sounds;
 mod resume;
 mod sessions_replace;
 mod soundboard_sounds;
+mod stream;
 mod subscriber_id;
 mod voice_state;
 mod voice_state_update;
@@ -46,6 +47,10 @@ pub use request_soundboard_sounds::RequestSoundboardSounds;
 pub use resume::Resume;
 pub use sessions_replace::{ClientInfo, OwnSession};
 pub use soundboard_sounds::SoundboardSounds;
+pub use stream::{
+    ParseStreamKeyError, StreamAction, StreamCreate, StreamCreated, StreamDeleteReason, StreamDeleted, StreamKey,
+    StreamName, StreamRequest, StreamServerUpdate, StreamSetPaused, StreamUpdate,
+};
 pub use subscriber_id::SubscriberId;
 pub use voice_state::VoiceState;
 pub use voice_state_update::VoiceStateUpdate;

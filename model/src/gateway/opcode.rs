@@ -19,6 +19,12 @@ pub enum Opcode {
     CallConnect = 13,
     /// Lazy guilds, as user clients ask for them.
     GuildSubscriptions = 14,
+    /// Go Live, as user clients speak of it.
+    StreamCreate = 18,
+    StreamDelete = 19,
+    StreamWatch = 20,
+    StreamPing = 21,
+    StreamSetPaused = 22,
     RequestSoundboardSounds = 31,
     /// As [`Self::GuildSubscriptions`], for several guilds.
     GuildSubscriptionsBulk = 37,
@@ -41,6 +47,11 @@ impl Opcode {
             11 => Self::HeartbeatAck,
             13 => Self::CallConnect,
             14 => Self::GuildSubscriptions,
+            18 => Self::StreamCreate,
+            19 => Self::StreamDelete,
+            20 => Self::StreamWatch,
+            21 => Self::StreamPing,
+            22 => Self::StreamSetPaused,
             31 => Self::RequestSoundboardSounds,
             37 => Self::GuildSubscriptionsBulk,
             _ => return None,

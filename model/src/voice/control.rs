@@ -24,6 +24,40 @@ bitflags::bitflags! {
     }
 }
 
+/// How well a stream of Go Live may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamQuality {
+    /// 720p at 30 frames a second.
+    #[default]
+    Standard,
+    /// 1080p at 60 frames a second.
+    Boosted,
+}
+
+/// A stream of Go Live: what one member shows to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSettings {
+    /// The only one who is seen and heard.
+    pub streamer: UserId,
+    /// Those who may watch at once.
+    pub viewers_max: u32,
+    pub quality: StreamQuality,
+}
+
+/// What a voice room is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoiceRoomKind {
+    /// A voice channel or a call.
+    #[default]
+    Voice,
+    /// A stage, where most only listen.
+    Stage,
+    /// A stream, beside the voice channel in which its streamer and its viewers are.
+    Stream(StreamSettings),
+}
+
 /// Whose owner decides who is in a voice room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RoomOwner {
@@ -39,8 +73,7 @@ pub struct VoiceEntry {
     /// What the voice connection is for. A user is in one room of it.
     pub server_id: VoiceServerId,
     pub channel_id: ChannelId,
-    /// Whether it is a stage, where most only listen.
-    pub is_stage: bool,
+    pub kind: VoiceRoomKind,
     /// Where its room is to be, if there is a voice node.
     pub rtc_region: Option<Box<str>>,
     pub user_id: UserId,
@@ -50,6 +83,8 @@ pub struct VoiceEntry {
     pub session_region: Option<Box<str>>,
     /// As in the member's voice state; the client shows it to the voice gateway.
     pub session_id: Box<str>,
+    /// Another number: the member came anew with the same session, and is told anew where to go.
+    pub visit: u32,
     pub rights: VoiceRights,
 }
 
@@ -98,8 +133,7 @@ pub struct RoomAdmission {
     pub revision: u64,
     pub server_id: VoiceServerId,
     pub channel_id: ChannelId,
-    /// Whether it is a stage, where most only listen.
-    pub is_stage: bool,
+    pub kind: VoiceRoomKind,
     pub user_id: UserId,
     /// As in the member's voice state.
     pub session_id: Box<str>,

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{DavePolicy, VoiceToken};
+use super::{DavePolicy, VoiceRoomKind, VoiceToken};
 use crate::{ChannelId, UserId, VoiceServerId};
 
 /// The members that a room takes if nothing else is said.
@@ -14,7 +14,7 @@ pub const ROOM_MEMBERS_MAX: u32 = 5_000;
 /// A voice channel, stage or call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VoiceRoomKey {
-    /// The guild, or the channel of a call.
+    /// The guild, the channel of a call, or a stream.
     pub server_id: VoiceServerId,
     pub channel_id: ChannelId,
 }
@@ -60,11 +60,12 @@ pub struct VoiceRoomSettings {
     /// Members that it takes, whatever the channel's user limit lets in beside them. At most [`ROOM_MEMBERS_MAX`].
     pub members_max: u32,
     pub dave: DavePolicy,
+    pub kind: VoiceRoomKind,
 }
 
 impl Default for VoiceRoomSettings {
     fn default() -> Self {
-        Self { members_max: ROOM_MEMBERS_MAX, dave: DavePolicy::Off }
+        Self { members_max: ROOM_MEMBERS_MAX, dave: DavePolicy::Off, kind: VoiceRoomKind::Voice }
     }
 }
 

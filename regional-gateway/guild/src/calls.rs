@@ -16,7 +16,7 @@ use rookery_model::gateway::{
 use rookery_model::message::{MessageCall, MessageRow, MessageType};
 use rookery_model::store::Write;
 use rookery_model::user::User;
-use rookery_model::voice::{RoomOwner, VoiceEntry, VoiceRights};
+use rookery_model::voice::{RoomOwner, VoiceEntry, VoiceRights, VoiceRoomKind};
 use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, Timestamp, UserId};
 
 use crate::commands::{Cx, new_row};
@@ -400,13 +400,14 @@ impl DmSpace {
             owner: RoomOwner::Dm(self.channel.id),
             server_id: self.channel.id.into(),
             channel_id: self.channel.id,
-            is_stage: false,
+            kind: VoiceRoomKind::Voice,
             rtc_region: calls.region().map(Into::into),
             user_id,
             subscriber: connection.subscriber(),
             // Those who know where sessions are say so.
             session_region: None,
             session_id: connection.session_id().into(),
+            visit: 0,
             rights: VoiceRights::SPEAK | VoiceRights::HEAR | VoiceRights::SHOW,
         }
     }

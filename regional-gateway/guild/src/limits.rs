@@ -3,6 +3,16 @@
 use rookery_model::voice::VoiceRegion;
 use rookery_model::{ApiError, limits};
 
+/// How well streams of Go Live may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StreamQualityLimit {
+    /// Better in guilds of a higher premium tier.
+    #[default]
+    ByTier,
+    Standard,
+    Boosted,
+}
+
 /// Sizes of a guild; the defaults are the API's.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -25,6 +35,9 @@ pub struct Limits {
     pub snapshot_presences_max: usize,
     /// Whether slowmode holds; off for load tests.
     pub slowmode: bool,
+    /// Those who may watch a stream at once.
+    pub stream_viewers_max: u32,
+    pub stream_quality: StreamQualityLimit,
     /// Where voice channels can have their rooms.
     pub voice_regions: Vec<VoiceRegion>,
 }
@@ -63,6 +76,8 @@ impl Default for Limits {
             presence_batch_ms: 5_000,
             snapshot_presences_max: 75_000,
             slowmode: true,
+            stream_viewers_max: limits::STREAM_VIEWERS_MAX,
+            stream_quality: StreamQualityLimit::ByTier,
             voice_regions: vec![VoiceRegion::new("local", true)],
         }
     }

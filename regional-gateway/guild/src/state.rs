@@ -22,6 +22,7 @@ use crate::passive::Passive;
 use crate::permission_cache::PermissionCache;
 use crate::presence::Presences;
 use crate::recent::Recent;
+use crate::streams::Streams;
 use crate::subscribers::Subscribers;
 use crate::voice::Voice;
 use crate::{Limits, Outcome};
@@ -64,6 +65,7 @@ pub struct GuildCore {
     pub(crate) voice: Voice,
     /// None in a guild.
     pub(crate) calls: Calls,
+    pub(crate) streams: Streams,
 }
 
 pub(crate) enum Space {
@@ -108,6 +110,7 @@ pub struct Transient {
     presences: Presences,
     voice: Voice,
     calls: Calls,
+    streams: Streams,
 }
 
 impl GuildCore {
@@ -155,6 +158,7 @@ impl GuildCore {
             presences: std::mem::take(&mut self.presences),
             voice: std::mem::take(&mut self.voice),
             calls: std::mem::take(&mut self.calls),
+            streams: std::mem::take(&mut self.streams),
         }
     }
 
@@ -163,6 +167,7 @@ impl GuildCore {
     pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
         let mut out = Outcome::default();
         self.keep_presences(transient.presences);
+        self.streams = transient.streams;
         match self.space {
             Space::Guild(_) => self.keep_voice(&mut out, now, transient.voice),
             Space::Dm(_) => self.keep_call(&mut out, transient.voice, transient.calls),
@@ -182,6 +187,7 @@ impl GuildCore {
             presences: Presences::default(),
             voice: Voice::default(),
             calls: Calls::default(),
+            streams: Streams::default(),
         }
     }
 }

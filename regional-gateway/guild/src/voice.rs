@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rookery_model::channel::{Channel, ChannelType};
 use rookery_model::gateway::event::VoiceServerUpdate;
 use rookery_model::gateway::{Event, Intents, SubscriberId, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{RoomOwner, VoiceEntry, VoiceRights, VoiceToken};
+use rookery_model::voice::{RoomOwner, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Permissions, Timestamp, UserId, VoiceServerId};
 
 use crate::Outcome;
@@ -23,9 +23,9 @@ const ENTRY: Permissions = Permissions::VIEW_CHANNEL.union(Permissions::CONNECT)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// The session that it ends with.
-    subscriber: SubscriberId,
+    pub subscriber: SubscriberId,
     /// Names the connection to others.
-    session_id: Box<str>,
+    pub session_id: Box<str>,
     pub channel_id: ChannelId,
     self_mute: bool,
     self_deaf: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     pub suppress: bool,
     pub request_to_speak_timestamp: Option<Timestamp>,
     /// What the channel grants beside; others are not told of it.
-    granted: VoiceRights,
+    pub granted: VoiceRights,
     /// Was let in by itself, and not moved in by a moderator: without CONNECT it has to go.
     has_entered: bool,
 }
@@ -271,7 +271,7 @@ impl GuildCore {
         }
     }
 
-    /// A room lets a member in, or there is none for now: their session is told where to go. Nothing happens if it is not
+    /// A room, of a channel or a stream, lets a member in, or there is none for now: their session is told where to go. Nothing happens if it is not
     /// the member's voice session any more.
     pub fn voice_server(
         &self,
@@ -282,6 +282,7 @@ impl GuildCore {
         endpoint: Option<&str>,
     ) -> Outcome {
         let mut out = Outcome::default();
+        self.stream_server(&mut out, server_id, user_id, session_id, token, endpoint);
         let connection = self.voice_session(server_id, user_id, session_id);
         if let Some(connection) = connection {
             let guild_id = self.guild_id();
@@ -296,10 +297,11 @@ impl GuildCore {
         out
     }
 
-    /// A member's connection to their room is gone for good: they are in no channel any more. Nothing happens if it is not
+    /// A member's connection to a room is gone for good: they are in no channel any more, or in no stream. Nothing happens if it is not
     /// the member's voice session any more.
     pub fn voice_gone(&mut self, server_id: VoiceServerId, user_id: UserId, session_id: &str) -> Outcome {
         let mut out = Outcome::default();
+        self.stream_gone(&mut out, server_id, user_id, session_id);
         if self.voice_session(server_id, user_id, session_id).is_some() {
             self.disconnect(&mut out, user_id);
         }
@@ -314,6 +316,7 @@ impl GuildCore {
 
     /// Ends a member's connection; nothing happens to who has none.
     pub(crate) fn disconnect(&mut self, out: &mut Outcome, user_id: UserId) {
+        self.leave_streams(out, user_id);
         let Some(old) = self.voice.remove(user_id) else { return };
         self.put_out(out, user_id);
         self.tell_voice(out, old.channel_id, left_state(self.guild_id(), user_id, &old.session_id));
@@ -401,6 +404,7 @@ impl GuildCore {
 
     /// A channel vanishes before sessions, with those who are in it.
     pub(crate) fn send_voice_vanished(&self, out: &mut Outcome, channel_id: ChannelId, to: &[SubscriberId]) {
+        self.send_streams_vanished(out, channel_id, to);
         for user_id in self.voice.of_channel(channel_id) {
             let Some(connection) = self.voice.get(user_id) else { continue };
             // Whoever is in it is put out behind this command, which their sessions hear here, before the channel is gone.
@@ -421,6 +425,7 @@ impl GuildCore {
             .collect();
         self.voice = voice;
         for user_id in unknown {
+            self.leave_streams(out, user_id);
             self.voice.remove(user_id);
             self.put_out(out, user_id);
             let event = left(self.guild_id(), user_id, "");
@@ -449,10 +454,19 @@ impl GuildCore {
             return;
         }
         let channel_id = connection.channel_id;
+        let is_same = |old: &Connection| {
+            (old.channel_id, old.subscriber, &old.session_id)
+                == (channel_id, connection.subscriber, &connection.session_id)
+        };
+        if !self.voice.get(user_id).is_some_and(is_same) {
+            self.leave_streams(out, user_id);
+        }
         let old = self.voice.put(user_id, connection.clone());
+        let has_ended = self.enforce_stream(out, user_id);
         let Some(state) = self.voice_state(user_id, &connection) else { return };
         self.let_in(out, &state, &connection);
-        if old.as_ref().is_some_and(|old| *old == Connection { granted: old.granted, ..connection.clone() }) {
+        let is_shown_alike = |old: &Connection| *old == Connection { granted: old.granted, ..connection.clone() };
+        if !has_ended && old.as_ref().is_some_and(is_shown_alike) {
             return;
         }
         if let Some(old) = old.filter(|old| old.channel_id != channel_id) {
@@ -484,15 +498,21 @@ impl GuildCore {
             owner: RoomOwner::Guild(guild.id()),
             server_id: guild.id().into(),
             channel_id: connection.channel_id,
-            is_stage: channel.kind == ChannelType::GuildStageVoice,
+            kind: if channel.kind == ChannelType::GuildStageVoice {
+                VoiceRoomKind::Stage
+            } else {
+                VoiceRoomKind::Voice
+            },
             rtc_region: channel.rtc_region.as_deref().map(Into::into),
             user_id: state.user_id,
             subscriber: connection.subscriber,
             // Those who know where sessions are say so.
             session_region: None,
             session_id: connection.session_id.clone(),
+            visit: 0,
             rights: spoken | shown,
         })));
+        self.let_into_streams(out, state.user_id);
     }
 
     /// A channel's room is to be in another region: everybody in it is told where to go.
@@ -507,6 +527,7 @@ impl GuildCore {
 
     /// Has rooms put everybody out, as the guild is gone; there is nobody left to tell.
     pub(crate) fn put_all_out(&self, out: &mut Outcome) {
+        self.end_all_streams(out);
         for user_id in self.voice.users() {
             self.put_out(out, user_id);
         }
@@ -544,12 +565,12 @@ impl GuildCore {
             self_video: connection.self_video,
             suppress: connection.suppress,
             request_to_speak_timestamp: connection.request_to_speak_timestamp,
-            self_stream: false,
+            self_stream: self.streams.has(user_id),
         })
     }
 
     /// Whether a member does not see a channel that is there.
-    fn has_vanished_for(&self, user_id: UserId, channel_id: ChannelId) -> bool {
+    pub(crate) fn has_vanished_for(&self, user_id: UserId, channel_id: ChannelId) -> bool {
         let Space::Guild(guild) = &self.space else { return false };
         let hidden = |channel: &Channel| !guild.can_view(user_id, channel);
         self.is_member(user_id) && guild.channels().get(&channel_id).is_some_and(hidden)
@@ -557,7 +578,7 @@ impl GuildCore {
 
     /// The user's own sessions, and those who see the channel; ascending. Own sessions before which the channel vanished
     /// heard it then.
-    fn voice_audience(&mut self, user_id: UserId, channel_id: ChannelId) -> Vec<SubscriberId> {
+    pub(crate) fn voice_audience(&mut self, user_id: UserId, channel_id: ChannelId) -> Vec<SubscriberId> {
         let mut to = self.viewers_who_want(channel_id, Intents::GUILD_VOICE_STATES).to_vec();
         let has_vanished = self.has_vanished_for(user_id, channel_id);
         let own = self.only_voice_followers(self.subscribers.of(user_id));

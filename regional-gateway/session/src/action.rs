@@ -1,8 +1,7 @@
 //! What the core wants done outside of it.
 
 use rookery_model::gateway::{
-    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
-    RequestSoundboardSounds, Resume, VoiceStateUpdate,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 
 /// Something for the shell to do.
@@ -20,6 +19,7 @@ pub enum Action {
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
+    Stream(StreamRequest),
     /// Send a close frame with this code and drop the socket, then call
     /// [`handle_detached`](crate::Session::handle_detached).
     Close(CloseCode),

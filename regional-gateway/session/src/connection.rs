@@ -131,6 +131,7 @@ impl Connection {
             ClientPayload::RequestGuildMembers(d) => self.act(Action::RequestGuildMembers(d)),
             ClientPayload::GuildSubscriptions(d) => self.act(Action::GuildSubscriptions(d)),
             ClientPayload::GuildSubscriptionsBulk(d) => self.act(Action::GuildSubscriptionsBulk(d)),
+            ClientPayload::Stream(d) => self.act(Action::Stream(d)),
             ClientPayload::RequestSoundboardSounds(d) => self.act(Action::RequestSoundboardSounds(d)),
         }
         Ok(())

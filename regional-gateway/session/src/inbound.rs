@@ -1,8 +1,7 @@
 //! Frames from the client: envelope, opcode and data.
 
 use rookery_model::gateway::{
-    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate,
-    RequestGuildMembers, RequestSoundboardSounds, Resume, VoiceStateUpdate,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate, RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
@@ -58,6 +57,7 @@ pub enum ClientPayload {
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
+    Stream(StreamRequest),
 }
 
 impl ClientPayload {
@@ -108,6 +108,11 @@ impl<'a> Envelope<'a> {
             Opcode::GuildSubscriptions => ClientPayload::GuildSubscriptions(self.object()?),
             Opcode::GuildSubscriptionsBulk => ClientPayload::GuildSubscriptionsBulk(self.object()?),
             Opcode::RequestSoundboardSounds => ClientPayload::RequestSoundboardSounds(self.object()?),
+            Opcode::StreamCreate => ClientPayload::Stream(StreamRequest::Create(self.object()?)),
+            Opcode::StreamDelete => ClientPayload::Stream(StreamRequest::Delete(self.object()?)),
+            Opcode::StreamWatch => ClientPayload::Stream(StreamRequest::Watch(self.object()?)),
+            Opcode::StreamPing => ClientPayload::Stream(StreamRequest::Ping(self.object()?)),
+            Opcode::StreamSetPaused => ClientPayload::Stream(StreamRequest::SetPaused(self.object()?)),
             Opcode::Dispatch | Opcode::Reconnect | Opcode::InvalidSession | Opcode::Hello | Opcode::HeartbeatAck => {
                 return Err(CloseCode::UnknownOpcode);
             }

@@ -26,7 +26,7 @@ use super::registry::{SessionHandle, Signal, Signals};
 use super::socket::{Closing, Received, Socket};
 use super::starts::Starter;
 use super::subscriptions::Subscriptions;
-use super::voice::SessionVoice;
+use super::voice::{self, SessionVoice};
 use super::websocket::Batch;
 use crate::Region;
 use crate::config::ms;
@@ -591,6 +591,11 @@ impl SessionTask {
                 }
                 // They are in no calls.
                 Action::CallConnect(_) => {}
+                Action::Stream(request) => {
+                    if let Err(refusal) = voice::stream(&self.region.owners, &self.handle, request) {
+                        self.session.handle_dispatch(Payload::new(Event::StreamDelete(refusal)));
+                    }
+                }
                 Action::RequestSoundboardSounds(request) => self.answer_soundboard(request),
             }
         }

@@ -1,8 +1,8 @@
-//! VOICE_STATE_UPDATE of a session: which guild or DM it goes to.
+//! VOICE_STATE_UPDATE of a session: which guild or DM it goes to; and what it says of streams.
 
 use rand::Rng as _;
 use rookery_model::ChannelId;
-use rookery_model::gateway::VoiceStateUpdate;
+use rookery_model::gateway::{StreamDeleteReason, StreamDeleted, StreamRequest, VoiceStateUpdate};
 
 use super::registry::SessionHandle;
 use crate::owners::{OwnerKey, Owners, VoiceRequest};
@@ -60,6 +60,21 @@ impl SessionVoice {
             owners.update_call(channel_id, session, VoiceRequest::leave(session.user_id, session.id));
         }
     }
+}
+
+/// Takes what a session says of a stream; what it is to be told if nobody can be asked.
+pub fn stream(owners: &Owners, session: &SessionHandle, request: StreamRequest) -> Result<(), StreamDeleted> {
+    let refused = |stream_key, reason, unavailable| Err(StreamDeleted { stream_key, reason, unavailable });
+    let (key, action) = match request.read(session.user_id) {
+        Ok(read) => read,
+        Err(text) => return refused(text, StreamDeleteReason::ParseFailed, false),
+    };
+    let Some(guild_id) = key.guild_id else {
+        return refused(key.to_string(), StreamDeleteReason::InvalidChannel, false);
+    };
+    owners
+        .stream(guild_id, session.subscriber, key, action)
+        .or_else(|_| refused(key.to_string(), StreamDeleteReason::StreamEnded, true))
 }
 
 fn ask(owners: &Owners, session: &SessionHandle, owner: OwnerKey, update: VoiceStateUpdate) {

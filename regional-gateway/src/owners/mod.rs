@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::Effect;
-use rookery_model::gateway::{Event, PresenceUpdate, SubscriberId, Subscription};
+use rookery_model::gateway::{Event, PresenceUpdate, StreamAction, StreamKey, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::voice::RoomOwner;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
@@ -44,7 +44,7 @@ use crate::voice::VoiceNews;
 
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
-use guild::command::{GuildCommand, MembersCommand};
+use guild::command::{GuildCommand, MembersCommand, StreamCommand};
 pub use register::{GuildNews, Register, Registers, SessionLink, SessionNews, VoiceRequest, VoiceServer};
 pub use user::UserHandle;
 use user::command::UserCommand;
@@ -368,6 +368,27 @@ impl Owners {
                 news.call_connects.insert(user_id);
             }),
         }
+    }
+
+    /// Asks a guild for what a session wants of a stream in it. It is answered by the events that come of it.
+    ///
+    /// # Errors
+    /// Its owner has no room for that, or is out of reach.
+    pub(crate) fn stream(
+        &self,
+        guild_id: GuildId,
+        id: SubscriberId,
+        key: StreamKey,
+        action: StreamAction,
+    ) -> Result<(), ApiError> {
+        if let Some(peer) = self.shared.peers.elsewhere(guild_id.get()) {
+            return peer.ask(ToOwner::Stream { guild_id, session: id.0, key, action });
+        }
+        let command = StreamCommand { subscriber: id, key, action, has_waited: false };
+        let command = GuildCommand::Stream(Box::new(command));
+        let unanswered = self.shared.guilds.send_if_loaded(OwnerKey::Guild(guild_id), command).map_err(full)?;
+        // A guild that is not loaded has no sessions.
+        unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
     }
 
     /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.

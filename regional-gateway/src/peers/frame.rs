@@ -9,7 +9,7 @@ use rookery_guild::{MembersCursor, Subscriber};
 use rookery_model::gateway::event::Ready;
 use rookery_model::gateway::{
     Activity, Capabilities, ClientStatus, Event, Intents, Presence, PresenceUpdate, RequestGuildMembers, Status,
-    SubscriberId, Subscription, VoiceStateUpdate,
+    StreamAction, StreamKey, SubscriberId, Subscription, VoiceStateUpdate,
 };
 use rookery_model::user::{Account, User};
 use rookery_model::{ApiError, ChannelId, DeviceId, GuildId, MessageId, UserId};
@@ -222,6 +222,13 @@ pub enum ToOwner {
     CallConnect {
         channel_id: ChannelId,
         user_id: UserId,
+    },
+    /// What the session wants of a stream.
+    Stream {
+        guild_id: GuildId,
+        session: u64,
+        key: StreamKey,
+        action: StreamAction,
     },
     /// Sessions that had the guild when the owner before this one ended, with everything told: no snapshot is sent.
     TakeUpGuild {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use rookery_model::gateway::{Event, SubscriberId};
+use rookery_model::gateway::{Event, StreamDeleteReason, StreamDeleted, SubscriberId};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 
-use super::frame::{Between, ControlForm, Frame, SessionRef, ToOwner, ToSessions, UserSessionForm, read_event};
+use super::frame::{
+    Between, ControlForm, Frame, SessionRef, ToOwner, ToSessions, UserSessionForm, read_event, write_event,
+};
 use super::marks::Mark;
 use super::task::PeerTask;
 use crate::gateway::input::{Control, Input};
@@ -54,6 +56,7 @@ impl PeerTask {
             ToOwner::UnsubscribeGuild { guild_id, .. }
             | ToOwner::Looks { guild_id, .. }
             | ToOwner::Voice { guild_id, .. }
+            | ToOwner::Stream { guild_id, .. }
                 if !self.is_here(guild_id.get()) => {}
             ToOwner::Call { channel_id, .. } | ToOwner::CallConnect { channel_id, .. }
                 if !self.is_here(channel_id.get()) => {}
@@ -121,6 +124,15 @@ impl PeerTask {
                 }
                 if let Some(link) = link {
                     self.region.owners.session_is(handle, link);
+                }
+            }
+            ToOwner::Stream { guild_id, session, key, action } => {
+                let Some(handle) = self.proxies.get(session) else { return };
+                if self.region.owners.stream(guild_id, handle.subscriber, key, action).is_err() {
+                    let ended = StreamDeleteReason::StreamEnded;
+                    let deleted = StreamDeleted { stream_key: key.to_string(), reason: ended, unavailable: true };
+                    let event = write_event(&Event::StreamDelete(deleted));
+                    self.send(&Frame::ToSessions(ToSessions::Dispatch { event, sessions: vec![session] }));
                 }
             }
             ToOwner::Voice { guild_id, session, session_id, update } => {

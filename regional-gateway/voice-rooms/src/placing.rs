@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use rookery_model::voice::VoiceEntry;
+use rookery_model::voice::{VoiceEntry, VoiceRoomKind};
 use rookery_model::{UserId, VoiceServerId};
 
 use crate::debts::Debt;
@@ -19,6 +19,12 @@ impl VoiceRooms {
     pub(crate) fn choose(&self, entry: &VoiceEntry, at: Option<&str>) -> Option<Arc<str>> {
         let (wanted, none) = (wanted(entry), Place::default());
         let place = self.servers.get(&entry.server_id).and_then(|server| server.places.get(&wanted)).unwrap_or(&none);
+        // A stream has so few viewers that all of it is at one node, while that is there.
+        let is_stream = matches!(entry.kind, VoiceRoomKind::Stream(_));
+        let takes = |site: &&Site| self.nodes.get(&site.node).is_some_and(|node| node.takes(false));
+        if let Some(site) = place.sites.iter().find(takes).filter(|_| is_stream) {
+            return Some(site.node.clone());
+        }
         let session_region = entry.session_region.as_deref().filter(|_| wanted.is_empty());
         let first = place.sites.first().and_then(|site| self.nodes.get(&site.node));
         let first_region = first.map(|node| &*node.region);

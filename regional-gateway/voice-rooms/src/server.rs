@@ -1,4 +1,4 @@
-//! What a voice connection is for, a guild or the channel of a call, with its members in voice.
+//! What a voice connection is for, a guild, the channel of a call or a stream, with its members in voice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Member {
             revision,
             server_id,
             channel_id: entry.channel_id,
-            is_stage: entry.is_stage,
+            kind: entry.kind,
             user_id,
             session_id: entry.session_id.clone(),
             rights: entry.rights,
@@ -97,6 +97,6 @@ impl Member {
 
 /// Whether a client that is told of the one has to be told of the other.
 pub fn is_elsewhere(old: &VoiceEntry, new: &VoiceEntry) -> bool {
-    let of = |entry: &VoiceEntry| (entry.channel_id, entry.subscriber);
+    let of = |entry: &VoiceEntry| (entry.channel_id, entry.subscriber, entry.visit);
     (of(old), &old.session_id, &old.rtc_region) != (of(new), &new.session_id, &new.rtc_region)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
 use rookery_model::voice::{
-    LinkKey, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceToken,
+    LinkKey, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
 };
 use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
@@ -37,12 +37,13 @@ fn entry(user_id: UserId, channel: u64) -> VoiceEntry {
         owner: RoomOwner::Guild(GuildId::new(1)),
         server_id: SERVER,
         channel_id: ChannelId::new(channel),
-        is_stage: false,
+        kind: VoiceRoomKind::Voice,
         rtc_region: None,
         user_id,
         subscriber: SubscriberId(user_id.get()),
         session_region: None,
         session_id: format!("session{user_id}").into(),
+        visit: 0,
         rights: VoiceRights::SPEAK | VoiceRights::HEAR,
     }
 }
@@ -191,6 +192,16 @@ fn a_client_is_sent_to_a_room_that_knows_it() {
     assert_eq!(w.carry_out(), sent_to("token2", "a"));
     w.enter(VoiceEntry { session_id: "another".into(), ..entry(ALICE, 6) });
     assert_eq!(w.carry_out(), sent_to("token3", "a"));
+    // Who leaves and comes again before it is done is told anew, though the session is the same.
+    w.rooms.handle_leave(w.now, SERVER, ALICE);
+    w.enter(VoiceEntry { session_id: "another".into(), visit: 1, ..entry(ALICE, 6) });
+    let commands = w.commands();
+    let [.., (node, last)] = &commands[..] else { panic!("{commands:?}") };
+    w.rooms.handle_event(node, done(last));
+    let told = w.outputs();
+    assert!(matches!(&told[..], [Output::Notice { notice: Notice::Server { .. }, .. }]), "{told:?}");
+    w.enter(VoiceEntry { session_id: "another".into(), visit: 2, ..entry(ALICE, 6) });
+    assert!(w.carry_out().is_some(), "also who did not say that they left");
     w.rooms.handle_leave(w.now, SERVER, ALICE);
     assert_eq!(w.rooms.count(), (1, 1), "until it is done");
     assert_eq!(w.carry_out(), None);

@@ -10,8 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rookery_model::gateway::SubscriberId;
 use rookery_model::voice::{
-    LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights,
-    VoiceToken,
+    LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
 };
 use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};
@@ -207,13 +206,14 @@ impl World {
                     owner: RoomOwner::Guild(GuildId::new(place.0.get())),
                     server_id: place.0,
                     channel_id: ChannelId::new(self.dice.random_range(1..4)),
-                    is_stage: false,
+                    kind: VoiceRoomKind::Voice,
                     rtc_region: [None, Some("eu"), Some("us"), Some("sa")][self.dice.random_range(0..4)]
                         .map(Into::into),
                     user_id: place.1,
                     subscriber: SubscriberId(self.dice.random_range(1..3)),
                     session_region: [None, Some("eu"), Some("us")][self.dice.random_range(0..3)].map(Into::into),
                     session_id: self.dice.random_range(1..3).to_string().into(),
+                    visit: self.dice.random_range(0..2),
                     rights: VoiceRights::from_bits_truncate(self.dice.random()),
                 };
                 self.wanted.insert(place, entry.clone());

@@ -247,7 +247,7 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use rookery_model::ChannelId;
-    use rookery_model::voice::{LinkKey, VoiceRights, VoiceToken};
+    use rookery_model::voice::{LinkKey, VoiceRights, VoiceRoomKind, VoiceToken};
 
     use rookery_model::{UserId, VoiceServerId};
 
@@ -262,7 +262,7 @@ mod tests {
             revision,
             server_id: SERVER,
             channel_id: ChannelId::new(3),
-            is_stage: false,
+            kind: VoiceRoomKind::Voice,
             user_id: ALICE,
             session_id: "session".into(),
             rights: VoiceRights::all(),

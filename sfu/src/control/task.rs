@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rookery_bus::{Bus, Received, Subject, SubjectError, SubscribeError, Subscription};
 use rookery_model::voice::node::{
-    PrepareMember, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent, VoiceNodeRefusal, VoiceRoomKey,
-    VoiceRoomSettings,
+    PrepareMember, ROOM_MEMBERS_MAX, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent, VoiceNodeRefusal,
+    VoiceRoomKey, VoiceRoomSettings,
 };
-use rookery_model::voice::{FromVoiceNode, RoomAdmission, RoomEvent, ToVoiceNode, VoiceBeacon, VoiceRights};
+use rookery_model::voice::{
+    FromVoiceNode, RoomAdmission, RoomEvent, ToVoiceNode, VoiceBeacon, VoiceRights, VoiceRoomKind,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -226,15 +228,23 @@ impl Control {
 }
 
 fn prepare(admission: RoomAdmission) -> PrepareMember {
-    let RoomAdmission { server_id, channel_id, user_id, session_id, rights, token, .. } = admission;
+    let RoomAdmission { revision: _, server_id, channel_id, kind, user_id, session_id, rights, token } = admission;
     PrepareMember {
         room: VoiceRoomKey { server_id, channel_id },
         user_id,
         session_id: session_id.into(),
         flags: flags(rights),
-        settings: VoiceRoomSettings::default(),
+        settings: settings(kind),
         token: Some(token),
     }
+}
+
+fn settings(kind: VoiceRoomKind) -> VoiceRoomSettings {
+    let members_max = match kind {
+        VoiceRoomKind::Voice | VoiceRoomKind::Stage => ROOM_MEMBERS_MAX,
+        VoiceRoomKind::Stream(stream) => stream.viewers_max.saturating_add(1),
+    };
+    VoiceRoomSettings { members_max, kind, ..VoiceRoomSettings::default() }
 }
 
 fn flags(rights: VoiceRights) -> VoiceMemberFlags {

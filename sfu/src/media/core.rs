@@ -6,7 +6,7 @@ mod links;
 mod members;
 mod web_rtc;
 
-use rookery_forwarder::{Audio, AudioLevel, Event, Forward, MemberKey, Packet, Payload, Verdict, Video};
+use rookery_forwarder::{Audio, AudioLevel, DropReason, Event, Forward, MemberKey, Packet, Payload, Verdict, Video};
 use rookery_model::voice::Ssrc;
 use rookery_model::voice::node::VoiceRoomKey;
 use rookery_rtp::extension::{self, native};
@@ -189,6 +189,9 @@ impl Core {
         let member = self.rooms.get_mut(place.room).and_then(|state| state.member_mut(place.member));
         let Some(member) = member else { return };
         member.codec = codec;
+        if member.is_oversized(ssrc, || payload::size(codec, payload)) {
+            return self.past.note_dropped(DropReason::OverPolicy);
+        }
         let video: Video = payload::read(codec, payload);
         let packet = packet(rtp, ssrc, number, payload, Payload::Video(video));
         self.forward(now_us, socket, place, &packet, &Incoming { codec, payload, level: None });

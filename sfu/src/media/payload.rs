@@ -14,6 +14,16 @@ pub(super) fn read(codec: Codec, payload: &[u8]) -> Video {
     }
 }
 
+/// Width and height of the pictures that a payload begins, as far as it says: of those that stand alone.
+pub(super) fn size(codec: Codec, payload: &[u8]) -> Option<(u16, u16)> {
+    match codec {
+        Codec::Vp8 => vp8::size(payload),
+        Codec::H264 => h264::size(payload),
+        Codec::Av1 => av1::size(payload),
+        Codec::Opus => None,
+    }
+}
+
 /// Writes the counters of a payload descriptor over those that are there, in the same form.
 pub(super) fn rewrite(codec: Codec, payload: &mut [u8], counters: Vp8) {
     if codec == Codec::Vp8 {

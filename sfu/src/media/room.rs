@@ -4,7 +4,7 @@
 //! rooms only the first so many, and who speaks is told there only of those who are heard. Whoever is heard is told of to
 //! each who has not been told, before the first packet.
 
-use rookery_forwarder::{LAYERS_MAX, LayerSpec, MemberFlags, MemberKey, Room, Streams, Wants};
+use rookery_forwarder::{LAYERS_MAX, LayerSpec, MemberFlags, MemberKey, Room, StreamPolicy, Streams, VideoMode, Wants};
 use rookery_model::UserId;
 use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey};
 use rookery_model::voice::{
@@ -57,6 +57,10 @@ pub(super) struct Member {
     pub(super) way: Way,
     /// In which its picture came last.
     pub(super) codec: Codec,
+    /// How well it may show something; none: as well as it likes.
+    pub(super) policy: Option<StreamPolicy>,
+    /// Streams of its own, by SSRC, whose pictures are larger than it may show.
+    oversized: SmallVec<[Ssrc; LAYERS_MAX]>,
     /// What it shows, as it said; boxed, because most show nothing.
     pub(super) shown: Option<Box<Shown>>,
     /// What it wants to see, once it said so.
@@ -98,6 +102,8 @@ impl Member {
             types: PayloadTypes::listed(&[]),
             way: Way::Udp,
             codec: Codec::Vp8,
+            policy: None,
+            oversized: SmallVec::new(),
             shown: None,
             wants: None,
             demand: None,
@@ -117,6 +123,21 @@ impl Member {
     /// Whether it has a key, or its offer was answered.
     pub(super) const fn is_listening(&self) -> bool {
         self.order.is_some()
+    }
+
+    /// Whether a piece of its picture is of one that is larger than it may show; `size` is what the piece says of that.
+    pub(super) fn is_oversized(&mut self, ssrc: Ssrc, size: impl FnOnce() -> Option<(u16, u16)>) -> bool {
+        let Some(policy) = self.policy else { return false };
+        if let Some((width, height)) = size() {
+            let asked = VideoMode { width, height, ..policy.best };
+            self.oversized.retain(|known| *known != ssrc);
+            // A client has no more layers than those that it may name; of others the first ones come in again.
+            if policy.grant(asked) != asked {
+                self.oversized.truncate(LAYERS_MAX - 1);
+                self.oversized.push(ssrc);
+            }
+        }
+        self.oversized.contains(&ssrc)
     }
 
     /// What the forwarder is to make of it.
@@ -158,7 +179,13 @@ impl Member {
 
     /// Tells it how well it is wanted, once that is known.
     fn demand_payload(&self) -> Option<Arc<Payload>> {
-        let wants = MediaSinkWants { any: Some(self.demand?), ..MediaSinkWants::default() };
+        let mut wants = MediaSinkWants { any: Some(self.demand?), ..MediaSinkWants::default() };
+        // Nobody sees more pixels than these, whatever it sends.
+        if let (Some(policy), Some(shown)) = (self.policy, &self.shown) {
+            let pixels = f64::from(policy.best.width) * f64::from(policy.best.height);
+            let best = shown.sources.last().and_then(|source| source.ssrc).unwrap_or(Ssrc(self.streams.video.0));
+            wants.pixel_counts.insert(best, pixels);
+        }
         Some(Payload::new(&ServerEvent::MediaSinkWants(wants)))
     }
 

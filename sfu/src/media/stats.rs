@@ -90,6 +90,13 @@ impl CoreStats {
         }
     }
 
+    /// Counts a packet that goes nowhere and that no room was asked about.
+    pub(super) fn note_dropped(&mut self, reason: Undelivered) {
+        self.packets_in += 1;
+        let counts = self.packets_dropped.iter_mut().zip(UNDELIVERED);
+        counts.filter(|(_, (named, _))| *named == reason).for_each(|(count, _)| *count += 1);
+    }
+
     /// Adds another core's; of how busy they are the higher one counts.
     pub(crate) fn add(&mut self, other: &Self) {
         self.members += other.members;

@@ -286,7 +286,19 @@ pub struct Client {
 
 impl Client {
     /// From READY to SESSION_DESCRIPTION.
-    pub async fn select(mut wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
+    pub async fn select(wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
+        Self::select_with(wire, user, token, ready, mode, json!([])).await
+    }
+
+    /// As [`Self::select`], with codecs.
+    pub async fn select_with(
+        mut wire: Wire,
+        user: u64,
+        token: String,
+        ready: &Value,
+        mode: &'static str,
+        codecs: Value,
+    ) -> Self {
         let ssrc = u32::try_from(ready["ssrc"].as_u64().unwrap()).unwrap();
         let video_ssrc = ready["streams"][0]["ssrc"].as_u64().map_or(0, |ssrc| u32::try_from(ssrc).unwrap());
         let ip = ready["ip"].as_str().unwrap().parse().unwrap();
@@ -296,8 +308,6 @@ impl Client {
         udp.connect(media).await.unwrap();
         let (address, port) = discover(&udp, ssrc).await;
         assert_eq!((address.as_str(), port), ("127.0.0.1", udp.local_addr().unwrap().port()));
-        let codecs = json!([{"name": "opus", "type": "audio", "priority": 1_000, "payload_type": OPUS},
-            {"name": "VP8", "type": "video", "priority": 1_000, "payload_type": VP8}]);
         let data = json!({"address": address, "port": port, "mode": mode});
         wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": data, "codecs": codecs}})).await;
         let description = wire.until(4).await;

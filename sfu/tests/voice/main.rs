@@ -14,5 +14,6 @@ mod links;
 mod many;
 mod presence;
 mod resume;
+mod streams;
 mod video;
 mod web_rtc;

@@ -107,6 +107,21 @@ async function main() {
       await pages.get(name).evaluate(() => globalThis.client.hide());
       return {};
     },
+    async stream({ page: name, size, stubborn }) {
+      const answer = await pages.get(name).evaluate(([size, stubborn]) => globalThis.client.stream(globalThis.client.userId, size, stubborn), [size, stubborn]);
+      return { answer };
+    },
+    async watch({ page: name, user }) {
+      return { answer: await pages.get(name).evaluate((user) => globalThis.client.stream(user), user) };
+    },
+    async unstream({ page: name, user }) {
+      await pages.get(name).evaluate((user) => globalThis.client.stopStream(user ?? globalThis.client.userId), user);
+      return {};
+    },
+    async disconnect({ page: name }) {
+      await pages.get(name).evaluate(() => globalThis.client.leaveVoice());
+      return {};
+    },
     async leave({ page: name }) {
       const page = pages.get(name);
       pages.delete(name);

@@ -46,6 +46,10 @@ class Queue {
     this.#items.push(item);
     for (const look of this.#waiting.splice(0)) look();
   }
+  /** Drops all that fit. */
+  drop(fits) {
+    this.#items = this.#items.filter((item) => !fits(item));
+  }
   /** The first item that fits; those before it stay. */
   async take(fits) {
     for (;;) {
@@ -56,7 +60,13 @@ class Queue {
   }
 }
 
-/** From the main gateway: who we are, and where voice is. */
+/** What is told of streams, in short: others and tests are told by it. */
+function tellStream({ name, stream_key, reason, unavailable, viewer_ids }) {
+  if (name === "STREAM_DELETE") globalThis.tell({ stream: stream_key, over: reason, unavailable });
+  if (name === "STREAM_CREATE" || name === "STREAM_UPDATE") globalThis.tell({ stream: stream_key, viewers: viewer_ids });
+}
+
+/** From the main gateway: who we are, where voice is, and the way to ask for streams. */
 async function findVoice({ gateway, token, guild, channel, video }) {
   const socket = new WebSocket(`${gateway}/?v=10&encoding=json`);
   const events = new Queue();
@@ -69,7 +79,11 @@ async function findVoice({ gateway, token, guild, channel, video }) {
       setInterval(() => send(1, seq), d.heartbeat_interval);
       send(2, { token, intents: 1 | (1 << 7), properties: { os: "page", browser: "page", device: "page" } });
     }
-    if (op === 0) events.push({ ...d, name: t });
+    if (op !== 0) return;
+    const event = { ...d, name: t };
+    tellStream(event);
+    if (t === "VOICE_STATE_UPDATE") globalThis.tell({ state_of: d.user_id, streams: d.self_stream });
+    events.push(event);
   };
   socket.onclose = ({ code }) => globalThis.tell({ note: `the main gateway closed with ${code}` });
   const { user } = await events.take(({ name }) => name === "READY");
@@ -77,7 +91,7 @@ async function findVoice({ gateway, token, guild, channel, video }) {
   send(4, { guild_id: guild, channel_id: channel, self_mute: false, self_deaf: false, self_video: video });
   const { session_id } = await events.take(({ name, user_id }) => name === "VOICE_STATE_UPDATE" && user_id === user.id);
   const { token: voiceToken, endpoint } = await events.take(({ name, endpoint }) => name === "VOICE_SERVER_UPDATE" && endpoint);
-  return { userId: user.id, sessionId: session_id, voiceToken, endpoint };
+  return { userId: user.id, sessionId: session_id, voiceToken, endpoint, serverId: guild, main: { send, events } };
 }
 
 /** Tells the loudest pitch of a stream. */
@@ -102,20 +116,20 @@ class Ear {
 }
 
 /** A picture that changes all the time. */
-function drawing() {
+function drawing({ width, height, frameRate } = { width: 320, height: 240, frameRate: 15 }) {
   const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: 320, height: 240 });
+  Object.assign(canvas, { width, height });
   document.body.append(canvas);
   const context = canvas.getContext("2d");
   let n = 0;
   setInterval(() => {
     n += 1;
     context.fillStyle = `hsl(${n * 7 % 360} 80% 50%)`;
-    context.fillRect(0, 0, 320, 240);
+    context.fillRect(0, 0, width, height);
     context.fillStyle = "black";
     context.fillText(`frame ${n}`, n % 200, n % 240);
-  }, 66);
-  return canvas.captureStream(15).getVideoTracks()[0];
+  }, 1_000 / frameRate);
+  return canvas.captureStream(frameRate).getVideoTracks()[0];
 }
 
 class Client {
@@ -130,37 +144,41 @@ class Client {
     this.wants = [];
     this.negotiated = Promise.resolve();
     this.state = "begins";
+    /** Connections for streams, by whose they are. */
+    this.streamed = new Map();
   }
 
   async start() {
-    const found = await findVoice(this.options);
+    const found = this.options.found ?? (await findVoice(this.options));
+    this.found = found;
     this.userId = found.userId;
     this.socket = new WebSocket(`wss://${found.endpoint}/?v=8`);
     const messages = new Queue();
     let seq = -1;
-    this.socket.onmessage = ({ data }) => {
+    this.socket.onmessage = async ({ data }) => {
       const message = JSON.parse(data);
       seq = message.seq ?? seq;
       if (message.op === Op.HELLO) {
         setInterval(() => this.send(Op.HEARTBEAT, { t: Date.now(), seq_ack: seq }), message.d.heartbeat_interval);
         const streams = [{ type: "video", rid: "100", quality: 100 }];
         const { sessionId: session_id, voiceToken: token } = found;
-        this.send(Op.IDENTIFY, { server_id: this.options.guild, user_id: this.userId, session_id, token, video: true, streams, max_dave_protocol_version: 0 });
+        this.send(Op.IDENTIFY, { server_id: found.serverId, channel_id: found.channelId, user_id: this.userId, session_id, token, video: true, streams, max_dave_protocol_version: 0 });
       } else if (message.op === Op.SPEAKING) {
         this.learn(message.d.ssrc, { user: message.d.user_id, kind: "audio" });
       } else if (message.op === Op.VIDEO) {
         const [stream] = message.d.streams;
         if (stream) this.learn(stream.ssrc, { user: message.d.user_id, kind: "video", rtx: stream.rtx_ssrc, type: stream.type });
-        globalThis.tell({ shows: message.d.user_id, video: message.d.video_ssrc > 0, type: stream?.type });
+        if (!this.options.found) globalThis.tell({ shows: message.d.user_id, video: message.d.video_ssrc > 0, type: stream?.type });
       } else if (message.op === Op.LEFT) {
-        globalThis.tell({ left: message.d.user_id });
+        if (!this.options.found) globalThis.tell({ left: message.d.user_id });
       } else if (message.op === Op.WANTS) {
         this.wants.push(message.d);
+        await this.obey(message.d);
       } else {
         messages.push(message);
       }
     };
-    this.socket.onclose = ({ code }) => globalThis.tell({ closed: code });
+    this.socket.onclose = ({ code }) => globalThis.tell({ closed: code, server: found.serverId });
     this.ready = (await messages.take(({ op }) => op === Op.READY)).d;
     this.messages = messages;
     await this.connect();
@@ -171,7 +189,7 @@ class Client {
     if (this.options.relay) Object.assign(configuration, { iceTransportPolicy: "relay", iceServers: this.ready.ice_servers });
     const pc = (this.pc = new RTCPeerConnection(configuration));
     pc.ontrack = ({ track, transceiver }) => this.play(track, transceiver);
-    pc.onconnectionstatechange = () => globalThis.tell({ state: (this.state = pc.connectionState) });
+    pc.onconnectionstatechange = () => (this.state = pc.connectionState);
     await this.addOwn();
     await this.select(this.messages);
     const mine = this.ownSsrcs();
@@ -204,14 +222,16 @@ class Client {
     // Small and slow, because a machine of tests encodes and decodes several of them; only this size has layers.
     const size = simulcast ? { width: 640, height: 360, frameRate: 15 } : { width: 320, height: 180, frameRate: 15 };
     if (camera) this.video = (await navigator.mediaDevices.getUserMedia({ video: size })).getVideoTracks()[0];
-    if (screen) this.video = drawing();
+    if (screen) this.video = drawing(this.options.size);
+    // A screen is shown as large as it is.
+    if (this.options.size) this.video.contentHint = "detail";
     if (!this.video) {
       if (whole) this.pc.addTransceiver("video", { direction: "recvonly" });
       return;
     }
     const sendEncodings = simulcast
       ? [{ rid: "25", scaleResolutionDownBy: 4, maxBitrate: 100_000 }, { rid: "50", scaleResolutionDownBy: 2, maxBitrate: 250_000 }, { rid: "100", maxBitrate: 700_000 }]
-      : [{ maxBitrate: 700_000 }];
+      : [{ maxBitrate: this.options.size ? 3_000_000 : 700_000 }];
     this.pc.addTransceiver(this.video, { direction: whole ? "sendrecv" : "sendonly", sendEncodings });
   }
 
@@ -345,10 +365,62 @@ class Client {
     const { simulcast, screen } = this.options;
     const type = screen ? "screen" : "video";
     const layer = (rid, max_bitrate) => ({ type, rid, quality: Number(rid), active: true, max_bitrate });
+    const { width, height } = this.options.size ?? { width: 640, height: 360 };
     const streams = simulcast
       ? [layer("25", 100_000), layer("50", 250_000), layer("100", 700_000)]
-      : [{ ...layer("100", 700_000), ssrc: mine.video, rtx_ssrc: mine.rtx, max_framerate: 30, max_resolution: { type: "fixed", width: 640, height: 360 } }];
+      : [{ ...layer("100", 700_000), ssrc: mine.video, rtx_ssrc: mine.rtx, max_framerate: 30, max_resolution: { type: "fixed", width, height } }];
     this.send(Op.VIDEO, { audio_ssrc: mine.audio, video_ssrc: simulcast ? 0 : mine.video, rtx_ssrc: simulcast ? 0 : mine.rtx, streams });
+  }
+
+  /** Sends a picture no larger than the server says that anybody sees it, unless it is told to be stubborn. */
+  async obey({ pixelCounts }) {
+    const pixels = Object.values(pixelCounts ?? {})[0];
+    const sender = this.pc?.getSenders().find(({ track }) => track?.kind === "video");
+    if (!pixels || !sender || this.options.stubborn) return;
+    const { width, height } = this.options.size;
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings) encoding.scaleResolutionDownBy = Math.max(1, Math.sqrt((width * height) / pixels));
+    await sender.setParameters(parameters);
+  }
+
+  key(user) {
+    return `guild:${this.options.guild}:${this.options.channel}:${user}`;
+  }
+
+  /** A second connection, for somebody's stream: shown with a size, watched without. What it is answered. */
+  async stream(user, size, stubborn) {
+    const { send, events } = this.found.main;
+    const stream_key = this.key(user);
+    const of = (event) => event.stream_key === stream_key;
+    // What is left of an earlier stream of this name.
+    events.drop(of);
+    if (size) send(18, { type: "guild", guild_id: this.options.guild, channel_id: this.options.channel, preferred_region: null });
+    else send(20, { stream_key });
+    const answer = await events.take((event) => of(event) && ["STREAM_CREATE", "STREAM_DELETE"].includes(event.name));
+    if (answer.name === "STREAM_DELETE") return answer.reason;
+    const { token: voiceToken, endpoint } = await events.take((event) => of(event) && event.name === "STREAM_SERVER_UPDATE" && event.endpoint);
+    const { userId, sessionId } = this.found;
+    const found = { userId, sessionId, voiceToken, endpoint, serverId: answer.rtc_server_id, channelId: answer.rtc_channel_id };
+    const client = new Client({ tone: this.options.streamTone ?? 0, screen: size !== undefined, size, stubborn, found });
+    this.streamed.get(user)?.close();
+    this.streamed.set(user, client);
+    await client.start();
+    return "here";
+  }
+
+  stopStream(user) {
+    this.found.main.send(19, { stream_key: this.key(user) });
+    this.streamed.get(user)?.close();
+    this.streamed.delete(user);
+  }
+
+  leaveVoice() {
+    this.found.main.send(4, { guild_id: this.options.guild, channel_id: null, self_mute: false, self_deaf: false });
+  }
+
+  close() {
+    this.socket.close();
+    this.pc?.close();
   }
 
   want(wants) {
@@ -373,7 +445,7 @@ class Client {
 
   /** What is heard and seen at the moment. */
   async look() {
-    const seen = { state: this.state, heard: {}, frames: {}, wants: this.wants };
+    const seen = { state: this.state, streamed: {}, heard: {}, frames: {}, wants: this.wants };
     for (const [mid, ear] of this.ears) seen.heard[this.user(mid)] = ear.listen();
     for (const report of (await this.pc?.getStats())?.values() ?? []) {
       if (report.type === "inbound-rtp" && report.kind === "video") {
@@ -397,6 +469,7 @@ class Client {
         (seen.candidates ??= {})[report.id] = report.candidateType;
       }
     }
+    for (const [user, client] of this.streamed) seen.streamed[user] = await client.look();
     seen.candidate = seen.candidates?.[seen.localCandidateId];
     delete seen.candidates;
     return seen;

@@ -14,6 +14,11 @@ export const Opcode = {
   HeartbeatAck: 11,
   CallConnect: 13,
   GuildSubscriptions: 14,
+  StreamCreate: 18,
+  StreamDelete: 19,
+  StreamWatch: 20,
+  StreamPing: 21,
+  StreamSetPaused: 22,
   RequestSoundboardSounds: 31,
   GuildSubscriptionsBulk: 37,
 } as const;

@@ -21,5 +21,6 @@ mod rng;
 mod roles;
 mod stages;
 mod store;
+mod streams;
 mod voice;
 mod world;

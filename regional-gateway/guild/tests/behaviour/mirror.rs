@@ -1,10 +1,10 @@
 //! A client's picture of the guild's channels, built of nothing but the events it gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_guild::SubscriberId;
 use rookery_model::channel::Channel;
-use rookery_model::gateway::{Event, VoiceState};
+use rookery_model::gateway::{Event, StreamKey, VoiceState};
 use rookery_model::stage_instance::StageInstance;
 use rookery_model::{ChannelId, UserId};
 
@@ -17,13 +17,26 @@ pub struct Mirror {
     pub voice: BTreeMap<UserId, ChannelId>,
     /// Stages that are live.
     pub stages: BTreeMap<ChannelId, StageInstance>,
+    /// Who streams, as their voice states say.
+    pub streaming: BTreeSet<UserId>,
+    /// Streams that the session shows or watches, with their viewers.
+    pub streams: BTreeMap<StreamKey, Vec<UserId>>,
     pub is_in: bool,
 }
 
 impl Mirror {
     pub fn new(id: SubscriberId, user_id: UserId) -> Self {
         let stages = BTreeMap::new();
-        Self { id, user_id, channels: BTreeMap::new(), voice: BTreeMap::new(), stages, is_in: false }
+        Self {
+            id,
+            user_id,
+            channels: BTreeMap::new(),
+            voice: BTreeMap::new(),
+            stages,
+            streaming: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            is_in: false,
+        }
     }
 
     /// Takes in an event, refusing those that make no sense at this point.
@@ -33,6 +46,7 @@ impl Mirror {
                 self.channels = guild.channels.iter().map(|c| (c.id, plain(c))).collect();
                 let place = |state: &VoiceState| (state.user_id, state.channel_id.expect("a channel"));
                 self.voice = guild.voice_states.iter().map(place).collect();
+                self.streaming = guild.voice_states.iter().filter(|s| s.self_stream).map(|s| s.user_id).collect();
                 assert!(self.voice.values().all(|channel| self.channels.contains_key(channel)));
                 self.stages = guild.stage_instances.iter().map(|s| (s.channel_id, s.clone())).collect();
                 assert!(self.stages.keys().all(|channel| self.channels.contains_key(channel)));
@@ -41,6 +55,8 @@ impl Mirror {
             Event::GuildDelete(_) => {
                 self.channels.clear();
                 self.voice.clear();
+                self.streaming.clear();
+                self.streams.clear();
                 self.stages.clear();
                 self.is_in = false;
             }
@@ -55,6 +71,7 @@ impl Mirror {
                 assert_eq!(known, Some(plain(channel)), "deleted as it was never seen");
                 assert!(!self.voice.values().any(|id| *id == channel.id), "with somebody in it");
                 assert!(!self.stages.contains_key(&channel.id), "while it is live");
+                assert!(!self.streams.keys().any(|key| key.channel_id == channel.id), "with a stream");
             }
             Event::StageInstanceCreate(stage) => {
                 assert!(self.channels.contains_key(&stage.channel_id), "live in an unseen channel: {stage:?}");
@@ -66,12 +83,36 @@ impl Mirror {
             Event::StageInstanceDelete(stage) => {
                 assert_eq!(self.stages.remove(&stage.channel_id).as_ref(), Some(stage), "ended as it was never seen");
             }
+            Event::StreamCreate(stream) => {
+                let key = self.key(&stream.stream_key);
+                assert!(self.channels.contains_key(&key.channel_id), "in an unseen channel: {stream:?}");
+                self.streams.insert(key, stream.viewer_ids.clone());
+            }
+            Event::StreamUpdate(stream) => {
+                let key = self.key(&stream.stream_key);
+                let known = self.streams.insert(key, stream.viewer_ids.clone());
+                assert!(known.is_some(), "of a stream that it has nothing to do with: {stream:?}");
+            }
+            Event::StreamDelete(stream) => {
+                let key = self.key(&stream.stream_key);
+                // Whoever asks in vain is answered whatever they see.
+                let known = self.streams.remove(&key).is_some();
+                assert!(!known || self.channels.contains_key(&key.channel_id), "in an unseen channel: {stream:?}");
+            }
             Event::VoiceStateUpdate(state) => match state.channel_id {
                 Some(channel) => {
+                    if state.self_stream {
+                        self.streaming.insert(state.user_id);
+                    } else {
+                        self.streaming.remove(&state.user_id);
+                    }
                     assert!(self.channels.contains_key(&channel), "in an unseen channel: {state:?}");
                     self.voice.insert(state.user_id, channel);
                 }
-                None => assert!(self.voice.remove(&state.user_id).is_some(), "was in no channel seen: {state:?}"),
+                None => {
+                    self.streaming.remove(&state.user_id);
+                    assert!(self.voice.remove(&state.user_id).is_some(), "was in no channel seen: {state:?}");
+                }
             },
             other => {
                 if let Some(channel) = channel_of(other) {
@@ -79,6 +120,12 @@ impl Mirror {
                 }
             }
         }
+    }
+}
+
+impl Mirror {
+    fn key(&self, text: &str) -> StreamKey {
+        text.parse().unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 }
 
@@ -102,6 +149,8 @@ pub fn channel_of(event: &Event) -> Option<ChannelId> {
         Event::VoiceStateUpdate(e) => return e.channel_id,
         Event::StageInstanceCreate(e) | Event::StageInstanceUpdate(e) => e.channel_id,
         Event::StageInstanceDelete(e) => e.channel_id,
+        Event::StreamCreate(e) => e.stream_key.parse::<StreamKey>().ok()?.channel_id,
+        Event::StreamUpdate(e) => e.stream_key.parse::<StreamKey>().ok()?.channel_id,
         _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_guild::member_list::list_id;
-use rookery_guild::{Audience, Effect, Outcome, PASSIVE_UPDATE_INTERVAL_MS, SubscriberId};
+use rookery_guild::{Audience, Effect, IdSource as _, Outcome, PASSIVE_UPDATE_INTERVAL_MS, SubscriberId};
 use rookery_model::call::{
     Call, ChannelPosition, CreateInvite, CreateRole, CreateStageInstance, EditMessage, EmojiRef, ModifyChannel,
     ModifyGuild, ModifyMember, ModifyRole, ModifyStageInstance, ModifyVoiceState, Reply, RolePosition,
@@ -12,10 +12,10 @@ use rookery_model::channel::{ChannelType, Overwrite};
 use rookery_model::gateway::event::EventData;
 use rookery_model::gateway::{
     Capabilities, Event, GuildMemberListUpdate, Intents, MemberGroupId, MemberListItem, MemberListOp, Status,
-    Subscription, VoiceStateUpdate,
+    StreamAction, StreamKey, Subscription, VoiceStateUpdate,
 };
 use rookery_model::permissions::{base_permissions, channel_permissions};
-use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp, UserId};
+use rookery_model::{ChannelId, MessageId, Patch, Permissions, RoleId, Timestamp, UserId, VoiceServerId};
 
 use crate::member_list_ops::Client;
 use crate::mirror::{Mirror, channel_of, plain};
@@ -65,6 +65,9 @@ fn is_text(event: &Event) -> bool {
             | Event::StageInstanceCreate(_)
             | Event::StageInstanceUpdate(_)
             | Event::StageInstanceDelete(_)
+            | Event::StreamCreate(_)
+            | Event::StreamUpdate(_)
+            | Event::StreamDelete(_)
     )
 }
 
@@ -209,6 +212,8 @@ struct Run {
     told: [usize; 2],
     /// Changes of who is in which voice channel, by their own wish.
     joined: usize,
+    /// Streams that began, and those who came to watch one.
+    streamed: [usize; 2],
 }
 
 impl Run {
@@ -225,6 +230,7 @@ impl Run {
             statuses: BTreeMap::new(),
             told: [0; 2],
             joined: 0,
+            streamed: [0; 2],
         };
         for id in OTHERS {
             run.world.rows.users.insert(id, user(id));
@@ -491,6 +497,9 @@ impl Run {
         if self.rng.chance(15) {
             self.voice();
         }
+        if self.rng.chance(50) {
+            self.stream();
+        }
         let call = if self.rng.chance(8) { self.stage() } else { self.call() };
         let by = if self.rng.chance(50) {
             self.world.rows.properties.as_ref().expect("it").owner_id
@@ -513,6 +522,7 @@ impl Run {
         }
         self.rejoin();
         self.check_state(&call);
+        self.check_streams(&call);
         self.check_lists();
     }
 
@@ -547,9 +557,14 @@ impl Run {
             return;
         }
         let id = self.mirrors[self.rng.below(self.mirrors.len())].id;
+        let taken: Vec<ChannelId> = PEOPLE.into_iter().filter_map(|user| self.world.core.voice_channel(user)).collect();
         let update = VoiceStateUpdate {
             guild_id: Some(self.world.guild_id()),
-            channel_id: if self.rng.chance(20) { None } else { Some(self.channel()) },
+            channel_id: match self.rng.below(10) {
+                0 | 1 => None,
+                2..=5 if !taken.is_empty() => Some(self.rng.pick(&taken)),
+                _ => Some(self.channel()),
+            },
             self_mute: self.rng.chance(50),
             self_deaf: false,
             self_video: self.rng.chance(50),
@@ -559,6 +574,75 @@ impl Run {
             self.joined += usize::from(!outcome.dispatches.is_empty());
             self.check_audiences(&outcome, &before);
             self.deliver(&outcome);
+        }
+    }
+
+    /// Somebody streams, watches, pauses or leaves, mostly where they are.
+    fn stream(&mut self) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        let in_voice: Vec<(SubscriberId, UserId)> = self
+            .mirrors
+            .iter()
+            .map(|mirror| (mirror.id, mirror.user_id))
+            .filter(|(_, user)| self.world.core.voice_channel(*user).is_some())
+            .collect();
+        let (id, own) = if in_voice.is_empty() || self.rng.chance(5) {
+            let mirror = &self.mirrors[self.rng.below(self.mirrors.len())];
+            (mirror.id, mirror.user_id)
+        } else {
+            self.rng.pick(&in_voice)
+        };
+        let here = self.world.core.voice_channel(own);
+        let streams = self.world.core.streams();
+        let channel_id = here.filter(|_| self.rng.chance(90)).unwrap_or_else(|| self.channel());
+        let near: Vec<UserId> =
+            streams.iter().filter(|(key, _)| key.channel_id == channel_id).map(|(key, _)| key.user_id).collect();
+        let other = if near.is_empty() { self.rng.pick(&PEOPLE) } else { self.rng.pick(&near) };
+        let (user_id, action) = match self.rng.below(10) {
+            0..=3 => (own, StreamAction::Create { preferred_region: None }),
+            4..=7 => (other, StreamAction::Watch),
+            8 => (if self.rng.chance(30) { own } else { other }, StreamAction::Delete),
+            _ => (own, StreamAction::SetPaused(self.rng.chance(50))),
+        };
+        let key = StreamKey { guild_id: Some(self.world.guild_id()), channel_id, user_id };
+        let before = self.world.rows.clone();
+        let server_id = Some(VoiceServerId(self.world.ids.next_id()));
+        if let Ok(outcome) = self.world.core.stream(id, key, &action, server_id) {
+            let begins = |dispatch: &rookery_guild::Dispatch| matches!(&*dispatch.event, Event::StreamCreate(_));
+            let place = usize::from(action == StreamAction::Watch);
+            self.streamed[place] += outcome.dispatches.iter().filter(|dispatch| begins(dispatch)).count();
+            self.check_audiences(&outcome, &before);
+            self.deliver(&outcome);
+        }
+    }
+
+    /// Those who have to do with streams are in their channels, and know who watches; others know who streams.
+    fn check_streams(&self, call: &Call) {
+        let streams = self.world.core.streams();
+        for (key, viewers) in &streams {
+            for user in viewers.iter().chain([&key.user_id]) {
+                assert_eq!(
+                    self.world.core.voice_channel(*user),
+                    Some(key.channel_id),
+                    "{user} of {key} after {call:?}"
+                );
+                let own = self.mirrors.iter().filter(|mirror| mirror.user_id == *user);
+                let told: Vec<_> = own.filter_map(|mirror| mirror.streams.get(key)).collect();
+                assert_eq!(told, [viewers], "{user} of {key} after {call:?}");
+            }
+        }
+        for mirror in &self.mirrors {
+            for key in mirror.streams.keys() {
+                let is_in = |(known, viewers): &(StreamKey, Vec<UserId>)| {
+                    known == key && (key.user_id == mirror.user_id || viewers.contains(&mirror.user_id))
+                };
+                assert!(streams.iter().any(is_in), "{key} is over for {} after {call:?}", mirror.user_id);
+            }
+            let streaming: BTreeSet<UserId> =
+                streams.iter().map(|(key, _)| key.user_id).filter(|user| mirror.voice.contains_key(user)).collect();
+            assert_eq!(mirror.streaming, streaming, "whom {} sees stream after {call:?}", mirror.user_id);
         }
     }
 
@@ -726,7 +810,7 @@ impl Run {
 
 #[test]
 fn random_calls_keep_every_promise() {
-    let (mut accepted, mut withheld, mut joined, mut told) = (0, 0, 0, [0; 2]);
+    let (mut accepted, mut withheld, mut joined, mut told, mut streamed) = (0, 0, 0, [0; 2], [0; 2]);
     for seed in 0..90 {
         let mut run = Run::new(seed);
         for _ in 0..250 {
@@ -734,12 +818,14 @@ fn random_calls_keep_every_promise() {
         }
         (accepted, withheld, joined) = (accepted + run.accepted, withheld + run.withheld, joined + run.joined);
         told = [told[0] + run.told[0], told[1] + run.told[1]];
+        streamed = [streamed[0] + run.streamed[0], streamed[1] + run.streamed[1]];
     }
     // A generator that is refused everything proves nothing.
     assert!(accepted > 6_000, "only {accepted} calls were accepted");
     assert!(withheld > 100, "only {withheld} texts of voice channels were withheld");
     assert!(told[0] > 5_000 && told[1] > 200, "only {told:?} operations of member lists and deltas");
     assert!(joined > 300, "only {joined} changes of voice");
+    assert!(streamed[0] > 300 && streamed[1] > 100, "only {streamed:?} streams and viewers");
 }
 
 #[test]

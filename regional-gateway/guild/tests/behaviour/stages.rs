@@ -10,7 +10,7 @@ use rookery_model::channel::ChannelType;
 use rookery_model::gateway::{Event, Intents, VoiceState, VoiceStateUpdate};
 use rookery_model::message::MessageType;
 use rookery_model::stage_instance::{PRIVACY_LEVEL_GUILD_ONLY, StageInstance};
-use rookery_model::voice::VoiceRights;
+use rookery_model::voice::{VoiceRights, VoiceRoomKind};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId};
 
 use crate::world::*;
@@ -120,7 +120,7 @@ fn heard(outcome: &Outcome, id: SubscriberId) -> Vec<(UserId, bool, Option<Times
 fn rooms(outcome: &Outcome) -> Vec<(UserId, bool)> {
     let of = |effect: &Effect| match effect {
         Effect::VoiceConnected(entry) => {
-            assert!(entry.is_stage);
+            assert_eq!(entry.kind, VoiceRoomKind::Stage);
             let speaks = entry.rights.contains(VoiceRights::SPEAK);
             assert!(speaks || entry.rights == VoiceRights::HEAR, "the audience shows nothing either: {entry:?}");
             Some((entry.user_id, speaks))

@@ -5,7 +5,7 @@ use rookery_model::call::{Call, CreateChannel, ModifyChannel, ModifyGuild, Modif
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::GuildCreate;
 use rookery_model::gateway::{Capabilities, Event, Intents, VoiceState, VoiceStateUpdate};
-use rookery_model::voice::{RoomOwner, VoiceRegion, VoiceRights, VoiceToken};
+use rookery_model::voice::{RoomOwner, VoiceRegion, VoiceRights, VoiceRoomKind, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, Permissions, Timestamp, UserId, VoiceServerId};
 
 use crate::world::*;
@@ -14,22 +14,22 @@ const VIEW: Permissions = Permissions::VIEW_CHANNEL;
 const NONE: Permissions = Permissions::empty();
 
 /// A world whose people are all connected.
-struct Voice {
-    world: World,
-    owner: SubscriberId,
-    alice: SubscriberId,
-    bob: SubscriberId,
-    open: ChannelId,
+pub struct Voice {
+    pub world: World,
+    pub owner: SubscriberId,
+    pub alice: SubscriberId,
+    pub bob: SubscriberId,
+    pub open: ChannelId,
     /// Only ALICE and the owner see it.
-    hidden: ChannelId,
+    pub hidden: ChannelId,
 }
 
 impl Voice {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(World::new())
     }
 
-    fn with(mut world: World) -> Self {
+    pub fn with(mut world: World) -> Self {
         let open = world.channel(ChannelType::GuildVoice);
         let hidden = world.make_channel(channel("hidden", ChannelType::GuildVoice)).id;
         world.deny_everyone(hidden, VIEW);
@@ -44,7 +44,7 @@ impl Voice {
         self.world.core.update_voice_state(self.world.now, id, &format!("voice{}", id.0), &update)
     }
 
-    fn to(&mut self, id: SubscriberId, channel_id: impl Into<Option<ChannelId>>) -> Result<Outcome, ApiError> {
+    pub fn to(&mut self, id: SubscriberId, channel_id: impl Into<Option<ChannelId>>) -> Result<Outcome, ApiError> {
         let update = VoiceStateUpdate {
             guild_id: Some(self.world.guild_id()),
             channel_id: channel_id.into(),
@@ -56,11 +56,11 @@ impl Voice {
     }
 
     #[track_caller]
-    fn join(&mut self, id: SubscriberId, channel_id: ChannelId) -> Outcome {
+    pub fn join(&mut self, id: SubscriberId, channel_id: ChannelId) -> Outcome {
         self.to(id, channel_id).expect("let in")
     }
 
-    fn modify(&mut self, by: UserId, user_id: UserId, changes: ModifyMember) -> Result<Outcome, ApiError> {
+    pub fn modify(&mut self, by: UserId, user_id: UserId, changes: ModifyMember) -> Result<Outcome, ApiError> {
         let guild_id = self.world.guild_id();
         self.world.call(by, Call::ModifyMember { guild_id, user_id, changes })
     }
@@ -76,11 +76,11 @@ impl Voice {
 }
 
 /// What a session hears of voice: whose, and where.
-fn heard(outcome: &Outcome, id: SubscriberId) -> Vec<(UserId, Option<ChannelId>)> {
+pub fn heard(outcome: &Outcome, id: SubscriberId) -> Vec<(UserId, Option<ChannelId>)> {
     states(outcome, id).iter().map(|state| (state.user_id, state.channel_id)).collect()
 }
 
-fn states(outcome: &Outcome, id: SubscriberId) -> Vec<VoiceState> {
+pub fn states(outcome: &Outcome, id: SubscriberId) -> Vec<VoiceState> {
     let of = |event: &Event| match event {
         Event::VoiceStateUpdate(state) => Some(VoiceState::clone(state)),
         _ => None,
@@ -372,7 +372,7 @@ fn rooms_learn_who_is_in_them_and_what_they_may() {
     let outcome = v.join(alice, open);
     assert_eq!(rooms(&outcome), [(ALICE, Some((open, ordinary)))]);
     let Some(Effect::VoiceConnected(entry)) = outcome.effects.first() else { panic!("{outcome:?}") };
-    assert_eq!((entry.subscriber, entry.is_stage), (alice, false));
+    assert_eq!((entry.subscriber, entry.kind), (alice, VoiceRoomKind::Voice));
     assert_eq!((entry.owner, entry.server_id), (RoomOwner::Guild(v.world.guild_id()), v.world.guild_id().into()));
     assert_eq!(*entry.session_id, format!("voice{}", alice.0), "the one that the client shows");
     assert!(rooms(&v.join(alice, open)).is_empty(), "nothing changed");

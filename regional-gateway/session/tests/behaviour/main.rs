@@ -15,3 +15,4 @@ mod identify;
 mod intents;
 mod rate_limit;
 mod resume;
+mod stream;

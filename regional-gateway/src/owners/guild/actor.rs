@@ -303,6 +303,7 @@ impl LoadedGuild {
         };
         if let Some(error) = failure {
             self.unheard.note(&dispatches);
+            self.put_out_all_the_same(&effects);
             if let Some(operation) = recorded {
                 self.untold.push(Untold { operation, effects, dispatches });
             }
@@ -347,6 +348,13 @@ impl LoadedGuild {
             }
             Asked::NoSnapshot(command, _) => command.refuse(error, &mut self.outbox),
             Asked::Members(command) | Asked::NoMembers(command, _) => command.refuse(error, &mut self.outbox),
+        }
+    }
+
+    /// Whoever is out of a voice room in the core is so in the next one too, whatever became of the rows.
+    fn put_out_all_the_same(&self, effects: &[Effect]) {
+        for effect in effects.iter().filter(|effect| matches!(effect, Effect::VoiceDisconnected { .. })) {
+            self.shared.carry(effect.clone());
         }
     }
 

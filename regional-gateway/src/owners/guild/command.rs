@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
 use rookery_model::call::{Call, Reply};
-use rookery_model::gateway::{RequestGuildMembers, SubscriberId, Subscription};
+use rookery_model::gateway::{RequestGuildMembers, StreamAction, StreamKey, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::{ApiError, GuildId};
 use tokio::sync::oneshot;
@@ -36,6 +36,17 @@ pub enum GuildCommand {
     RequestMembers(Box<MembersCommand>),
     /// What a session looks at.
     Subscriptions(SubscriberId, Box<Subscription>),
+    /// What a session wants of a stream.
+    Stream(Box<StreamCommand>),
+}
+
+/// What a session wants of a stream.
+pub struct StreamCommand {
+    pub subscriber: SubscriberId,
+    pub key: StreamKey,
+    pub action: StreamAction,
+    /// It waited for ids already.
+    pub has_waited: bool,
 }
 
 /// A call and who waits for its reply.
@@ -88,7 +99,12 @@ impl GuildCommand {
             Self::Subscribe(command) => command.refuse(error, outbox),
             Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
-            Self::Load | Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
+            // A guild that is away has no streams, and its sessions are told that it is.
+            Self::Load
+            | Self::Unsubscribe(_)
+            | Self::UserUpdated(_)
+            | Self::Subscriptions(..)
+            | Self::Stream(_) => {}
         }
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rookery_guild::{Given, GuildCore, LockKey, Outcome};
 use rookery_model::call::Reply;
-use rookery_model::{ApiError, ErrorCode};
+use rookery_model::gateway::{Event, StreamAction, StreamDeleteReason, StreamDeleted};
+use rookery_model::{ApiError, ErrorCode, VoiceServerId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::{Asked, Health, LoadedGuild, ParkedCall, Pending};
-use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, SubscribeCommand};
+use super::command::{Answer, CallCommand, GuildCommand, MembersCommand, StreamCommand, SubscribeCommand};
 use super::reads;
 use crate::errors::from_store;
+use crate::gateway::input::Input;
 use crate::id_generator::{IssuedIds, now};
 use crate::operations::OperationContext;
 use crate::owners::locks::Ticket;
@@ -37,6 +39,7 @@ impl LoadedGuild {
                 self.submit(outcome, None, Pending { user_updated: Some(user), ..Pending::default() });
             }
             GuildCommand::RequestMembers(command) => self.request_members(command),
+            GuildCommand::Stream(command) => self.stream(command),
             GuildCommand::Subscriptions(id, subscription) => {
                 if let Ok(outcome) = self.with_core(|core| core.set_subscriptions(id, &subscription)) {
                     self.submit(outcome, None, Pending::default());
@@ -85,6 +88,34 @@ impl LoadedGuild {
             }
             Ok(Err(error)) => self.ask(Asked::NoMembers(command, Box::new(error))),
             Err(error) => command.refuse(error, &mut self.outbox),
+        }
+    }
+
+    /// Decides what a session wants of a stream.
+    fn stream(&mut self, mut command: Box<StreamCommand>) {
+        let begins = matches!(command.action, StreamAction::Create { .. });
+        let server_id = if begins { self.shared.ids.next().map(VoiceServerId).ok() } else { None };
+        if begins && server_id.is_none() && !command.has_waited {
+            // Nobody asked for ids for a while. They are no longer in doubt when it comes again.
+            command.has_waited = true;
+            let (shared, key) = (Arc::clone(&self.shared), self.key);
+            self.shared.tasks.spawn(async move {
+                let _ = shared.ids.ensure().await;
+                if shared.send_guild_if_loaded(key, GuildCommand::Stream(command)).is_err() {
+                    metrics::counter!("rookery_streams_dropped_total").increment(1);
+                }
+            });
+            return;
+        }
+        let StreamCommand { subscriber: id, key, action, .. } = *command;
+        match self.with_core(|core| core.stream(id, key, &action, server_id)).and_then(|outcome| outcome) {
+            Ok(outcome) => self.submit(outcome, None, Pending::default()),
+            // It does not get the guild's events: of this it is told all the same.
+            Err(_) => {
+                let (stream_key, reason) = (key.to_string(), StreamDeleteReason::Unauthorized);
+                let event = Event::StreamDelete(StreamDeleted { stream_key, reason, unavailable: false });
+                self.outbox.send(id, Input::Own(Box::new(event)));
+            }
         }
     }
 

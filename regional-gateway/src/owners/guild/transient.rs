@@ -1,9 +1,9 @@
 //! What the owner of a guild does with presences and voice states, which no row holds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use rookery_guild::{CallSession, Dispatch, GuildCore, Outcome};
+use rookery_guild::{Audience, CallSession, Dispatch, GuildCore, Outcome};
 use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
@@ -126,7 +126,7 @@ impl LoadedGuild {
                 self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
             }
         }
-        let Unheard { presences, voice, has_call } = std::mem::take(&mut self.unheard);
+        let Unheard { presences, voice, has_call, streams } = std::mem::take(&mut self.unheard);
         for user_id in presences {
             self.decide_transient(|core| core.repeat_presence(user_id));
         }
@@ -135,6 +135,9 @@ impl LoadedGuild {
         }
         if has_call {
             self.decide_transient(GuildCore::repeat_call);
+        }
+        for (id, stream_key) in streams {
+            self.decide_transient(|core| core.forget_stream(id, &stream_key));
         }
     }
 
@@ -152,6 +155,8 @@ pub(super) struct Unheard {
     presences: HashSet<UserId>,
     voice: HashSet<UserId>,
     has_call: bool,
+    /// Streams of which something was to be told to a session.
+    streams: BTreeSet<(SubscriberId, String)>,
 }
 
 impl Unheard {
@@ -162,8 +167,18 @@ impl Unheard {
                 Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
                 Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
                 Event::CallCreate(_) | Event::CallUpdate(_) | Event::CallDelete(_) => self.has_call = true,
+                Event::StreamCreate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamServerUpdate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamUpdate(event) => self.note_stream(dispatch, &event.stream_key),
+                Event::StreamDelete(event) => self.note_stream(dispatch, &event.stream_key),
                 _ => {}
             }
+        }
+    }
+
+    fn note_stream(&mut self, dispatch: &Dispatch, stream_key: &str) {
+        if let Audience::Subscribers(ids) = &dispatch.audience {
+            self.streams.extend(ids.iter().map(|id| (*id, stream_key.to_owned())));
         }
     }
 }

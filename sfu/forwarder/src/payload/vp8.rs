@@ -77,6 +77,18 @@ pub fn read(payload: &[u8]) -> Option<Video> {
     Some(Video { frame_start, key_frame, temporal, temporal_sync, vp8: Some(layout.counters()) })
 }
 
+/// Width and height of the picture that a payload begins, if it says: from the header of a key frame (RFC 6386, section 9.1).
+pub fn size(payload: &[u8]) -> Option<(u16, u16)> {
+    let video = read(payload).filter(|video| video.key_frame)?;
+    debug_assert!(video.frame_start, "it would not be known");
+    let frame = payload.get(Layout::of(payload)?.bytes..)?;
+    let [_, _, _, 0x9d, 0x01, 0x2a, width @ .., height_low, height_high] = frame.first_chunk::<10>()? else {
+        return None;
+    };
+    let side = |bytes| u16::from_le_bytes(bytes) & 0x3fff;
+    Some((side(*width), side([*height_low, *height_high])))
+}
+
 /// Writes counters over those that a payload has, in the form in which it has them.
 pub fn write(payload: &mut [u8], counters: Vp8) {
     let Some(layout) = Layout::of(payload) else { return };
@@ -113,6 +125,18 @@ mod tests {
         write(&mut payload, other);
         assert_eq!(payload, [0x90, 0xf0, 0xff, 0xff, 9, 0x7f, 0x00, 0xaa]);
         assert_eq!(read(&payload).unwrap().vp8, Some(other));
+    }
+
+    #[test]
+    fn key_frames_say_how_large_they_are() {
+        let frame = [0x10, 0x50, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x47, 0x38, 0x84, 0x00];
+        assert_eq!(size(&frame), Some((1_920, 1_080)), "without what scales it up");
+        for len in 0..11 {
+            assert_eq!(size(&frame[..len]), None, "{len}");
+        }
+        let mut other = frame;
+        other[1] |= 1;
+        assert_eq!(size(&other), None, "no key frame");
     }
 
     #[test]

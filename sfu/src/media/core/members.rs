@@ -2,11 +2,13 @@
 
 use rookery_forwarder::{
     Feedback, Join, JoinRefused, LAYERS_MAX, LayerSpec, MemberKey, NodeId, Room, RoomConfig, RoomKind, SsrcBlock,
-    Streams, Transport,
+    StreamPolicy, Streams, Transport, VideoMode,
 };
 use rookery_model::UserId;
 use rookery_model::voice::node::{VoiceMemberFlags, VoiceRoomKey, VoiceRoomSettings};
-use rookery_model::voice::{EncryptionMode, SecretKey, Ssrc, Video, VideoStream};
+use rookery_model::voice::{
+    EncryptionMode, SecretKey, Ssrc, StreamQuality, StreamResolution, StreamSettings, Video, VideoStream, VoiceRoomKind,
+};
 use rookery_rtp::{MemberId, UdpEndpoint};
 use rookery_webrtc::Offer;
 use smallvec::SmallVec;
@@ -117,7 +119,7 @@ impl Core {
         let start = u32::from_be_bytes(secret::bytes().ok()?);
         let config = RoomConfig { members_max: settings.members_max as usize, ..RoomConfig::default() };
         let block = SsrcBlock::of_node(self.node);
-        let room = Room::new(config, RoomKind::Voice, NodeId(self.node), block, start);
+        let room = Room::new(config, room_kind(settings.kind), NodeId(self.node), block, start);
         let at = self.rooms.insert(RoomState::new(key, room, self.presence));
         self.by_key.insert(key, at);
         Some(at)
@@ -151,7 +153,8 @@ impl Core {
                 state.room.leave(now_us, key);
                 continue;
             };
-            let member = Member::new(key, grant.user, udp, session, streams, mail, grant.flags());
+            let mut member = Member::new(key, grant.user, udp, session, streams, mail, grant.flags());
+            member.policy = stream_policy(grant.settings.kind);
             let flags = member.flags();
             state.insert(member);
             state.room.set_flags(now_us, key, flags);
@@ -276,6 +279,24 @@ impl Core {
     }
 }
 
+/// What the forwarder takes a room for.
+fn room_kind(kind: VoiceRoomKind) -> RoomKind {
+    match (kind, stream_policy(kind)) {
+        (VoiceRoomKind::Stream(StreamSettings { streamer, .. }), Some(policy)) => RoomKind::Stream { streamer, policy },
+        _ => RoomKind::Voice,
+    }
+}
+
+/// What is granted to those who show something in a room; none: what they like.
+fn stream_policy(kind: VoiceRoomKind) -> Option<StreamPolicy> {
+    let VoiceRoomKind::Stream(StreamSettings { viewers_max, quality, .. }) = kind else { return None };
+    let policy = match quality {
+        StreamQuality::Standard => StreamPolicy::STANDARD,
+        StreamQuality::Boosted => StreamPolicy::BOOSTED,
+    };
+    Some(StreamPolicy { viewers_max: viewers_max as usize, ..policy })
+}
+
 /// Takes all SSRCs of a member on a socket, or none.
 fn own_all(endpoint: &mut UdpEndpoint<Place>, now_ms: u64, streams: Streams, place: Place) -> Option<MemberId> {
     let udp = endpoint.insert(now_ms, Ssrc(streams.audio.0), place)?;
@@ -304,7 +325,9 @@ pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
     for stream in active {
         let quality = quality(stream);
         let expected = EXPECTED_BPS.iter().find(|(most, _)| quality <= *most).map_or(1_500_000, |(_, bps)| *bps);
-        let expected_bps = stream.max_bitrate.map_or(expected, u64::from);
+        // What is asked for beyond a policy does not come through.
+        let bps_max = member.policy.map_or(u64::MAX, |policy| policy.bps_max);
+        let expected_bps = stream.max_bitrate.map_or(expected, u64::from).min(bps_max);
         specs.push(LayerSpec { quality, expected_bps });
         let rid = if active.len() > 1 { stream.rid.as_str() } else { "" };
         sources.push(LayerSource::new(rid, stream.ssrc.and_then(given), stream.rtx_ssrc.and_then(given)));
@@ -331,7 +354,25 @@ pub(super) fn shown(member: &Member, video: &Video) -> Option<Shown> {
         max_framerate: best.and_then(|stream| stream.max_framerate),
         max_resolution: best.and_then(|stream| stream.max_resolution),
     };
+    let stream = member.policy.map_or(stream.clone(), |policy| granted(stream, &policy));
     Some(Shown { specs, sources, stream })
+}
+
+/// As it is told to others where a policy says how well it may be shown.
+fn granted(stream: VideoStream, policy: &StreamPolicy) -> VideoStream {
+    let best_framerate = f64::from(policy.best.frames_per_second);
+    let within = |resolution: StreamResolution| {
+        // Beyond any picture a number is as good as the largest; what is no number is none.
+        let side = |side: f64| side.clamp(0.0, f64::from(u16::MAX)) as u16;
+        let asked = VideoMode { width: side(resolution.width), height: side(resolution.height), ..policy.best };
+        let VideoMode { width, height, .. } = policy.grant(asked);
+        StreamResolution { width: width.into(), height: height.into(), ..resolution }
+    };
+    VideoStream {
+        max_framerate: Some(stream.max_framerate.map_or(best_framerate, |asked| asked.min(best_framerate))),
+        max_resolution: stream.max_resolution.map(within),
+        ..stream
+    }
 }
 
 /// Has the room forward what a member shows from now on; what it does forward.
