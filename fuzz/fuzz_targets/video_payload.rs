@@ -12,6 +12,13 @@ fuzz_target!(|input: (u16, u8, u8, &[u8])| {
     for video in [av1::read(payload), h264::read(payload), vp8::read(payload)].into_iter().flatten() {
         assert!(video.frame_start || !video.key_frame);
     }
+    for (video, size) in [
+        (av1::read(payload), av1::size(payload)),
+        (h264::read(payload), h264::size(payload)),
+        (vp8::read(payload), vp8::size(payload)),
+    ] {
+        assert!(size.is_none() || video.is_some_and(|video| video.frame_start), "a size of what does not begin");
+    }
     let Some(before) = vp8::read(payload) else { return };
     let had = before.vp8.expect("VP8 has counters");
     let picture_id = had.picture_id.map(|id| match id {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, StreamCreated, StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
+    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
+    Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, StreamCreated,
+    StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
 };
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};

@@ -27,7 +27,8 @@ pub use clients::{ClientDisconnect, ClientFlags, ClientPlatform, ClientsConnect}
 pub use close_code::VoiceCloseCode;
 pub use codec::{Codec, CodecType, SessionUpdate, SessionUpdateEvent};
 pub use control::{
-    FromVoiceNode, LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, StreamQuality, StreamSettings, ToVoiceNode, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
+    FromVoiceNode, LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, StreamQuality, StreamSettings,
+    ToVoiceNode, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
 };
 pub use dave::{DaveExecuteTransition, DavePolicy, DavePrepareEpoch, DavePrepareTransition, DaveTransition};
 pub use encryption_mode::EncryptionMode;

@@ -374,6 +374,7 @@ impl GuildCore {
             rtc_region: self.wanted_region(stream),
             user_id,
             subscriber: connection.subscriber,
+            session_region: None,
             session_id: connection.session_id.clone(),
             visit,
             rights,

@@ -1,7 +1,8 @@
 //! What the core wants done outside of it.
 
 use rookery_model::gateway::{
-    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
+    RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 
 /// Something for the shell to do.

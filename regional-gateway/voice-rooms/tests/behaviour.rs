@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
 use rookery_model::voice::{
-    LinkKey, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
+    LinkKey, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind,
+    VoiceToken,
 };
 use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};

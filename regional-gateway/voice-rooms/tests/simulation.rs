@@ -10,7 +10,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rookery_model::gateway::SubscriberId;
 use rookery_model::voice::{
-    LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
+    LinkKey, RoomAdmission, RoomCommand, RoomEvent, RoomLink, RoomOwner, VoiceBeacon, VoiceEntry, VoiceRights,
+    VoiceRoomKind, VoiceToken,
 };
 use rookery_model::{ChannelId, GuildId, UserId, VoiceServerId};
 use rookery_voice_rooms::{Config, Notice, Output, Tokens, VoiceRooms};

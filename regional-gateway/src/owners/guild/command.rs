@@ -100,11 +100,7 @@ impl GuildCommand {
             Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
             // A guild that is away has no streams, and its sessions are told that it is.
-            Self::Load
-            | Self::Unsubscribe(_)
-            | Self::UserUpdated(_)
-            | Self::Subscriptions(..)
-            | Self::Stream(_) => {}
+            Self::Load | Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) | Self::Stream(_) => {}
         }
     }
 }
