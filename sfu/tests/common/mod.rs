@@ -287,7 +287,9 @@ pub struct Client {
 impl Client {
     /// From READY to SESSION_DESCRIPTION.
     pub async fn select(wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
-        Self::select_with(wire, user, token, ready, mode, json!([])).await
+        let codecs = json!([{"name": "opus", "type": "audio", "priority": 1_000, "payload_type": OPUS},
+            {"name": "VP8", "type": "video", "priority": 1_000, "payload_type": VP8}]);
+        Self::select_with(wire, user, token, ready, mode, codecs).await
     }
 
     /// As [`Self::select`], with codecs.
