@@ -285,7 +285,7 @@ pub enum Call {
     },
     ModifyCall {
         channel_id: ChannelId,
-        /// None: where the DM lives.
+        /// Cleared: where the DM lives.
         #[serde(default, skip_serializing_if = "crate::Patch::is_keep")]
         region: crate::Patch<String>,
     },
