@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -24,6 +25,8 @@ struct Path {
     /// What went from the first node to the second.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
     is_cut: Arc<AtomicBool>,
+    /// Whether every fourth packet of media is lost.
+    loses: Arc<AtomicBool>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -37,23 +40,32 @@ fn link(node: u16, address: Option<SocketAddr>, seal: u8, open: u8) -> Vec<RoomL
     vec![RoomLink { id: 99, node, address, seal: LinkKey([seal; 32]), open: LinkKey([open; 32]) }]
 }
 
-fn carry(
+/// Carries what comes from one node to the other.
+struct Carrier {
     from: Arc<UdpSocket>,
     over: Arc<UdpSocket>,
     to: SocketAddr,
-    cut: Arc<AtomicBool>,
+    is_cut: Arc<AtomicBool>,
+    loses: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut buffer = [0; 2_048];
-        loop {
-            let (length, _) = from.recv_from(&mut buffer).await.unwrap();
-            if !cut.load(Ordering::Relaxed) {
-                seen.lock().await.push(buffer[..length].to_vec());
-                over.send_to(&buffer[..length], to).await.unwrap();
+}
+
+impl Carrier {
+    fn carry(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            let mut buffer = [0; 2_048];
+            let mut packets = 0_u32;
+            loop {
+                let (length, _) = self.from.recv_from(&mut buffer).await.unwrap();
+                packets += u32::from(buffer[1] == 1);
+                let is_lost = self.loses.load(Ordering::Relaxed) && buffer[1] == 1 && packets.is_multiple_of(4);
+                if !self.is_cut.load(Ordering::Relaxed) && !is_lost {
+                    self.seen.lock().await.push(buffer[..length].to_vec());
+                    self.over.send_to(&buffer[..length], self.to).await.unwrap();
+                }
             }
-        }
-    })
+        })
+    }
 }
 
 impl Nodes {
@@ -64,10 +76,18 @@ impl Nodes {
         let media_b = b.node.link_room(room(5), link(1, None, 2, 1)).await;
         let near_a = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         let near_b = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        let (is_cut, seen) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let there = carry(near_a.clone(), near_b.clone(), media_b, Arc::clone(&is_cut), Arc::clone(&seen));
-        let back = carry(near_b.clone(), near_a.clone(), media_a, Arc::clone(&is_cut), Arc::default());
-        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, tasks: [there, back] };
+        let (is_cut, loses, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Arc::default());
+        let carrier = |from: &Arc<UdpSocket>, over: &Arc<UdpSocket>, to, seen: &Arc<Mutex<Vec<Vec<u8>>>>| Carrier {
+            from: from.clone(),
+            over: over.clone(),
+            to,
+            is_cut: Arc::clone(&is_cut),
+            loses: Arc::clone(&loses),
+            seen: Arc::clone(seen),
+        };
+        let there = carrier(&near_a, &near_b, media_b, &seen).carry();
+        let back = carrier(&near_b, &near_a, media_a, &Arc::default()).carry();
+        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, loses, tasks: [there, back] };
         let at = |socket: &UdpSocket| Some(socket.local_addr().unwrap());
         assert_eq!(a.node.link_room(room(5), link(2, at(&near_a), 1, 2)).await, media_a);
         assert_eq!(b.node.link_room(room(5), link(1, at(&near_b), 2, 1)).await, media_b);
@@ -247,12 +267,13 @@ async fn a_picture_crosses_for_whoever_wants_it() {
             alice.udp.send(&packet).await.unwrap();
             let _ = nodes.b.node.load().await;
             if let (Some(bob), Some(carol)) = (bob.hear_now(), carol.hear_now()) {
-                return [bob, carol];
+                return (sequence, [bob, carol]);
             }
         }
         unreachable!("for ever")
     };
-    for picture in tokio::time::timeout(PATIENCE, seen).await.expect("a picture") {
+    let (last, pictures) = tokio::time::timeout(PATIENCE, seen).await.expect("a picture");
+    for picture in pictures {
         assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, PICTURE, 0x10));
     }
     let once = async {
@@ -261,4 +282,24 @@ async fn a_picture_crosses_for_whoever_wants_it() {
         }
     };
     tokio::time::timeout(PATIENCE, once).await.expect("once for two who see it");
+
+    // What is lost between the nodes is sent again: she shows pictures until all of the first forty were seen.
+    nodes.path.loses.store(true, Ordering::Relaxed);
+    let mut missing: std::collections::BTreeSet<u32> = (1..=40).map(|n| u32::from(last) + n).collect();
+    let mut camera = tokio::time::interval(Duration::from_millis(5));
+    let shown = async {
+        for sequence in last + 1.. {
+            camera.tick().await;
+            let packet = alice.picture(video, sequence);
+            alice.udp.send(&packet).await.unwrap();
+            while let Some(picture) = bob.hear_now() {
+                missing.remove(&(picture.timestamp / 3_000));
+            }
+            if missing.is_empty() {
+                return;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, shown).await;
+    assert!(in_time.is_ok(), "{missing:?} did not come");
 }
