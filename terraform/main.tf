@@ -14,7 +14,7 @@ locals {
   regions  = module.deployment.regions
   name     = module.deployment.deployment.name
   # By role, then by region, then by name.
-  by_role = { for role in ["region", "pop", "database", "bus", "geodns", "observability"] : role => {
+  by_role = { for role in ["region", "voice", "pop", "database", "bus", "geodns", "observability"] : role => {
     for region in keys(local.regions) : region => {
       for name, machine in local.machines : name => machine if machine.role == role && machine.region == region
     }
@@ -45,6 +45,17 @@ module "region" {
   deployment_name = local.name
   user_data       = local.user_data
   ssh_keys        = var.ssh_keys
+}
+
+module "voice" {
+  source   = "./modules/voice"
+  for_each = local.regions
+
+  machines        = local.by_role.voice[each.key]
+  deployment_name = local.name
+  user_data       = local.user_data
+  ssh_keys        = var.ssh_keys
+  subnet_id       = module.region[each.key].subnet_id
 }
 
 module "pop" {

@@ -3,6 +3,7 @@ output "servers" {
   value = {
     for role, regions in {
       region        = module.region
+      voice         = module.voice
       pop           = module.pop
       database      = module.database
       bus           = module.bus

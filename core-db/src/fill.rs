@@ -125,7 +125,7 @@ impl Filler<'_> {
             let channel_id = dm_id(number);
             let mut channel = Channel::new(channel_id, ChannelType::Dm);
             channel.last_message_id = Some(message_id(number));
-            let dm = DmRow { channel, user_ids: vec![one, other] };
+            let dm = DmRow { channel, user_ids: vec![one, other], call_message_id: None };
             let listing = Write::PutDmListing { user_id: one, channel_id };
             let mut message = plain(channel_id, number, one);
             message.id = MessageId(Snowflake::from_parts(BEGIN_MS + number, 2, 0));

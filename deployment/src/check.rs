@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use rookery_service::Mistakes;
 
 use crate::geodns::GeoDns;
-use crate::{Bus, Deployment, Durability, GLOBAL_MIN_REGIONS, Machines, Node, Region};
+use crate::{Bus, Deployment, Durability, GLOBAL_MIN_REGIONS, Machines, Node, Region, VoiceNode};
 
 /// Longest name of a region, node or point of presence.
 const NAME_MAX_CHARS: usize = 32;
@@ -94,6 +94,13 @@ fn check_region(deployment: &Deployment, region: &Region, path: &str, mistakes: 
     }
     if let Some(machines) = &region.machines {
         check_machines(deployment, machines, &at("machines"), mistakes);
+        let has_type = machines.voice_type.is_some() || region.voice_nodes.is_empty();
+        mistakes.require(has_type, &at("machines.voice_type"), "is missing, and there are voice nodes", NAME);
+    }
+    let has_bus = deployment.bus == Bus::Nats || region.voice_nodes.is_empty();
+    mistakes.require(has_bus, &at("voice_nodes"), "cannot be found by the bus, which is \"local\"", "\"nats\"");
+    for (index, node) in region.voice_nodes.iter().enumerate() {
+        check_voice_node(node, &at(&format!("voice_nodes.{index}")), mistakes);
     }
     for (index, node) in region.nodes.iter().enumerate() {
         check_node(deployment, node, &at(&format!("nodes.{index}")), mistakes);
@@ -132,6 +139,11 @@ fn check_node(deployment: &Deployment, node: &Node, path: &str, mistakes: &mut M
     }
 }
 
+fn check_voice_node(node: &VoiceNode, path: &str, mistakes: &mut Mistakes) {
+    mistakes.require(is_name(&node.name), &format!("{path}.name"), "is no name", NAME);
+    check_addresses(&node.addresses, &format!("{path}.addresses"), mistakes);
+}
+
 fn check_machines(deployment: &Deployment, machines: &Machines, path: &str, mistakes: &mut Mistakes) {
     let at = |key: &str| format!("{path}.{key}");
     let network = machines.network;
@@ -146,7 +158,8 @@ fn check_machines(deployment: &Deployment, machines: &Machines, path: &str, mist
         ("database_type", &machines.database_type),
         ("bus_type", &machines.bus_type),
     ];
-    for (key, word) in words {
+    let voice_type = machines.voice_type.iter().map(|word| ("voice_type", word));
+    for (key, word) in words.into_iter().chain(voice_type) {
         mistakes.require(is_name(word), &at(key), "is no name", NAME);
     }
     let count = machines.database_addresses.len();
@@ -201,6 +214,7 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
     let (mut names, mut centers) = (Unique::new("name"), Unique::new("data centre"));
     let (mut numbers, mut links) = (Unique::new("number"), Unique::new("link"));
     let (mut pop_names, mut pop_addresses) = (Unique::new("name"), Unique::new("address"));
+    let (mut voice_numbers, mut endpoints) = (Unique::new("number"), Unique::new("endpoint"));
     let (mut networks, mut countries) = (Unique::new("network"), Unique::new("country"));
     let (mut continents, mut machines) = (Unique::new("continent"), Unique::new("address"));
     for (index, region) in deployment.regions.iter().enumerate() {
@@ -217,6 +231,13 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
         for (index, number) in region.retired_numbers.iter().enumerate() {
             numbers.add(*number, owner, at(format!("retired_numbers.{index}")));
         }
+        let mut voice_names = Unique::new("name");
+        for (index, node) in region.voice_nodes.iter().enumerate() {
+            voice_names.add(&node.name, &node.name, at(format!("voice_nodes.{index}.name")));
+            voice_numbers.add(node.number, &node.name, at(format!("voice_nodes.{index}.number")));
+            endpoints.add(node.endpoint.to_string(), &node.name, at(format!("voice_nodes.{index}.endpoint")));
+        }
+        voice_names.tell(mistakes);
         for (index, pop) in region.pops.iter().enumerate() {
             pop_names.add(&pop.name, owner, at(format!("pops.{index}.name")));
             for (number, address) in pop.addresses.iter().enumerate() {
@@ -254,6 +275,8 @@ fn check_unique(deployment: &Deployment, mistakes: &mut Mistakes) {
     centers.tell(mistakes);
     numbers.tell(mistakes);
     links.tell(mistakes);
+    voice_numbers.tell(mistakes);
+    endpoints.tell(mistakes);
     pop_names.tell(mistakes);
     pop_addresses.tell(mistakes);
     networks.tell(mistakes);

@@ -1,4 +1,4 @@
-//! The one file of truth about a deployment, `deployment.json`: its regions, their nodes and points of presence.
+//! The one file of truth about a deployment, `deployment.json`: its regions, their nodes, voice nodes and points of presence.
 //!
 //! Regions and points of presence read it, Terraform reads it, and the GeoDNS servers' configuration is generated from
 //! it ([`gdnsd`]). JSON, because Terraform reads that natively. Everything here is pure but [`Deployment::load`].
@@ -14,6 +14,7 @@ mod node;
 mod placement;
 mod pop;
 mod region;
+mod voice_node;
 
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub use node::{Node, NodeNumber, NodeNumberError};
 pub use placement::{Continent, Country, CountryError, Placement};
 pub use pop::Pop;
 pub use region::{Coordinates, Region};
+pub use voice_node::{VoiceNode, VoiceNodeNumber, VoiceNodeNumberError};
 
 /// What an acknowledged message survives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +185,11 @@ impl Deployment {
     /// Every point of presence with its region.
     pub fn pops(&self) -> impl Iterator<Item = (&Region, &Pop)> {
         self.regions.iter().flat_map(|region| region.pops.iter().map(move |pop| (region, pop)))
+    }
+
+    /// Every voice node with its region.
+    pub fn voice_nodes(&self) -> impl Iterator<Item = (&Region, &VoiceNode)> {
+        self.regions.iter().flat_map(|region| region.voice_nodes.iter().map(move |node| (region, node)))
     }
 
     /// All regions, the nearest to `region` first, itself at the head; where coordinates are missing, in the file's order.

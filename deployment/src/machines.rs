@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-/// A region's machines in Hetzner's cloud, as the provider `hcloud` names things. Nodes and points of presence are
-/// those of the region, one machine each.
+/// A region's machines in Hetzner's cloud, as the provider `hcloud` names things. Nodes, voice nodes and points of
+/// presence are those of the region, one machine each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machines {
@@ -29,6 +29,9 @@ pub struct Machines {
     /// The public addresses of the NATS servers, one machine each; none where the bus is `local`.
     #[serde(default)]
     pub bus_addresses: Vec<Ipv4Addr>,
+    /// What a voice node is rented as; needed where the region has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice_type: Option<String>,
     /// What Prometheus and Grafana run on; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observability_type: Option<String>,

@@ -6,6 +6,7 @@ use crate::machines::Machines;
 use crate::node::{Node, NodeNumber};
 use crate::placement::Placement;
 use crate::pop::Pop;
+use crate::voice_node::VoiceNode;
 
 /// A region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Region {
     /// None where clients of this region use those of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pops: Vec<Pop>,
+    /// None where its members speak at those of other regions, if at all. Regions find theirs by the bus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voice_nodes: Vec<VoiceNode>,
     /// What Terraform rents; needed by nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machines: Option<Machines>,

@@ -82,6 +82,7 @@ fn the_zone_has_servers_points_of_presence_and_nodes() {
         "fsn.pop AAAA 2001:db8:1::1",
         "eu-1 A 192.0.2.10",
         "us-1 A 198.51.100.10",
+        "us-voice-1 A 198.51.100.40",
     ] {
         assert_eq!(zone.lines().filter(|found| *found == line).count(), 1, "{line} in\n{zone}");
     }

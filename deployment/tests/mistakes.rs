@@ -44,6 +44,8 @@ fn the_example_is_read_whole() {
     assert_eq!((region.name.as_str(), node.name.as_str()), ("us", "us-1"));
     assert!(deployment.node(NodeNumber::try_from(3).unwrap()).is_none());
     assert_eq!(deployment.pops().count(), 3);
+    let voice: Vec<_> = deployment.voice_nodes().map(|(region, node)| (&*region.name, node.number.get())).collect();
+    assert_eq!(voice, [("eu", 1), ("us", 2)]);
     assert_eq!(deployment.region("us").unwrap().node("us-1").unwrap().link.to_string(), "us-1.chat.example.org:8082");
 }
 
@@ -66,6 +68,7 @@ fn global_durability_needs_three_regions() {
     third.as_object_mut().unwrap().remove("machines");
     third["placement"] = json!({});
     third["pops"] = json!([]);
+    third["voice_nodes"] = json!([]);
     third["nodes"][0]["number"] = json!(3);
     third["nodes"][0]["link"] = json!("ap-1.chat.example.org:8082");
     file["regions"].as_array_mut().unwrap().push(third);
@@ -112,6 +115,17 @@ fn a_node_name_is_unique_in_its_region_only() {
 }
 
 #[test]
+fn voice_nodes_need_a_bus() {
+    let found = mistakes(&[
+        ("/bus", json!("local")),
+        ("/regions/0/machines/bus_addresses", json!([])),
+        ("/regions/1/machines/bus_addresses", json!([])),
+        ("/regions/1/voice_nodes", json!([])),
+    ]);
+    assert_eq!(found, ["regions.0.voice_nodes: cannot be found by the bus, which is \"local\""]);
+}
+
+#[test]
 fn values_that_cannot_work_are_refused() {
     let cases = [
         ("/name", json!("Example"), "name: is no name"),
@@ -143,6 +157,23 @@ fn values_that_cannot_work_are_refused() {
         ),
         ("/regions/0/nodes/0/addresses", json!(["0.0.0.0"]), "regions.0.nodes.0.addresses.0: is no host's address"),
         ("/regions/0/pops/0/addresses", json!([]), "regions.0.pops.0.addresses: is empty"),
+        ("/regions/0/voice_nodes/0/name", json!("EU"), "regions.0.voice_nodes.0.name: is no name"),
+        ("/regions/0/voice_nodes/0/addresses", json!([]), "regions.0.voice_nodes.0.addresses: is empty"),
+        (
+            "/regions/1/voice_nodes/0/number",
+            json!(1),
+            "regions.1.voice_nodes.0.number: number 1 is that of eu-voice-1 already",
+        ),
+        (
+            "/regions/1/voice_nodes/0/endpoint",
+            json!("eu-voice-1.chat.example.org:443"),
+            "regions.1.voice_nodes.0.endpoint: endpoint eu-voice-1.chat.example.org:443 is that of eu-voice-1 already",
+        ),
+        (
+            "/regions/1/machines/voice_type",
+            json!(null),
+            "regions.1.machines.voice_type: is missing, and there are voice nodes",
+        ),
         ("/regions/0/coordinates/latitude", json!(91), "regions.0.coordinates: is no place on earth"),
         (
             "/regions/0/placement/networks/0",
@@ -229,6 +260,7 @@ fn three_regions_with_name_servers_need_places() {
     third.as_object_mut().unwrap().remove("machines");
     third["placement"] = json!({});
     third["pops"] = json!([]);
+    third["voice_nodes"] = json!([]);
     third["nodes"][0]["number"] = json!(3);
     third["nodes"][0]["link"] = json!("10.3.0.1:1");
     third.as_object_mut().unwrap().remove("coordinates");

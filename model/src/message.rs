@@ -182,6 +182,16 @@ pub struct MessageReference {
     pub guild_id: Option<GuildId>,
 }
 
+/// The call that a message of type 3 tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MessageCall {
+    /// Everybody who was in it at some time, in the order in which they came. Whoever was rung and did not come is not
+    /// among them.
+    pub participants: Vec<UserId>,
+    /// None while it goes on.
+    pub ended_timestamp: Option<Timestamp>,
+}
+
 /// What is stored of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageRow {
@@ -217,6 +227,8 @@ pub struct MessageRow {
     pub webhook_id: Option<WebhookId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Nonce>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<MessageCall>,
 }
 
 /// A message as the API shows it.
@@ -250,6 +262,8 @@ pub struct Message {
     pub application_id: Option<ApplicationId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_reference: Option<MessageReference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<MessageCall>,
     /// Outer none: not a reply. Inner none: the message replied to is gone.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "nullable")]
     pub referenced_message: Option<Option<Box<Message>>>,
@@ -280,6 +294,7 @@ impl MessageRow {
             webhook_id: self.webhook_id,
             application_id: self.application_id,
             message_reference: self.message_reference.clone(),
+            call: self.call.clone(),
             referenced_message: None,
         }
     }

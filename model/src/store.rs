@@ -53,6 +53,9 @@ pub struct DmRow {
     pub channel: Channel,
     /// Everybody in it, the opener included.
     pub user_ids: Vec<UserId>,
+    /// The message of the call that goes on in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_message_id: Option<MessageId>,
 }
 
 /// How often an emoji stands on a message; the order of emojis is that of `first_at`.

@@ -108,6 +108,11 @@ impl IdGenerator {
         self.shared.last_ms()
     }
 
+    /// Whether nobody has to wait for ids.
+    pub fn has_room(&self) -> bool {
+        self.shared.room_ms(now_ms()) >= ENSURE_MS
+    }
+
     /// Waits until there is room for ids; at once unless nobody asked for long.
     pub async fn ensure(&self) -> Result<(), ApiError> {
         let wait = async {

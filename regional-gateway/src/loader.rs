@@ -44,7 +44,11 @@ pub async fn dm(store: &Store, id: ChannelId) -> Result<Option<DmState>, StoreEr
     let Some(mut row) = store.dm(id).await? else { return Ok(None) };
     row.channel = with_last_message(store, row.channel).await?;
     let users = users(store, &row.user_ids).await?;
-    Ok(Some(DmState { row, users }))
+    let call_message = match row.call_message_id {
+        Some(message_id) => store.message(id, message_id).await?,
+        None => None,
+    };
+    Ok(Some(DmState { row, users, call_message }))
 }
 
 async fn with_last_message(store: &Store, mut channel: Channel) -> Result<Channel, StoreError> {

@@ -37,7 +37,8 @@ async fn a_person_without_intents_gets_everything_and_dms() {
     let world = World::start().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let dm = ChannelId::new(77 << 22);
-    let row = DmRow { channel: Channel::new(dm, ChannelType::Dm), user_ids: vec![ann.id(), bob.id()] };
+    let row =
+        DmRow { channel: Channel::new(dm, ChannelType::Dm), user_ids: vec![ann.id(), bob.id()], call_message_id: None };
     let listed = |user_id| Write::PutDmListing { user_id, channel_id: dm };
     world.write(vec![Write::PutDm(row), listed(ann.id()), listed(bob.id())]).await;
 
@@ -187,7 +188,8 @@ async fn a_message_that_comes_while_the_dms_are_read_is_in_ready() {
     let world = World::start().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let dm = ChannelId::new(77 << 22);
-    let row = DmRow { channel: Channel::new(dm, ChannelType::Dm), user_ids: vec![ann.id(), bob.id()] };
+    let row =
+        DmRow { channel: Channel::new(dm, ChannelType::Dm), user_ids: vec![ann.id(), bob.id()], call_message_id: None };
     let listed = |user_id| Write::PutDmListing { user_id, channel_id: dm };
     world.write(vec![Write::PutDm(row), listed(ann.id()), listed(bob.id())]).await;
     world.send(&bob, dm, "before").await.unwrap();

@@ -11,7 +11,7 @@ use rookery_core_db::Store;
 use rookery_link::{DeploymentCa, Identity, LinkTls, Role};
 use rookery_pop::{Pop, PopDeps, RunningPop, StatusEntry};
 use rookery_region::RunningRegion;
-use rookery_service::{Drain, Part, Readiness, Telemetry};
+use rookery_service::{Drain, Part, Readiness, Telemetry, operator_http};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -150,7 +150,8 @@ impl Parts {
         let data_dir = &args.data_dir;
         let (region_part, pop_part) = (readiness.part("region"), readiness.part("pop"));
         let store_part = readiness.part("store");
-        let operator = start_operator(args.operator, readiness, drain, telemetry).await?;
+        let rooms = voice::RoomMetrics::default();
+        let operator = start_operator(args.operator, readiness, drain, telemetry, rooms.routes()).await?;
         let ca = DeploymentCa::create_or_load(data_dir)?;
         let store = store::open(&config.store, Schema::Migrated, data_dir, &store_part, drain).await?;
         let Opened { store, node } = store.context("stopped while waiting for the database")?;
@@ -165,7 +166,7 @@ impl Parts {
         let region =
             region_role::start_region(config.region(), store.clone(), token_key, secret, None, Some(region_end))
                 .await?;
-        let voice = RunningVoice::start(config.voice.clone(), voice::tls(&identity)?, voice_end).await?;
+        let voice = RunningVoice::start(config.voice.clone(), voice::tls(&identity)?, voice_end, &rooms).await?;
         region_part.ready();
 
         let region_tls = link_tls(&ca, Role::Region)?;
@@ -235,12 +236,13 @@ pub async fn start_operator(
     readiness: &Readiness,
     drain: &Drain,
     telemetry: Telemetry,
+    own: operator_http::Router,
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("operator cannot listen on {address}"))?;
     let address = listener.local_addr()?;
-    let router = rookery_service::operator_http::router(readiness.clone(), telemetry.clone());
+    let router = operator_http::router(readiness.clone(), telemetry.clone()).merge(own);
     // Figures are wanted to the very end, so this is not one of the tasks that the drain waits for.
-    tokio::spawn(rookery_service::operator_http::serve(listener, router, CancellationToken::new()));
+    tokio::spawn(operator_http::serve(listener, router, CancellationToken::new()));
     drain.spawn(telemetry.keep_up(drain.token()));
     Ok(address)
 }

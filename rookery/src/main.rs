@@ -13,6 +13,7 @@ mod ready;
 mod region_role;
 mod schema;
 mod secrets;
+mod sfu_role;
 mod start;
 mod store;
 mod store_admin;
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => start::block_on(dev::run(args)),
         Command::Pop(args) => start::block_on(pop_role::run(args)),
         Command::Region(args) => start::block_on(region_role::run(args)),
-        Command::Sfu(args) => start::block_on(voice::run(args)),
+        Command::Sfu(args) => start::block_on(sfu_role::run(args)),
         Command::Ca(args) => ca::run(&args),
         Command::Deployment(args) => deployment::run(&args),
         Command::Admin(args) => start::block_on(admin::run(args)),

@@ -30,7 +30,14 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     let part = readiness.part("pop");
     let region_part = readiness.part("region");
-    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
+    let operator = dev::start_operator(
+        config.operator,
+        &readiness,
+        &drain,
+        telemetry,
+        rookery_service::operator_http::Router::new(),
+    )
+    .await?;
     let uplink = &config.uplink;
     let tls = region_role::link_tls(Role::Pop, &uplink.ca_file, &uplink.certificate_file, &uplink.key_file)?;
     let keys = region_role::read_public_keys(&config.token_keys_file)?;

@@ -45,7 +45,14 @@ pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data folder {}", config.data_dir.display()))?;
     let readiness = Readiness::new();
     let (part, store_part) = (readiness.part("region"), readiness.part("store"));
-    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
+    let operator = dev::start_operator(
+        config.operator,
+        &readiness,
+        &drain,
+        telemetry,
+        rookery_service::operator_http::Router::new(),
+    )
+    .await?;
     let tls = link_tls(Role::Region, &config.link.ca_file, &config.link.certificate_file, &config.link.key_file)?
         .admitting(&[Role::Pop, Role::Region]);
     if let Some(place) = &place {

@@ -1,30 +1,38 @@
-//! Voice: the node in `rookery dev`, `rookery sfu`, and how regions and voice nodes find one another.
+//! What `rookery dev` and `rookery sfu` have in common: a voice node that serves, and how regions and it find one another.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rookery_bus::{Bus, LocalNetwork};
 use rookery_link::Identity;
 use rookery_region::voice::VoiceInit;
-use rookery_service::Readiness;
+use rookery_service::operator_http::{self, Router};
 use rookery_sfu::control::{Control, ControlInit};
-use rookery_sfu::{SfuConfig, VoiceServer};
+use rookery_sfu::{SfuConfig, VoiceNode, VoiceServer};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::config::SfuRoleConfig;
-use crate::ready::Ready;
-use crate::{descriptors, dev, start};
 
 /// Names where there is one process.
 const ALONE: &str = "dev";
 /// Nothing else could take its rooms.
 const SILENT_AFTER_ALONE: Duration = Duration::from_secs(30);
-/// How long members may take to be moved elsewhere when a node drains.
-const MOVED_WITHIN: Duration = Duration::from_secs(5);
-const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// `/metrics/rooms` of the operator's port, which answers before there is a voice node.
+#[derive(Default)]
+pub struct RoomMetrics {
+    node: Arc<OnceLock<VoiceNode>>,
+}
+
+impl RoomMetrics {
+    /// The route: counts of each room in Prometheus' text format; 503 until the node is there.
+    pub fn routes(&self) -> Router {
+        let node = Arc::clone(&self.node);
+        let render = async |node: Arc<OnceLock<VoiceNode>>| Some(node.get()?.room_metrics().await);
+        operator_http::figures("/metrics/rooms", move || render(Arc::clone(&node)))
+    }
+}
 
 /// A voice node that serves.
 pub struct RunningVoice {
@@ -37,8 +45,14 @@ pub struct RunningVoice {
 
 impl RunningVoice {
     /// Opens the ports and begins to carry out what regions want.
-    pub async fn start(config: SfuConfig, tls: Arc<rustls::ServerConfig>, init: ControlInit) -> anyhow::Result<Self> {
+    pub async fn start(
+        config: SfuConfig,
+        tls: Arc<rustls::ServerConfig>,
+        init: ControlInit,
+        rooms: &RoomMetrics,
+    ) -> anyhow::Result<Self> {
         let (server, events) = VoiceServer::start(config, tls).context("the voice node")?;
+        rooms.node.get_or_init(|| server.node());
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let control = Control::open(init, server.node(), events).await.context("the bus")?;
         let tasks = TaskTracker::new();
@@ -64,7 +78,8 @@ pub async fn alone(region: &str) -> anyhow::Result<(VoiceInit, ControlInit)> {
     Ok((init, control(Bus::local(&network, "voice"), ALONE, region, ALONE)))
 }
 
-fn control(bus: Bus, deployment: &str, region: &str, name: &str) -> ControlInit {
+/// How the voice node of this name is told what regions want.
+pub fn control(bus: Bus, deployment: &str, region: &str, name: &str) -> ControlInit {
     ControlInit { bus, deployment: deployment.into(), region: region.into(), name: name.into(), boot: rand::random() }
 }
 
@@ -76,38 +91,4 @@ pub fn tls(identity: &Identity) -> anyhow::Result<Arc<rustls::ServerConfig>> {
             builder.with_no_client_auth().with_single_cert(identity.chain().to_vec(), identity.key().clone_key())
         });
     Ok(Arc::new(config.context("the certificate of the voice gateway")?))
-}
-
-/// `rookery sfu`: runs until SIGTERM or SIGINT, then gives its rooms away.
-pub async fn run(args: start::RoleArgs) -> anyhow::Result<()> {
-    let Some(config) = args.load::<SfuRoleConfig>()? else { return Ok(()) };
-    let telemetry = start::telemetry(&config.log.options())?;
-    descriptors::share_out(None, None);
-    if let Some(path) = &args.ready_file {
-        rookery_service::ready_file::remove_stale(path)?;
-    }
-    let drain = rookery_service::Drain::new(DRAIN_DEADLINE);
-    drain.listen_for_signals().context("signals")?;
-    let readiness = Readiness::new();
-    let part = readiness.part("voice");
-    let operator = dev::start_operator(config.operator, &readiness, &drain, telemetry).await?;
-    let tls = rookery_service::tls::server_config(&config.certificate_file, &config.key_file, &[])?;
-    let bus = Bus::connect(&config.bus, &config.node).await.context("the bus")?;
-    let init = control(bus, &config.bus.deployment, &config.region, &config.node);
-    let voice = RunningVoice::start(config.voice.clone(), Arc::new(tls), init).await?;
-    part.ready();
-    tracing::info!(voice = %voice.address, %operator, "the voice node is ready");
-    let ready = Ready {
-        voice: Some(voice.address.to_string()),
-        operator: Some(format!("http://{operator}")),
-        pid: std::process::id(),
-        ..Ready::default()
-    };
-    if let Some(path) = &args.ready_file {
-        rookery_service::ready_file::write(path, &ready)?;
-    }
-    drain.begun().await;
-    readiness.start_draining();
-    drain.finish(voice.shutdown(MOVED_WITHIN)).await;
-    Ok(())
 }

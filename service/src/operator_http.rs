@@ -3,20 +3,22 @@
 //! It shows names of parts and figures, nothing of users; it belongs on a private address all the same. It is stopped
 //! last, so that a draining process still says that it is.
 
+use std::future::Future;
 use std::io;
 
+use axum::Json;
+pub use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
 use crate::telemetry::Telemetry;
 
-/// The format of `/metrics`.
+/// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The operator's routes; processes may merge their own into it.
@@ -29,6 +31,19 @@ pub fn router(readiness: Readiness, telemetry: Telemetry) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz).with_state(readiness))
         .route("/metrics", get(metrics).with_state(telemetry))
+}
+
+/// A route of more figures in Prometheus' text format, rendered when they are asked for; 503 while there are none.
+pub fn figures<F, R>(path: &str, render: F) -> Router
+where
+    F: Fn() -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Option<String>> + Send,
+{
+    let answer = async move || match render().await {
+        Some(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    };
+    Router::new().route(path, get(answer))
 }
 
 /// Serves routes on the operator's port until `stop` is cancelled.

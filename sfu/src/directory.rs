@@ -10,9 +10,8 @@ use rookery_model::voice::node::{
 use rookery_model::voice::{VoiceCloseCode, VoiceIdentify, VoiceResume};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
-use crate::mail::Mail;
+use crate::mailbox::MailSender;
 use crate::media::MemberRef;
 use crate::secret::Token;
 
@@ -64,7 +63,7 @@ struct Awaited {
 pub(crate) struct Live {
     pub(crate) grant: Arc<Grant>,
     pub(crate) session: u64,
-    pub(crate) mail: mpsc::Sender<Mail>,
+    pub(crate) mail: MailSender,
 }
 
 impl Live {
@@ -168,7 +167,7 @@ impl Directory {
         &self,
         now_ms: u64,
         identify: &VoiceIdentify,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
     ) -> Result<Identified, VoiceCloseCode> {
         let mut state = self.state.lock();
         let key = VoiceMemberKey { server_id: identify.server_id, user_id: identify.user_id };
@@ -201,7 +200,7 @@ impl Directory {
     }
 
     /// Looks a RESUME up: where the session is to be found.
-    pub(crate) fn resume(&self, resume: &VoiceResume) -> Result<mpsc::Sender<Mail>, VoiceCloseCode> {
+    pub(crate) fn resume(&self, resume: &VoiceResume) -> Result<MailSender, VoiceCloseCode> {
         let state = self.state.lock();
         let session = (resume.server_id.get(), resume.session_id.as_str().into());
         let user_id = *state.sessions.get(&session).ok_or(VoiceCloseCode::SessionInvalid)?;

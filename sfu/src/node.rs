@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::directory::Live;
 use crate::mail::Mail;
-use crate::media::{Command, CoreStats, UNDELIVERED, ask_stats};
+use crate::media::{Command, CoreStats, UNDELIVERED, ask_rooms, ask_stats};
+use crate::room_metrics;
 use crate::secret::Token;
 use crate::shared::Shared;
 
@@ -215,6 +216,15 @@ impl VoiceNode {
             link_packets_out: sum.link_packets_out,
             utilisation_permille: sum.utilisation_permille,
         }
+    }
+
+    /// Counts of each room in Prometheus' text format.
+    pub async fn room_metrics(&self) -> String {
+        let mut rooms = Vec::new();
+        for (_, core) in self.shared.cores.iter() {
+            rooms.extend(ask_rooms(core).await.into_iter().flatten());
+        }
+        room_metrics::text(&rooms)
     }
 
     async fn end(&self, live: Live, code: VoiceCloseCode, reason: VoiceLeaveReason) {

@@ -26,7 +26,7 @@ variables {
 run "two_regions_are_built" {
   assert {
     condition = (
-      length(output.servers.region) == 2 && length(output.servers.pop) == 3 && length(output.servers.database) == 6 &&
+      length(output.servers.region) == 2 && length(output.servers.voice) == 2 && length(output.servers.pop) == 3 && length(output.servers.database) == 6 &&
       length(output.servers.bus) == 6 && length(output.servers.geodns) == 2 && length(output.servers.observability) == 2
     )
     error_message = "The machines are not those of the file: ${jsonencode(output.servers)}"
@@ -62,6 +62,7 @@ run "the_clouds_dns_has_every_point_of_presence" {
       sort(module.cloud_dns[0].records["@ A"]) == tolist(["192.0.2.1", "192.0.2.2", "198.51.100.1"]) &&
       module.cloud_dns[0].records["@ AAAA"] == tolist(["2001:db8:1::1"]) &&
       module.cloud_dns[0].records["eu-1 A"] == tolist(["192.0.2.10"]) &&
+      module.cloud_dns[0].records["eu-voice-1 A"] == tolist(["192.0.2.40"]) &&
       module.cloud_dns[0].records["ash.pop A"] == tolist(["198.51.100.1"])
     )
     error_message = "The records are not those of the file: ${jsonencode(module.cloud_dns[0].records)}"

@@ -6,11 +6,11 @@ run "the_example_is_taken" {
   variables { text = file("../deployment/example.json") }
 
   assert {
-    condition     = length(output.machines) == 21
-    error_message = "2 nodes, 3 points of presence, 6 nodes of the database, 6 NATS servers, 2 name servers, 2 Prometheus: ${length(output.machines)}"
+    condition     = length(output.machines) == 23
+    error_message = "2 nodes, 2 voice nodes, 3 points of presence, 6 nodes of the database, 6 NATS servers, 2 name servers, 2 Prometheus: ${length(output.machines)}"
   }
   assert {
-    condition     = output.machines["eu-node-eu-1"].private_ip == "10.1.0.10" && output.machines["us-bus-3"].private_ip == "10.2.0.32"
+    condition     = output.machines["eu-node-eu-1"].private_ip == "10.1.0.10" && output.machines["us-bus-3"].private_ip == "10.2.0.32" && output.machines["us-voice-us-voice-1"].private_ip == "10.2.0.45"
     error_message = "Private addresses are not where nats_urls and firewalls expect them."
   }
   assert {
@@ -27,7 +27,7 @@ run "a_region_more_is_one_block_more" {
       durability = "global"
       regions = concat(jsondecode(file("../deployment/example.json")).regions, [merge(
         jsondecode(file("../deployment/example.json")).regions[1], {
-          name      = "ap", data_center = "ap", pops = []
+          name      = "ap", data_center = "ap", pops = [], voice_nodes = []
           nats_urls = ["nats://10.3.0.30:4222"]
           nodes     = [{ name = "ap-1", number = 3, link = "192.0.2.200:8082", gateway = "wss://ap-1.chat.example.org", addresses = ["192.0.2.200"] }]
           machines = merge(jsondecode(file("../deployment/example.json")).regions[1].machines, {
@@ -40,7 +40,7 @@ run "a_region_more_is_one_block_more" {
   }
 
   assert {
-    condition     = length(output.machines) == 24 && output.machines["ap-node-ap-1"].location == "sin"
+    condition     = length(output.machines) == 26 && output.machines["ap-node-ap-1"].location == "sin"
     error_message = "One node, one of the database, one of NATS: ${join(" ", keys(output.machines))}"
   }
 }
@@ -76,14 +76,28 @@ run "a_name_server_in_an_unknown_region_is_refused" {
 run "a_node_number_twice_is_refused" {
   command = plan
   module { source = "./modules/deployment" }
-  variables { text = replace(file("../deployment/example.json"), "\"number\": 2", "\"number\": 1") }
+  variables { text = replace(file("../deployment/example.json"), "\"number\": 2,\n          \"link\"", "\"number\": 1,\n          \"link\"") }
   expect_failures = [output.deployment, output.machines]
 }
 
 run "a_node_number_out_of_range_is_refused" {
   command = plan
   module { source = "./modules/deployment" }
-  variables { text = replace(file("../deployment/example.json"), "\"number\": 2", "\"number\": 128") }
+  variables { text = replace(file("../deployment/example.json"), "\"number\": 2,\n          \"link\"", "\"number\": 128,\n          \"link\"") }
+  expect_failures = [output.deployment, output.machines]
+}
+
+run "a_voice_nodes_number_twice_is_refused" {
+  command = plan
+  module { source = "./modules/deployment" }
+  variables { text = replace(file("../deployment/example.json"), "\"us-voice-1\", \"number\": 2", "\"us-voice-1\", \"number\": 1") }
+  expect_failures = [output.deployment, output.machines]
+}
+
+run "voice_nodes_without_a_type_to_rent_are_refused" {
+  command = plan
+  module { source = "./modules/deployment" }
+  variables { text = replace(file("../deployment/example.json"), "\"voice_type\": \"ccx13\",", "") }
   expect_failures = [output.deployment, output.machines]
 }
 

@@ -74,6 +74,44 @@ run "servers_of_the_bus_are_let_in_by_each_other_alone" {
   }
 }
 
+run "a_voice_node_is_told_its_addresses_and_has_a_relay" {
+  command = plan
+  module { source = "./modules/node-config" }
+  variables {
+    machine = { name = "eu-voice-eu-voice-1", role = "voice", region = "eu", node = "eu-voice-1", number = 1, private_ip = "10.1.0.45", ipv4 = "192.0.2.40" }
+    machines = {
+      "eu-voice-eu-voice-1" = { name = "eu-voice-eu-voice-1", role = "voice", region = "eu", node = "eu-voice-1", private_ip = "10.1.0.45", ipv4 = "192.0.2.40", ipv6 = null }
+      "us-voice-us-voice-1" = { name = "us-voice-us-voice-1", role = "voice", region = "us", node = "us-voice-1", private_ip = "10.2.0.45", ipv4 = "198.51.100.40", ipv6 = null }
+      "eu-obs"              = { name = "eu-obs", role = "observability", region = "eu", node = "obs", private_ip = "10.1.0.90", ipv4 = null, ipv6 = null }
+    }
+  }
+
+  assert {
+    condition = alltrue([for line in [
+      "region = \"eu\"", "node = \"eu-voice-1\"", "operator = \"10.1.0.45:8092\"", "endpoint = \"eu-voice-1.chat.example.org:443\"",
+      "gateway = \"[::]:443\"", "advertised_ip = \"192.0.2.40\"", "node = 1", "urls = [\"nats://10.1.0.30:4222\",",
+      "turn:eu-voice-1.chat.example.org:3478?transport=udp",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/rookery/sfu.toml"][0], line)])
+    error_message = "sfu.toml lacks something."
+  }
+  assert {
+    condition = alltrue([for line in [
+      "use-auth-secret", "realm=chat.example.org", "denied-peer-ip=0.0.0.0-255.255.255.255", "allowed-peer-ip=192.0.2.40", "allowed-peer-ip=198.51.100.40",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/rookery/turnserver.conf"][0], line)])
+    error_message = "turnserver.conf lacks something."
+  }
+  assert {
+    condition = alltrue([for line in [
+      "tcp dport 443 accept", "udp dport 50000-50255 accept", "ip saddr { 192.0.2.40, 198.51.100.40 } udp dport 51000-65535 accept", "8092",
+    ] : strcontains([for file in output.files : file.content if file.path == "/etc/nftables.conf"][0], line)])
+    error_message = "The firewall keeps something out."
+  }
+  assert {
+    condition     = contains(output.packages, "coturn") && contains(output.commands, ["systemctl", "restart", "coturn.service"])
+    error_message = "There is no relay."
+  }
+}
+
 run "a_release_is_installed_with_its_hash" {
   command = plan
   module { source = "./modules/node-config" }

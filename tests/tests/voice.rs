@@ -113,6 +113,18 @@ impl Setting {
         Ok(())
     }
 
+    /// What the operator's port says of a room.
+    async fn is_counted(&self, figure: &str, channel_id: &str, wanted: f64) -> anyhow::Result<()> {
+        let url = format!("{}/metrics/rooms", self.rookery.address("operator")?);
+        let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+        let guild_id = &self.guild.id;
+        let name = format!("rookery_sfu_room_{figure}{{server=\"{guild_id}\",channel=\"{channel_id}\"}} ");
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(&name)).with_context(|| format!("no {name}\n{text}"))?;
+        ensure!(value.parse::<f64>()? == wanted, "{name}is {value}");
+        Ok(())
+    }
+
     /// Adds the server's log to what went wrong.
     fn explain<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         result.with_context(|| format!("the server's log:\n{}", self.rookery.log()))
@@ -281,6 +293,8 @@ async fn moderated(setting: &Setting) -> anyhow::Result<()> {
     let mut high = setting.discord_js(&high, HIGH, &setting.lounge)?;
     high.hears(low.tone()).await?;
     low.hears(high.tone()).await?;
+    setting.is_counted("members", &setting.lounge, 2.0).await?;
+    setting.is_counted("speakers", &setting.lounge, 2.0).await?;
 
     // Muted by a moderator, and let speak again.
     high.forget();

@@ -161,6 +161,7 @@ fn programs(rookery: Option<PathBuf>) -> Result<Programs> {
         nats_server: nats::server()?,
         terraform: terraform::terraform_program()?,
         gdnsd: rookery_lab::server("gdnsd")?,
+        turnserver: rookery_lab::server("turnserver")?,
         prometheus: rookery_lab::server("prometheus")?,
         runtime: cql::runtime()?,
         repository: paths::root().to_owned(),
@@ -235,7 +236,7 @@ fn table(status: &Status) -> Result<()> {
         let pid = process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let addresses: Vec<&str> = process.addresses.values().map(String::as_str).collect();
         let (name, addresses) = (&process.name, addresses.join(" "));
-        print(&format!("{name:<16} {pid:>8} {health:<8} {addresses}   {}", process.detail))?;
+        print(&format!("{name:<18} {pid:>8} {health:<8} {addresses}   {}", process.detail))?;
     }
     Ok(())
 }

@@ -79,7 +79,9 @@ fn base(figure: &str) -> &str {
 /// All sources of the processes.
 fn code(root: &Path) -> Result<String> {
     let mut text = String::new();
-    for folder in ["service/src", "link/src", "edge/pop/src", "regional-gateway", "core-db/src", "rookery/src"] {
+    for folder in
+        ["service/src", "link/src", "edge/pop/src", "regional-gateway", "core-db/src", "sfu/src", "rookery/src"]
+    {
         read_all(&root.join(folder), &mut text)?;
     }
     Ok(text)

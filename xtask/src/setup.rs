@@ -200,13 +200,8 @@ const NEEDS: &[Need] = &[
         remedy: || "run `apt-get install --no-install-recommends chromium`".into(),
         install: || apt(&["chromium"]),
     },
-    Need {
-        name: "coturn (for pages that reach voice by a relay)",
-        purpose: Purpose::Clients,
-        is_met: || Ok(shell::which("turnserver").is_some()),
-        remedy: || "run `apt-get install --no-install-recommends coturn`".into(),
-        install: || apt_without_service("coturn", "coturn.service"),
-    },
+    coturn("coturn (for pages that reach voice by a relay)", Purpose::Clients),
+    coturn("coturn (beside the voice nodes of a deployment)", Purpose::Infra),
     Need {
         name: "the Python client libraries (tests/clients/python)",
         purpose: Purpose::Clients,
@@ -336,6 +331,16 @@ pub fn install(purposes: &[Purpose]) -> Result<()> {
 
 fn needs(purposes: &[Purpose]) -> impl Iterator<Item = &'static Need> {
     NEEDS.iter().filter(|need| purposes.contains(&need.purpose))
+}
+
+const fn coturn(name: &'static str, purpose: Purpose) -> Need {
+    Need {
+        name,
+        purpose,
+        is_met: || Ok(shell::which("turnserver").is_some()),
+        remedy: || "run `apt-get install --no-install-recommends coturn`".into(),
+        install: || apt_without_service("coturn", "coturn.service"),
+    }
 }
 
 fn report(missing: &[String]) -> Result<()> {

@@ -4,8 +4,9 @@ const crypto = require("node:crypto");
 const readline = require("node:readline");
 const mediasoup = require("mediasoup");
 
-const MODE = "AEAD_AES_256_GCM";
-const SECRET_BYTES = 44;
+// The only kind that PlainTransports of this version have: AES-128 in counter mode and 80 bits of HMAC-SHA1.
+const MODE = "AES_CM_128_HMAC_SHA1_80";
+const SECRET_BYTES = 30;
 const IP = "127.0.0.1";
 
 async function start({ receivers, ssrc, payload_type: payloadType }) {

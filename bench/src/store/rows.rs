@@ -47,6 +47,7 @@ impl Channel {
             application_id: None,
             webhook_id: None,
             nonce: None,
+            call: None,
         }
     }
 }

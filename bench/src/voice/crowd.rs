@@ -150,7 +150,7 @@ fn listen(listeners: &Sinks) -> anyhow::Result<Vec<Vec<Option<u64>>>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "speech has its times, and the kernel keeps what is not read yet")]
-fn pause(duration: Duration) {
+pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 

@@ -11,7 +11,6 @@ use super::PAYLOAD_BYTES;
 use super::burst::Sinks;
 use crate::cpu;
 
-const PACKET_BYTES: usize = HEADER_BYTES + PAYLOAD_BYTES + OVERHEAD_BYTES;
 const NONCE_BYTES: usize = 4;
 
 pub struct Floor {
@@ -33,21 +32,26 @@ impl Floor {
         Ok(Self { socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, receivers, counter: 0 })
     }
 
-    /// Sends so many packets to each; CPU time of it.
+    /// Sends so many packets of sound to each; CPU time of it.
     pub fn send(&mut self, packets: usize) -> anyhow::Result<Duration> {
+        self.send_of(packets, PAYLOAD_BYTES)
+    }
+
+    /// The same with packets that carry so much.
+    pub fn send_of(&mut self, packets: usize, payload_bytes: usize) -> anyhow::Result<Duration> {
         let before = cpu::of_thread()?;
-        let mut packet = [0; PACKET_BYTES];
+        let mut packet = vec![0; HEADER_BYTES + payload_bytes + OVERHEAD_BYTES];
         for _ in 0..packets {
             self.counter = self.counter.wrapping_add(1);
             for (address, key) in &self.receivers {
                 packet[..2].copy_from_slice(&[0x80, 120]);
                 packet[2..4].copy_from_slice(&(self.counter as u16).to_be_bytes());
                 packet[4..8].copy_from_slice(&self.counter.wrapping_mul(960).to_be_bytes());
-                packet[HEADER_BYTES..HEADER_BYTES + PAYLOAD_BYTES].fill(7);
+                packet[HEADER_BYTES..HEADER_BYTES + payload_bytes].fill(7);
                 let mut nonce = [0; NONCE_LEN];
                 nonce[..NONCE_BYTES].copy_from_slice(&self.counter.to_be_bytes());
                 let (header, rest) = packet.split_at_mut(HEADER_BYTES);
-                let (body, suffix) = rest.split_at_mut(PAYLOAD_BYTES);
+                let (body, suffix) = rest.split_at_mut(payload_bytes);
                 let nonce_again = nonce;
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&*header), body);

@@ -12,6 +12,7 @@ mod forward;
 mod memory;
 mod node;
 mod peers;
+mod video;
 
 use clap::ValueEnum;
 use rookery_model::voice::node::ROOM_MEMBERS_MAX;
@@ -32,6 +33,8 @@ pub enum Case {
     Forward,
     /// Delay and loss in a room of five times as many.
     Crowd,
+    /// Packets of video, beside those of sound.
+    Video,
     /// Memory of a member.
     Memory,
 }
@@ -49,6 +52,9 @@ pub async fn run(rounds: usize, size: usize, cases: &[Case], peers: &[Peer]) -> 
     };
     if is_wanted(Case::Forward) {
         add(forward::run(rounds, size).await?);
+    }
+    if is_wanted(Case::Video) {
+        add(video::run(rounds, size.div_ceil(10)).await?);
     }
     for peer in peers {
         add(peers::run(rounds, size, *peer).await?);

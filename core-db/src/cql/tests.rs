@@ -92,6 +92,7 @@ pub(super) fn message(channel: u64, id: MessageId, content: &str) -> MessageRow 
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }
 

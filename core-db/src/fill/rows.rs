@@ -268,6 +268,7 @@ pub fn plain(channel_id: ChannelId, number: u64, author_id: UserId) -> MessageRo
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }
 

@@ -1,8 +1,7 @@
 //! `dms`: DMs and group DMs.
 
-use rookery_model::ChannelId;
-use rookery_model::UserId;
 use rookery_model::store::DmRow;
+use rookery_model::{ChannelId, MessageId, UserId};
 use serde::Serialize;
 
 use super::channels::{self, Stored};
@@ -15,12 +14,14 @@ use crate::{StoreError, row};
 pub(crate) struct StoredDm<'a> {
     channel: Stored<'a>,
     user_ids: &'a [UserId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_message_id: Option<MessageId>,
 }
 
 impl<'a> From<&'a DmRow> for StoredDm<'a> {
     fn from(dm: &'a DmRow) -> Self {
-        let DmRow { channel, user_ids } = dm;
-        Self { channel: channel.into(), user_ids }
+        let DmRow { channel, user_ids, call_message_id } = dm;
+        Self { channel: channel.into(), user_ids, call_message_id: *call_message_id }
     }
 }
 

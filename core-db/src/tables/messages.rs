@@ -29,6 +29,7 @@ mod column {
     pub const APPLICATION_ID: u8 = 12;
     pub const WEBHOOK_ID: u8 = 13;
     pub const NONCE: u8 = 14;
+    pub const CALL: u8 = 15;
 }
 
 const MARK_TTS: u64 = 1;
@@ -91,6 +92,7 @@ fn encode(message: &MessageRow) -> Result<Slice, StoreError> {
         application_id,
         webhook_id,
         nonce,
+        call,
     } = message;
     let mark = |set: bool, bit: u64| if set { bit } else { 0 };
     let mut row = Columns::new();
@@ -111,6 +113,7 @@ fn encode(message: &MessageRow) -> Result<Slice, StoreError> {
     row.some_number(column::APPLICATION_ID, application_id.map(ApplicationId::get));
     row.some_number(column::WEBHOOK_ID, webhook_id.map(WebhookId::get));
     row.nested(column::NONCE, nonce.as_ref())?;
+    row.nested(column::CALL, call.as_ref())?;
     row.finish()
 }
 
@@ -141,6 +144,7 @@ fn read(channel_id: ChannelId, id: MessageId, mut columns: ColumnReader<'_>) -> 
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     };
     while let Some((column, value)) = columns.next()? {
         match column {
@@ -165,6 +169,7 @@ fn read(channel_id: ChannelId, id: MessageId, mut columns: ColumnReader<'_>) -> 
             column::APPLICATION_ID => message.application_id = Some(ApplicationId::new(row::number(value)?)),
             column::WEBHOOK_ID => message.webhook_id = Some(WebhookId::new(row::number(value)?)),
             column::NONCE => message.nonce = Some(row::nested(value)?),
+            column::CALL => message.call = Some(row::nested(value)?),
             // A later version's column.
             _ => {}
         }
@@ -181,7 +186,7 @@ fn kind(value: &[u8]) -> Result<MessageType, ColumnError> {
 mod tests {
     use super::*;
     use rookery_model::embed::Embed;
-    use rookery_model::message::{Attachment, MessageReference, Nonce};
+    use rookery_model::message::{Attachment, MessageCall, MessageReference, Nonce};
     use rookery_model::{AttachmentId, RoleId};
 
     fn full() -> MessageRow {
@@ -219,6 +224,7 @@ mod tests {
             application_id: Some(ApplicationId::new(11)),
             webhook_id: Some(WebhookId::new(0)),
             nonce: Some(Nonce::Integer(-3)),
+            call: Some(MessageCall { participants: vec![UserId::new(7)], ended_timestamp: Some(Timestamp(9)) }),
         }
     }
 

@@ -52,6 +52,7 @@ fn message(channel_id: ChannelId, id: u64, content: &str) -> MessageRow {
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }
 

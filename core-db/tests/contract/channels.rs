@@ -1,7 +1,8 @@
 //! Channels of guilds and DMs.
 
-use rookery_core_db::{DmRow, StoreError, UniqueKey, Write};
+use rookery_core_db::{DmRow, MessageRange, StoreError, UniqueKey, Write};
 use rookery_model::channel::{Channel, ChannelType, Overwrite, OverwriteType};
+use rookery_model::message::MessageCall;
 use rookery_model::{ChannelId, GuildId, MessageId, Permissions, Snowflake, Timestamp, UserId};
 
 use crate::Factory;
@@ -56,7 +57,7 @@ pub async fn channels_know_their_guild(factory: impl Factory) {
 fn dm(id: u64, kind: ChannelType, users: &[u64]) -> DmRow {
     let mut channel = Channel::new(ChannelId::new(id), kind);
     channel.last_message_id = Some(MessageId::new(3));
-    DmRow { channel, user_ids: users.iter().copied().map(UserId::new).collect() }
+    DmRow { channel, user_ids: users.iter().copied().map(UserId::new).collect(), call_message_id: None }
 }
 
 pub async fn dms_are_found_by_channel_and_by_user(factory: impl Factory) {
@@ -77,6 +78,23 @@ pub async fn dms_are_found_by_channel_and_by_user(factory: impl Factory) {
     store.write(vec![unlist]).await.unwrap();
     assert_eq!(store.dms_of_user(UserId::new(1)).await, Ok(vec![ChannelId::new(11)]));
     assert_eq!(store.dm(ChannelId::new(10)).await, Ok(Some(pair)));
+}
+
+pub async fn a_call_is_kept_with_its_dm_and_its_message(factory: impl Factory) {
+    let store = factory.open().await;
+    let mut row = DmRow { call_message_id: Some(id_at(0, 1)), ..dm(10, ChannelType::Dm, &[1, 2]) };
+    let mut told = message(10, id_at(0, 1), "");
+    told.call = Some(MessageCall { participants: vec![UserId::new(1)], ended_timestamp: None });
+    store.write(vec![Write::PutDm(row.clone()), Write::PutMessage(told.clone())]).await.unwrap();
+    assert_eq!(store.dm(ChannelId::new(10)).await, Ok(Some(row.clone())));
+    assert_eq!(store.message(ChannelId::new(10), id_at(0, 1)).await, Ok(Some(told.clone())));
+    told.call =
+        Some(MessageCall { participants: vec![UserId::new(1), UserId::new(2)], ended_timestamp: Some(Timestamp(7)) });
+    row.call_message_id = None;
+    store.write(vec![Write::PutMessage(told.clone()), Write::PutDm(row.clone())]).await.unwrap();
+    assert_eq!(store.dm(ChannelId::new(10)).await, Ok(Some(row)));
+    let page = store.messages(ChannelId::new(10), MessageRange::Latest, 5).await.unwrap();
+    assert_eq!(page.to_vec(), [told]);
 }
 
 pub async fn a_deleted_dm_is_gone_with_its_pair(factory: impl Factory) {

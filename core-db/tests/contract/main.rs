@@ -95,7 +95,8 @@ macro_rules! contract {
 
 contract! {
     accounts { accounts_are_found_by_id_and_by_names, applications_follow_their_owner, read_states_are_kept_by_user }
-    channels { channels_know_their_guild, dms_are_found_by_channel_and_by_user, a_deleted_dm_is_gone_with_its_pair }
+    channels { channels_know_their_guild, dms_are_found_by_channel_and_by_user, a_deleted_dm_is_gone_with_its_pair,
+        a_call_is_kept_with_its_dm_and_its_message }
     guilds {
         a_guild_is_read_part_by_part,
         members_and_bans_come_in_pages,

@@ -37,6 +37,7 @@ pub fn message(channel: u64, id: MessageId, content: &str) -> MessageRow {
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }
 

@@ -50,6 +50,7 @@ pub fn batch(channel: u64, number: u64) -> Vec<Write> {
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     };
     let state = ReadState {
         user_id: UserId::new(channel),

@@ -28,26 +28,31 @@ pub(super) fn text(deployment: &Deployment, geodns: &GeoDns) -> String {
     for (_, pop) in deployment.pops() {
         records(&mut text, &format!("{}.pop", pop.name), &pop.addresses);
     }
-    text.push_str("; Nodes.\n");
+    text.push_str("; Nodes and voice nodes.\n");
     for (label, addresses) in node_names(deployment) {
         records(&mut text, &label, &addresses);
     }
     text
 }
 
-/// What names under the domain stand in links and gateways, with the addresses of all nodes that have them.
+/// What names under the domain stand in links, gateways and endpoints, with the addresses of all nodes that have them.
 fn node_names(deployment: &Deployment) -> BTreeMap<String, Vec<IpAddr>> {
     let mut names: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    let mut add = |host: &str, own: &[IpAddr]| {
+        let Some(label) = deployment.label_of(host) else { return };
+        let addresses = names.entry(label.to_owned()).or_default();
+        addresses.extend(own);
+        addresses.sort();
+        addresses.dedup();
+    };
     for (_, node) in deployment.nodes() {
         let urls = [Some(node.gateway.as_str()), node.webtransport.as_deref()];
         let of_urls = urls.into_iter().flatten().filter_map(|url| url_authority(url, &["ws", "wss", "https"]));
-        let hosts = of_urls.map(|url| url.host).chain([node.link.host().to_owned()]);
-        for label in hosts.filter_map(|host| deployment.label_of(&host).map(str::to_owned)) {
-            let addresses = names.entry(label).or_default();
-            addresses.extend(&node.addresses);
-            addresses.sort();
-            addresses.dedup();
-        }
+        of_urls.for_each(|url| add(&url.host, &node.addresses));
+        add(node.link.host(), &node.addresses);
+    }
+    for (_, node) in deployment.voice_nodes() {
+        add(node.endpoint.host(), &node.addresses);
     }
     names
 }

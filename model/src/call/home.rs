@@ -107,7 +107,11 @@ impl Call {
             | Self::UnpinMessage { channel_id, .. }
             | Self::GetStageInstance { channel_id }
             | Self::ModifyStageInstance { channel_id, .. }
-            | Self::DeleteStageInstance { channel_id } => Home::Channel(*channel_id),
+            | Self::DeleteStageInstance { channel_id }
+            | Self::GetCall { channel_id }
+            | Self::ModifyCall { channel_id, .. }
+            | Self::RingCall { channel_id, .. }
+            | Self::StopRingingCall { channel_id, .. } => Home::Channel(*channel_id),
             Self::CreateStageInstance(stage) => Home::Channel(stage.channel_id),
             Self::CreateMessage(message) => Home::Channel(message.channel_id),
             Self::EditMessage(message) => Home::Channel(message.channel_id),

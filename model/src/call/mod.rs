@@ -278,6 +278,27 @@ pub enum Call {
         channel_id: ChannelId,
     },
 
+    // Calls in DMs.
+    /// Whether there is anybody whom the caller may ring.
+    GetCall {
+        channel_id: ChannelId,
+    },
+    ModifyCall {
+        channel_id: ChannelId,
+        /// None: where the DM lives.
+        region: crate::Patch<String>,
+    },
+    RingCall {
+        channel_id: ChannelId,
+        /// None: everybody.
+        recipients: Option<Vec<UserId>>,
+    },
+    StopRingingCall {
+        channel_id: ChannelId,
+        /// None: the caller.
+        recipients: Option<Vec<UserId>>,
+    },
+
     // Channels and invites.
     GetChannel {
         channel_id: ChannelId,
@@ -429,6 +450,8 @@ pub enum Reply {
     Emojis(Vec<crate::message::Emoji>),
     VoiceRegions(Vec<VoiceRegion>),
     VoiceState(Box<VoiceState>),
+    /// Whether the caller may ring somebody.
+    Ringable(bool),
     StageInstance(Box<StageInstance>),
     Invite(Box<Invite>),
     Invites(Vec<Invite>),
@@ -497,6 +520,7 @@ impl Call {
                 | Self::GetCurrentVoiceState { .. }
                 | Self::GetVoiceState { .. }
                 | Self::GetStageInstance { .. }
+                | Self::GetCall { .. }
                 | Self::GetChannel { .. }
                 | Self::ListChannelInvites { .. }
                 | Self::GetInvite { .. }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    GuildMemberListUpdate, GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent,
-    SoundboardSounds, VoiceState,
+    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
+    Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, VoiceState,
 };
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
@@ -235,7 +235,11 @@ pub struct ReadyAuth {}
 pub struct VoiceServerUpdate {
     /// What the voice gateway asks for.
     pub token: VoiceToken,
-    pub guild_id: GuildId,
+    /// Null for calls.
+    pub guild_id: Option<GuildId>,
+    /// The DM of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
     /// Host and port of the voice gateway; none: there is no server at the moment, and the client waits for another
     /// of these.
     pub endpoint: Option<String>,
@@ -246,6 +250,11 @@ pub struct VoiceServerUpdate {
 pub enum Event {
     Ready(Box<Ready>),
     Resumed,
+    CallCreate(Box<CallCreate>),
+    CallUpdate(CallUpdate),
+    CallDelete(CallDelete),
+    CallMessageUpdate(CallMessageUpdate),
+    CallServerUpdate(CallServerUpdate),
     ChannelCreate(Channel),
     ChannelUpdate(Channel),
     ChannelDelete(Channel),
@@ -296,6 +305,9 @@ impl Event {
         match self {
             Self::Ready(_) => "READY",
             Self::Resumed => "RESUMED",
+            Self::CallCreate(_) => "CALL_CREATE",
+            Self::CallUpdate(_) => "CALL_UPDATE",
+            Self::CallDelete(_) => "CALL_DELETE",
             Self::ChannelCreate(_) => "CHANNEL_CREATE",
             Self::ChannelUpdate(_) => "CHANNEL_UPDATE",
             Self::ChannelDelete(_) => "CHANNEL_DELETE",
@@ -316,7 +328,7 @@ impl Event {
             Self::InviteCreate(_) => "INVITE_CREATE",
             Self::InviteDelete(_) => "INVITE_DELETE",
             Self::MessageCreate(_) => "MESSAGE_CREATE",
-            Self::MessageUpdate(_) => "MESSAGE_UPDATE",
+            Self::MessageUpdate(_) | Self::CallMessageUpdate(_) => "MESSAGE_UPDATE",
             Self::MessageDelete(_) => "MESSAGE_DELETE",
             Self::MessageDeleteBulk(_) => "MESSAGE_DELETE_BULK",
             Self::MessageReactionAdd(_) => "MESSAGE_REACTION_ADD",
@@ -337,7 +349,7 @@ impl Event {
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
-            Self::VoiceServerUpdate(_) => "VOICE_SERVER_UPDATE",
+            Self::VoiceServerUpdate(_) | Self::CallServerUpdate(_) => "VOICE_SERVER_UPDATE",
         }
     }
 
@@ -366,9 +378,16 @@ impl Event {
             | Self::RelationshipRemove(_)
             | Self::SessionsReplace(_)
             | Self::SoundboardSounds(_)
-            | Self::VoiceServerUpdate(_) => Intents::empty(),
+            | Self::VoiceServerUpdate(_)
+            // Bots are in no calls.
+            | Self::CallCreate(_)
+            | Self::CallUpdate(_)
+            | Self::CallDelete(_)
+            | Self::CallServerUpdate(_) => Intents::empty(),
             Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
+            Self::VoiceStateUpdate(state) if state.guild_id.is_none() => Intents::empty(),
             Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
+            Self::CallMessageUpdate(_) => message(false),
             Self::ChannelCreate(c) | Self::ChannelUpdate(c) | Self::ChannelDelete(c) => {
                 // DM channels are announced whatever the intents.
                 if c.guild_id.is_some() { Intents::GUILDS } else { Intents::empty() }
@@ -412,6 +431,11 @@ impl Event {
         match self {
             Self::Ready(d) => d.serialize(serializer),
             Self::Resumed => ReadyAuth {}.serialize(serializer),
+            Self::CallCreate(d) => d.serialize(serializer),
+            Self::CallUpdate(d) => d.serialize(serializer),
+            Self::CallDelete(d) => d.serialize(serializer),
+            Self::CallMessageUpdate(d) => d.serialize(serializer),
+            Self::CallServerUpdate(d) => d.update.serialize(serializer),
             Self::ChannelCreate(d) | Self::ChannelUpdate(d) | Self::ChannelDelete(d) => d.serialize(serializer),
             Self::ChannelPinsUpdate(d) => d.serialize(serializer),
             Self::GuildCreate(d) => d.serialize(serializer),

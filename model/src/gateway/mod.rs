@@ -1,6 +1,8 @@
 //! The gateway's codes, intents, what clients send and what is dispatched to them.
 
 mod activity;
+mod call;
+mod call_connect;
 mod capabilities;
 mod close_code;
 pub mod event;
@@ -24,6 +26,8 @@ mod voice_state_update;
 pub use activity::{
     Activity, ActivityAssets, ActivityEmoji, ActivityParty, ActivitySecrets, ActivityTimestamps, ActivityType,
 };
+pub use call::{CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate};
+pub use call_connect::CallConnect;
 pub use capabilities::Capabilities;
 pub use close_code::CloseCode;
 pub use event::Event;

@@ -15,6 +15,8 @@ pub enum Opcode {
     InvalidSession = 9,
     Hello = 10,
     HeartbeatAck = 11,
+    /// A person's client asks for the call that goes on in a DM.
+    CallConnect = 13,
     /// Lazy guilds, as user clients ask for them.
     GuildSubscriptions = 14,
     RequestSoundboardSounds = 31,
@@ -37,6 +39,7 @@ impl Opcode {
             9 => Self::InvalidSession,
             10 => Self::Hello,
             11 => Self::HeartbeatAck,
+            13 => Self::CallConnect,
             14 => Self::GuildSubscriptions,
             31 => Self::RequestSoundboardSounds,
             37 => Self::GuildSubscriptionsBulk,

@@ -8,7 +8,7 @@ use crate::{ChannelId, GuildId, Timestamp, UserId};
 /// A user's connection to a voice channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoiceState {
-    /// Absent in GUILD_CREATE.
+    /// Absent in GUILD_CREATE, and in calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guild_id: Option<GuildId>,
     /// None: the user left.

@@ -11,6 +11,7 @@
 
 mod access;
 mod audience;
+mod calls;
 mod commands;
 mod create_guild;
 mod id_set;
@@ -37,6 +38,7 @@ mod view;
 mod voice;
 
 pub use access::History;
+pub use calls::{CallSession, RING_TIMEOUT_MS};
 pub use create_guild::create_guild;
 pub use limits::Limits;
 pub use mentions::Mentions;

@@ -32,13 +32,18 @@ pub struct Limits {
 impl Limits {
     /// 50035 for an `rtc_region` that is no region.
     pub(crate) fn check_rtc_region(&self, rtc_region: Option<&str>) -> Result<(), ApiError> {
+        self.check_region("rtc_region", rtc_region)
+    }
+
+    /// 50035 for a field that names no region.
+    pub(crate) fn check_region(&self, field: &'static str, region: Option<&str>) -> Result<(), ApiError> {
         let is_there = |id: &str| self.voice_regions.iter().any(|region| region.id == id);
-        if rtc_region.is_none_or(is_there) {
+        if region.is_none_or(is_there) {
             return Ok(());
         }
         let ids: Vec<&str> = self.voice_regions.iter().map(|region| region.id.as_str()).collect();
         let message = format!("Value must be one of {{{}}}.", ids.join(", "));
-        Err(ApiError::invalid_field(["rtc_region"], "BASE_TYPE_CHOICES", message))
+        Err(ApiError::invalid_field([field], "BASE_TYPE_CHOICES", message))
     }
 }
 

@@ -10,7 +10,7 @@ use rookery_model::{ChannelId, MessageId, Timestamp, UserId};
 
 use crate::Caller;
 use crate::mentions::Mentions;
-use crate::state::GuildCore;
+use crate::state::{GuildCore, Space};
 use crate::view::replied_to;
 
 /// Something that the core does not hold in memory.
@@ -26,6 +26,8 @@ pub enum Need {
     Pins(ChannelId),
     /// Fill [`Given::users`].
     User(UserId),
+    /// Whom this user has blocked: fill [`Given::blocked`].
+    Blocked(UserId),
     /// A new random code, already claimed in the store for this guild: fill [`Given::invite_code`].
     InviteCode,
 }
@@ -39,6 +41,7 @@ pub struct Given {
     /// Pinned messages and when they were pinned, any order.
     pub pins: HashMap<ChannelId, Vec<(MessageId, Timestamp)>>,
     pub users: HashMap<UserId, Option<User>>,
+    pub blocked: HashMap<UserId, Vec<UserId>>,
     pub invite_code: Option<String>,
 }
 
@@ -55,6 +58,7 @@ impl Given {
             Need::OwnReactions(channel, id, user) => self.own_reactions.contains_key(&(*channel, *id, *user)),
             Need::Pins(channel) => self.pins.contains_key(channel),
             Need::User(id) => self.users.contains_key(id),
+            Need::Blocked(id) => self.blocked.contains_key(id),
             Need::InviteCode => self.invite_code.is_some(),
         }
     }
@@ -104,6 +108,12 @@ impl GuildCore {
     fn all_needs(&self, now: Timestamp, caller: &Caller, call: &Call, given: &Given) -> Vec<Need> {
         let sees = |channel_id: ChannelId| self.access(now, caller.id(), channel_id).is_ok();
         match call {
+            Call::GetCall { channel_id } | Call::RingCall { channel_id, .. } if sees(*channel_id) => {
+                match &self.space {
+                    Space::Dm(dm) => dm.user_ids().into_iter().map(Need::Blocked).collect(),
+                    Space::Guild(_) => Vec::new(),
+                }
+            }
             Call::CreateMessage(new) if sees(new.channel_id) => self.needs_of_create(now, caller, new, given),
             Call::EditMessage(edit) if sees(edit.channel_id) => self.needs_of_edit(caller, edit, given),
             Call::DeleteMessage { channel_id, message_id } | Call::ClearReactions { channel_id, message_id, .. }

@@ -7,12 +7,14 @@ use rookery_model::channel::Channel;
 use rookery_model::guild::GuildProperties;
 use rookery_model::invite::InviteRow;
 use rookery_model::member::MemberRow;
+use rookery_model::message::MessageRow;
 use rookery_model::role::Role;
 use rookery_model::stage_instance::StageInstance;
 use rookery_model::store::DmRow;
 use rookery_model::user::User;
-use rookery_model::{ChannelId, GuildId, RoleId, Timestamp, UserId};
+use rookery_model::{ChannelId, GuildId, MessageId, RoleId, Timestamp, UserId};
 
+use crate::calls::Calls;
 use crate::journal::{Journal, Note};
 use crate::live_lists::LiveLists;
 use crate::members::Members;
@@ -46,6 +48,8 @@ pub struct DmState {
     pub row: DmRow,
     /// Those of `row.user_ids`.
     pub users: Vec<User>,
+    /// That of `row.call_message_id`.
+    pub call_message: Option<MessageRow>,
 }
 
 /// A guild, or a DM, which is a guild without roles: its only writer.
@@ -58,6 +62,8 @@ pub struct GuildCore {
     pub(crate) lists: LiveLists,
     pub(crate) presences: Presences,
     pub(crate) voice: Voice,
+    /// None in a guild.
+    pub(crate) calls: Calls,
 }
 
 pub(crate) enum Space {
@@ -93,12 +99,15 @@ pub(crate) struct DmSpace {
     pub(crate) users: Vec<Arc<User>>,
     /// Those in whose list this core has put the DM; others may have closed it.
     pub(crate) listed: HashSet<UserId>,
+    /// The message of the call that goes on, as the row is to name it.
+    pub(crate) call_message_id: Option<MessageId>,
 }
 
 /// What a guild knows that is in no row: who is there, and who is in voice.
 pub struct Transient {
     presences: Presences,
     voice: Voice,
+    calls: Calls,
 }
 
 impl GuildCore {
@@ -134,13 +143,19 @@ impl GuildCore {
     pub fn load_dm(state: DmState, limits: Limits) -> Self {
         let mut by_id: HashMap<UserId, Arc<User>> = state.users.into_iter().map(|u| (u.id, Arc::new(u))).collect();
         let users = state.row.user_ids.iter().filter_map(|id| by_id.remove(id)).collect();
-        let space = DmSpace { channel: state.row.channel, users, listed: HashSet::new() };
-        Self::with_space(Space::Dm(Box::new(space)), limits)
+        let call_message_id = state.row.call_message_id;
+        let space = DmSpace { channel: state.row.channel, users, listed: HashSet::new(), call_message_id };
+        let calls = Calls::load(&space, state.call_message);
+        Self { calls, ..Self::with_space(Space::Dm(Box::new(space)), limits) }
     }
 
     /// Takes out what is in no row, for the next core of this guild.
     pub fn take_transient(&mut self) -> Transient {
-        Transient { presences: std::mem::take(&mut self.presences), voice: std::mem::take(&mut self.voice) }
+        Transient {
+            presences: std::mem::take(&mut self.presences),
+            voice: std::mem::take(&mut self.voice),
+            calls: std::mem::take(&mut self.calls),
+        }
     }
 
     /// Takes over what an earlier core knew, once the sessions that are left are subscribed. The outcome tells of voice
@@ -148,7 +163,10 @@ impl GuildCore {
     pub fn keep_transient(&mut self, now: Timestamp, transient: Transient) -> Outcome {
         let mut out = Outcome::default();
         self.keep_presences(transient.presences);
-        self.keep_voice(&mut out, now, transient.voice);
+        match self.space {
+            Space::Guild(_) => self.keep_voice(&mut out, now, transient.voice),
+            Space::Dm(_) => self.keep_call(&mut out, transient.voice, transient.calls),
+        }
         self.update_lists(&mut out);
         out
     }
@@ -163,6 +181,7 @@ impl GuildCore {
             lists: LiveLists::default(),
             presences: Presences::default(),
             voice: Voice::default(),
+            calls: Calls::default(),
         }
     }
 }

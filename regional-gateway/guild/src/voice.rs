@@ -39,6 +39,57 @@ pub(crate) struct Connection {
     has_entered: bool,
 }
 
+impl Connection {
+    /// Somebody in the call of a DM.
+    pub fn in_call(
+        subscriber: SubscriberId,
+        session_id: &str,
+        channel_id: ChannelId,
+        update: &VoiceStateUpdate,
+    ) -> Self {
+        Self {
+            subscriber,
+            session_id: session_id.into(),
+            channel_id,
+            self_mute: update.self_mute,
+            self_deaf: update.self_deaf,
+            self_video: update.self_video,
+            suppress: false,
+            request_to_speak_timestamp: None,
+            granted: VoiceRights::SHOW,
+            has_entered: true,
+        }
+    }
+    /// Whether it ends with this session.
+    pub fn is_of(&self, id: SubscriberId) -> bool {
+        self.subscriber == id
+    }
+    pub const fn subscriber(&self) -> SubscriberId {
+        self.subscriber
+    }
+    pub fn session_id(&self) -> &str {
+        &self.session_id
+    }
+    /// As the others of a call see it.
+    pub fn state_in_call(&self, user_id: UserId) -> VoiceState {
+        VoiceState {
+            guild_id: None,
+            channel_id: Some(self.channel_id),
+            user_id,
+            member: None,
+            session_id: self.session_id.to_string(),
+            deaf: false,
+            mute: false,
+            self_deaf: self.self_deaf,
+            self_mute: self.self_mute,
+            self_video: self.self_video,
+            suppress: false,
+            request_to_speak_timestamp: None,
+            self_stream: false,
+        }
+    }
+}
+
 /// All members in voice channels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Voice {
@@ -187,10 +238,9 @@ impl GuildCore {
     /// Tells that a member who is in voice was muted or deafened by a moderator, or is no longer.
     pub(crate) fn announce_voice(&mut self, out: &mut Outcome, user_id: UserId) {
         let Some(connection) = self.voice.get(user_id).cloned() else { return };
-        let to = self.voice_audience(user_id, connection.channel_id);
         let Some(state) = self.voice_state(user_id, &connection) else { return };
         self.let_in(out, &state, &connection);
-        out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+        self.tell_voice(out, connection.channel_id, state);
     }
 
     /// Tells once more where a member is: something that told it got lost.
@@ -201,10 +251,24 @@ impl GuildCore {
             // Where it was seen nobody knows any more: whoever did not see it learns of a member that is in no channel.
             None => {
                 self.put_out(&mut out, user_id);
-                out.send(left(self.guild_id(), user_id, ""), self.voice_followers());
+                let left = left(self.guild_id(), user_id, "");
+                match &self.space {
+                    Space::Dm(dm) => out.send_to_users(left, dm.user_ids()),
+                    Space::Guild(_) => out.send(left, self.voice_followers()),
+                }
             }
         }
         out
+    }
+
+    /// Tells those who see a channel, or are in the DM, and the user's own sessions.
+    fn tell_voice(&mut self, out: &mut Outcome, channel_id: ChannelId, state: VoiceState) {
+        let user_id = state.user_id;
+        let event = Event::VoiceStateUpdate(Box::new(state));
+        match &self.space {
+            Space::Dm(dm) => out.send_to_users(event, dm.user_ids()),
+            Space::Guild(_) => out.send(event, self.voice_audience(user_id, channel_id)),
+        }
     }
 
     /// A room lets a member in, or there is none for now: their session is told where to go. Nothing happens if it is not
@@ -219,9 +283,15 @@ impl GuildCore {
     ) -> Outcome {
         let mut out = Outcome::default();
         let connection = self.voice_session(server_id, user_id, session_id);
-        if let (Some(connection), Some(guild_id)) = (connection, self.guild_id()) {
-            let update = VoiceServerUpdate { token: token.clone(), guild_id, endpoint: endpoint.map(str::to_owned) };
-            out.send(Event::VoiceServerUpdate(update), vec![connection.subscriber]);
+        if let Some(connection) = connection {
+            let guild_id = self.guild_id();
+            let channel_id = guild_id.is_none().then_some(connection.channel_id);
+            let endpoint = endpoint.map(str::to_owned);
+            let update = VoiceServerUpdate { token: token.clone(), guild_id, channel_id, endpoint };
+            match &self.space {
+                Space::Guild(_) => out.send(Event::VoiceServerUpdate(update), vec![connection.subscriber]),
+                Space::Dm(_) => self.send_call_server(&mut out, user_id, update),
+            }
         }
         out
     }
@@ -238,7 +308,7 @@ impl GuildCore {
 
     /// A member's connection, if it is this voice session.
     fn voice_session(&self, server_id: VoiceServerId, user_id: UserId, session_id: &str) -> Option<&Connection> {
-        let is_own = self.guild_id().is_some_and(|id| server_id == id.into());
+        let is_own = self.voice_server_id() == server_id;
         self.voice.get(user_id).filter(|connection| is_own && *connection.session_id == *session_id)
     }
 
@@ -246,17 +316,21 @@ impl GuildCore {
     pub(crate) fn disconnect(&mut self, out: &mut Outcome, user_id: UserId) {
         let Some(old) = self.voice.remove(user_id) else { return };
         self.put_out(out, user_id);
-        let to = self.voice_audience(user_id, old.channel_id);
-        out.send(left(self.guild_id(), user_id, &old.session_id), to);
+        self.tell_voice(out, old.channel_id, left_state(self.guild_id(), user_id, &old.session_id));
+        self.left_call(out, user_id);
     }
 
     /// Ends all connections, as the process ends that they lead to.
     pub fn end_voice(&mut self) -> Outcome {
         let mut out = Outcome::default();
-        for user_id in self.voice.users().collect::<Vec<_>>() {
-            self.disconnect(&mut out, user_id);
-        }
+        self.end_connections(&mut out);
         out
+    }
+
+    pub(crate) fn end_connections(&mut self, out: &mut Outcome) {
+        for user_id in self.voice.users().collect::<Vec<_>>() {
+            self.disconnect(out, user_id);
+        }
     }
 
     /// Ends the connections of those in a channel that is about to go.
@@ -381,19 +455,25 @@ impl GuildCore {
         if old.as_ref().is_some_and(|old| *old == Connection { granted: old.granted, ..connection.clone() }) {
             return;
         }
-        let to = self.voice_audience(user_id, channel_id);
         if let Some(old) = old.filter(|old| old.channel_id != channel_id) {
+            let to = self.voice_audience(user_id, channel_id);
             // Those who see only where it was learn that it left, and not where to.
             let before = self.voice_audience(user_id, old.channel_id);
             let only: Vec<SubscriberId> = before.into_iter().filter(|id| to.binary_search(id).is_err()).collect();
             out.send(left(self.guild_id(), user_id, &old.session_id), only);
         }
-        out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+        self.tell_voice(out, channel_id, state);
     }
 
     /// Has the room of a member's channel let them in, or know what they may now.
     fn let_in(&self, out: &mut Outcome, state: &VoiceState, connection: &Connection) {
-        let Space::Guild(guild) = &self.space else { return };
+        let guild = match &self.space {
+            Space::Guild(guild) => guild,
+            Space::Dm(dm) => {
+                let entry = dm.voice_entry(&self.calls, state.user_id, connection);
+                return out.effects.push(Effect::VoiceConnected(Box::new(entry)));
+            }
+        };
         let Some(channel) = guild.channels().get(&connection.channel_id) else { return };
         let rights = [(VoiceRights::SPEAK, !state.mute && !state.suppress), (VoiceRights::HEAR, !state.deaf)];
         let spoken: VoiceRights = rights.into_iter().filter(|(_, has)| *has).map(|(right, _)| right).collect();
@@ -434,13 +514,22 @@ impl GuildCore {
 
     /// Has the room of a member's channel put them out.
     fn put_out(&self, out: &mut Outcome, user_id: UserId) {
-        if let Some(guild_id) = self.guild_id() {
-            out.effects.push(Effect::VoiceDisconnected { server_id: guild_id.into(), user_id });
+        out.effects.push(Effect::VoiceDisconnected { server_id: self.voice_server_id(), user_id });
+    }
+
+    /// What voice connections here are for.
+    fn voice_server_id(&self) -> VoiceServerId {
+        match &self.space {
+            Space::Guild(guild) => guild.id().into(),
+            Space::Dm(dm) => dm.channel.id.into(),
         }
     }
 
     pub(crate) fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
-        let Space::Guild(guild) = &self.space else { return None };
+        let guild = match &self.space {
+            Space::Guild(guild) => guild,
+            Space::Dm(dm) => return dm.voice_state(user_id, connection),
+        };
         let member = guild.members().get(user_id)?;
         Some(VoiceState {
             guild_id: Some(guild.id()),
@@ -498,7 +587,11 @@ impl GuildCore {
 
 /// The state of somebody who is in no channel.
 fn left(guild_id: Option<rookery_model::GuildId>, user_id: UserId, session_id: &str) -> Event {
-    Event::VoiceStateUpdate(Box::new(VoiceState {
+    Event::VoiceStateUpdate(Box::new(left_state(guild_id, user_id, session_id)))
+}
+
+fn left_state(guild_id: Option<rookery_model::GuildId>, user_id: UserId, session_id: &str) -> VoiceState {
+    VoiceState {
         guild_id,
         channel_id: None,
         user_id,
@@ -512,7 +605,7 @@ fn left(guild_id: Option<rookery_model::GuildId>, user_id: UserId, session_id: &
         suppress: false,
         request_to_speak_timestamp: None,
         self_stream: false,
-    }))
+    }
 }
 
 /// 50024 for channels that nobody can connect to.

@@ -1,7 +1,7 @@
 //! What the core wants done outside of it.
 
 use rookery_model::gateway::{
-    CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
     RequestSoundboardSounds, Resume, VoiceStateUpdate,
 };
 
@@ -15,6 +15,7 @@ pub enum Action {
     Resume(Resume),
     PresenceUpdate(PresenceUpdate),
     VoiceStateUpdate(VoiceStateUpdate),
+    CallConnect(CallConnect),
     RequestGuildMembers(RequestGuildMembers),
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),

@@ -127,6 +127,7 @@ impl Connection {
             }
             ClientPayload::PresenceUpdate(d) => self.act(Action::PresenceUpdate(d)),
             ClientPayload::VoiceStateUpdate(d) => self.act(Action::VoiceStateUpdate(d)),
+            ClientPayload::CallConnect(d) => self.act(Action::CallConnect(d)),
             ClientPayload::RequestGuildMembers(d) => self.act(Action::RequestGuildMembers(d)),
             ClientPayload::GuildSubscriptions(d) => self.act(Action::GuildSubscriptions(d)),
             ClientPayload::GuildSubscriptionsBulk(d) => self.act(Action::GuildSubscriptionsBulk(d)),

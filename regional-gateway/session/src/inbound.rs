@@ -1,8 +1,8 @@
 //! Frames from the client: envelope, opcode and data.
 
 use rookery_model::gateway::{
-    CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate, RequestGuildMembers,
-    RequestSoundboardSounds, Resume, VoiceStateUpdate,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate,
+    RequestGuildMembers, RequestSoundboardSounds, Resume, VoiceStateUpdate,
 };
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
@@ -52,6 +52,7 @@ pub enum ClientPayload {
     Identify(Box<Identify>),
     PresenceUpdate(PresenceUpdate),
     VoiceStateUpdate(VoiceStateUpdate),
+    CallConnect(CallConnect),
     Resume(Resume),
     RequestGuildMembers(RequestGuildMembers),
     GuildSubscriptions(GuildSubscriptions),
@@ -101,6 +102,7 @@ impl<'a> Envelope<'a> {
             Opcode::Identify => ClientPayload::Identify(self.object()?),
             Opcode::PresenceUpdate => ClientPayload::PresenceUpdate(self.object()?),
             Opcode::VoiceStateUpdate => ClientPayload::VoiceStateUpdate(self.object()?),
+            Opcode::CallConnect => ClientPayload::CallConnect(self.object()?),
             Opcode::Resume => ClientPayload::Resume(self.object()?),
             Opcode::RequestGuildMembers => ClientPayload::RequestGuildMembers(self.object()?),
             Opcode::GuildSubscriptions => ClientPayload::GuildSubscriptions(self.object()?),

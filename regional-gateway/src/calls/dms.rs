@@ -49,7 +49,11 @@ async fn open(cx: &Context<'_>, caller: UserId, other: UserId) -> Result<Reply, 
     let (row, mut batch) = match stored {
         Some(row) => (row, Vec::new()),
         None => {
-            let row = DmRow { channel: Channel::new(holder, ChannelType::Dm), user_ids: vec![caller, other] };
+            let row = DmRow {
+                channel: Channel::new(holder, ChannelType::Dm),
+                user_ids: vec![caller, other],
+                call_message_id: None,
+            };
             (row.clone(), vec![Write::PutDm(row)])
         }
     };
@@ -89,7 +93,7 @@ async fn create_group(
     let id = ChannelId(cx.next_id()?);
     let channel = Channel { name, owner_id: Some(caller), ..Channel::new(id, ChannelType::GroupDm) };
     let user_ids: Vec<UserId> = std::iter::once(caller).chain(others).collect();
-    let row = DmRow { channel, user_ids: user_ids.clone() };
+    let row = DmRow { channel, user_ids: user_ids.clone(), call_message_id: None };
     let mut batch = vec![Write::PutDm(row.clone())];
     batch.extend(user_ids.iter().map(|user_id| Write::PutDmListing { user_id: *user_id, channel_id: id }));
     let reply = Reply::Channel(Box::new(view(cx, &row, caller).await?));

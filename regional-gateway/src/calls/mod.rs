@@ -330,7 +330,11 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
         | Call::UnpinMessage { channel_id, .. }
         | Call::GetStageInstance { channel_id }
         | Call::ModifyStageInstance { channel_id, .. }
-        | Call::DeleteStageInstance { channel_id } => cx.to_channel(channel_id, call).await,
+        | Call::DeleteStageInstance { channel_id }
+        | Call::GetCall { channel_id }
+        | Call::ModifyCall { channel_id, .. }
+        | Call::RingCall { channel_id, .. }
+        | Call::StopRingingCall { channel_id, .. } => cx.to_channel(channel_id, call).await,
         Call::CreateMessage(ref message) => {
             let channel_id = message.channel_id;
             cx.to_channel(channel_id, call).await

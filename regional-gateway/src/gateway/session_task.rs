@@ -12,7 +12,7 @@ use rookery_guild::Subscriber;
 use rookery_model::gateway::event::Ready;
 use rookery_model::gateway::{CloseCode, Event, RequestSoundboardSounds, SoundboardSounds, Subscription};
 use rookery_model::guild::UnavailableGuild;
-use rookery_model::{ApiError, ErrorCode, GuildId};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId};
 use rookery_session::{Action, EndReason, Frame, Freezer, Payload, Session};
 use rookery_user::UserSession;
 
@@ -95,6 +95,8 @@ pub struct Kept {
     pub asked: Vec<GuildId>,
     pub waiting: Vec<GuildId>,
     pub looks: BTreeMap<GuildId, Subscription>,
+    /// The DM in whose call it is.
+    pub call: Option<ChannelId>,
 }
 
 /// What became of a turn.
@@ -162,7 +164,7 @@ impl SessionTask {
         user_session: UserSession,
         kept: Kept,
     ) -> Self {
-        let Kept { subscribed, parked, user_parked, asked, waiting, looks } = kept;
+        let Kept { subscribed, parked, user_parked, asked, waiting, looks, call } = kept;
         let until_ms = region.clock.now_ms() + PARKED_FOR_MS;
         let mut subscriptions = Subscriptions::taken_up(subscribed, asked, waiting);
         parked.into_iter().for_each(|(guild_id, epoch)| subscriptions.take_up_parked(guild_id, epoch, until_ms));
@@ -175,7 +177,7 @@ impl SessionTask {
             member_requests: MemberRequests::new(),
             looks: Looks::taken_up(looks),
             presence: SessionPresence::taken_up(),
-            voice: SessionVoice::default(),
+            voice: SessionVoice::taken_up(call),
             is_bot,
             subscriber,
             user_session: Box::new(user_session),
@@ -212,6 +214,7 @@ impl SessionTask {
             waiting,
             asked: self.subscriptions.asked().to_vec(),
             looks: kept::write_looks(self.looks.all()),
+            call: self.voice.call(),
         })
     }
 
@@ -418,6 +421,7 @@ impl SessionTask {
     /// to go on with. Of what others had something may be missing.
     pub fn began(&mut self, now_ms: u64, begins: impl Fn(u64) -> Option<Option<u64>>) -> Resumed {
         let mut resumed = Resumed { is_attached: self.session.is_attached(), ..Resumed::default() };
+        self.voice.owners_began(&self.region.owners, &self.handle, |id| begins(id).is_some());
         if let Some(predecessor) = begins(self.handle.user_id.get()) {
             match self.user_parked.take() {
                 Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
@@ -582,6 +586,11 @@ impl SessionTask {
                 Action::VoiceStateUpdate(update) => {
                     self.voice.update(&self.region.owners, &self.handle, self.is_bot, update);
                 }
+                Action::CallConnect(connect) if !self.is_bot => {
+                    self.region.owners.connect_call(connect.channel_id, self.handle.user_id);
+                }
+                // They are in no calls.
+                Action::CallConnect(_) => {}
                 Action::RequestSoundboardSounds(request) => self.answer_soundboard(request),
             }
         }
@@ -678,6 +687,11 @@ impl SessionTask {
     /// It cannot go on: what its client has is not to be relied on.
     pub const fn give_up(&mut self) {
         self.last_word = Closing::Code(CloseCode::UnknownError);
+    }
+
+    /// Leaves the call that it is in; guilds and its user's owner hear of its end otherwise.
+    pub fn leave_call(&mut self) {
+        self.voice.end(&self.region.owners, &self.handle);
     }
 
     /// Leaves no trace in the registry; the guilds that still count on it.

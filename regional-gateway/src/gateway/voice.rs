@@ -1,35 +1,76 @@
-//! VOICE_STATE_UPDATE of a session: which guild it goes to.
+//! VOICE_STATE_UPDATE of a session: which guild or DM it goes to.
 
 use rand::Rng as _;
-use rookery_model::GuildId;
+use rookery_model::ChannelId;
 use rookery_model::gateway::VoiceStateUpdate;
 
 use super::registry::SessionHandle;
-use crate::owners::{Owners, VoiceRequest};
+use crate::owners::{OwnerKey, Owners, VoiceRequest};
 
 /// Where a session is in voice, as far as it asked.
 #[derive(Default)]
 pub struct SessionVoice {
-    guild_id: Option<GuildId>,
+    place: Option<OwnerKey>,
 }
 
 impl SessionVoice {
-    /// Takes VOICE_STATE_UPDATE of the client. People are in one place at a time: a client that goes to another guild, or
-    /// to none, leaves the one where it was. Bots are in one channel of each guild.
-    pub fn update(&mut self, owners: &Owners, session: &SessionHandle, is_bot: bool, update: VoiceStateUpdate) {
-        if let Some(before) = self.guild_id.filter(|before| !is_bot && Some(*before) != update.guild_id) {
-            let leave = VoiceStateUpdate { guild_id: Some(before), channel_id: None, ..update };
-            ask(owners, session, before, leave);
-            self.guild_id = None;
+    /// Of a session of the process before. Of a guild that knows nothing here: its client names it.
+    pub fn taken_up(call: Option<ChannelId>) -> Self {
+        Self { place: call.map(OwnerKey::Dm) }
+    }
+
+    /// The DM in whose call it is, or wants to be.
+    pub const fn call(&self) -> Option<ChannelId> {
+        match self.place {
+            Some(OwnerKey::Dm(id)) => Some(id),
+            Some(OwnerKey::Guild(_)) | None => None,
         }
-        let Some(guild_id) = update.guild_id else { return };
-        self.guild_id = update.channel_id.map(|_| guild_id);
-        ask(owners, session, guild_id, update);
+    }
+
+    /// Takes VOICE_STATE_UPDATE of the client. People are in one place at a time: a client that goes to another guild, to a
+    /// call, or to none, leaves where it was. Bots are in one channel of each guild, and in no calls.
+    pub fn update(&mut self, owners: &Owners, session: &SessionHandle, is_bot: bool, update: VoiceStateUpdate) {
+        let to = match (update.guild_id, update.channel_id) {
+            (Some(guild_id), _) => Some(OwnerKey::Guild(guild_id)),
+            (None, Some(_)) if is_bot => return,
+            (None, channel_id) => channel_id.map(OwnerKey::Dm),
+        };
+        if let Some(before) = self.place.filter(|before| !is_bot && Some(*before) != to) {
+            ask(owners, session, before, VoiceStateUpdate { channel_id: None, ..update });
+            self.place = None;
+        }
+        let Some(to) = to else { return };
+        self.place = update.channel_id.map(|_| to);
+        ask(owners, session, to, update);
+    }
+
+    /// The owner of the DM in whose call it was is another: the call ended with the one before. The new one says so where that
+    /// could not, as soon as somebody asks for it.
+    pub fn owners_began(&mut self, owners: &Owners, session: &SessionHandle, begins: impl Fn(u64) -> bool) {
+        if let Some(channel_id) = self.call().filter(|id| begins(id.get())) {
+            self.place = None;
+            owners.connect_call(channel_id, session.user_id);
+        }
+    }
+
+    /// The session is over, and with it its place in a call; guilds hear of its end anyway.
+    pub fn end(&mut self, owners: &Owners, session: &SessionHandle) {
+        if let Some(channel_id) = self.call() {
+            self.place = None;
+            owners.update_call(channel_id, session, VoiceRequest::leave(session.user_id, session.id));
+        }
     }
 }
 
-fn ask(owners: &Owners, session: &SessionHandle, guild_id: GuildId, update: VoiceStateUpdate) {
+fn ask(owners: &Owners, session: &SessionHandle, owner: OwnerKey, update: VoiceStateUpdate) {
     // Others see it: it must not be the id that RESUME takes.
     let session_id = format!("{:032x}", rand::rng().random::<u128>()).into();
-    owners.update_voice(guild_id, session.subscriber, VoiceRequest { session_id, update });
+    let request = |update| VoiceRequest { user_id: session.user_id, session: session.id, session_id, update };
+    match owner {
+        OwnerKey::Guild(id) => {
+            let update = VoiceStateUpdate { guild_id: Some(id), ..update };
+            owners.update_voice(id, session.subscriber, request(update));
+        }
+        OwnerKey::Dm(id) => owners.update_call(id, session, request(VoiceStateUpdate { guild_id: None, ..update })),
+    }
 }

@@ -45,7 +45,7 @@ use crate::voice::VoiceNews;
 use directory::{Directory, MailboxFull};
 pub use guild::GuildHandle;
 use guild::command::{GuildCommand, MembersCommand};
-pub use register::{Register, Registers, SessionLink, SessionNews, VoiceRequest, VoiceServer};
+pub use register::{GuildNews, Register, Registers, SessionLink, SessionNews, VoiceRequest, VoiceServer};
 pub use user::UserHandle;
 use user::command::UserCommand;
 
@@ -345,6 +345,31 @@ impl Owners {
         }
     }
 
+    /// Asks a DM for a change of whether and how a session is in its call. Only the newest wish counts.
+    pub(crate) fn update_call(&self, channel_id: ChannelId, session: &SessionHandle, request: VoiceRequest) {
+        match self.shared.peers.elsewhere(channel_id.get()) {
+            Some(peer) => {
+                let reference = SessionRef::of(session);
+                peer.note(|news| news.calls.insert((channel_id, session.subscriber), (reference, request)));
+            }
+            None => self.shared.tell_dm(channel_id, request.update.channel_id.is_some(), |news| {
+                drop(news.voice.insert(session.subscriber, request));
+            }),
+        }
+    }
+
+    /// Asks a DM for the call that goes on in it, if one does, on behalf of a user.
+    pub(crate) fn connect_call(&self, channel_id: ChannelId, user_id: UserId) {
+        match self.shared.peers.elsewhere(channel_id.get()) {
+            Some(peer) => {
+                peer.note(|news| news.call_connects.insert((channel_id, user_id)));
+            }
+            None => self.shared.tell_dm(channel_id, true, |news| {
+                news.call_connects.insert(user_id);
+            }),
+        }
+    }
+
     /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.
     pub(crate) fn unsubscribe_guild(&self, id: GuildId, sessions: Vec<SubscriberId>) -> Result<(), Vec<SubscriberId>> {
         if let Some(peer) = self.shared.peers.elsewhere(id.get()) {
@@ -472,6 +497,20 @@ impl Shared {
             }
             None => self.registers.tell_user(user_id, |news| note(news.sessions.entry(id).or_default())),
         }
+    }
+
+    /// Tells a DM here something, which is loaded first if it is to be.
+    pub(crate) fn tell_dm(self: &Arc<Self>, id: ChannelId, is_to_load: bool, tell: impl FnOnce(&mut GuildNews)) {
+        let key = OwnerKey::Dm(id);
+        if is_to_load && let Err(error) = self.send_guild(key, GuildCommand::Load) {
+            return tracing::debug!(channel_id = %id, %error, "a call is out of reach");
+        }
+        self.registers.tell_owner(key, tell);
+    }
+
+    /// Runs something that ends by itself, before this process does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// An owner's way to sessions.

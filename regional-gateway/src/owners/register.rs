@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::OwnerKey;
+use crate::gateway::registry::SessionId;
 use crate::peers::PeerIndex;
 use crate::placement::Missed;
 
@@ -55,6 +56,8 @@ pub struct GuildNews {
     pub presences: HashSet<UserId>,
     /// What sessions ask for in voice.
     pub voice: BTreeMap<SubscriberId, VoiceRequest>,
+    /// Who asks for the call that goes on in a DM.
+    pub call_connects: BTreeSet<UserId>,
     /// Where members in voice are to go.
     pub voice_servers: BTreeMap<(VoiceServerId, UserId), VoiceServer>,
     /// Members whose connection to their room is gone for good, by the voice session that it was of.
@@ -72,9 +75,27 @@ pub struct VoiceServer {
 
 /// What a session asks for with VOICE_STATE_UPDATE.
 pub struct VoiceRequest {
+    /// Whose session it is.
+    pub user_id: UserId,
+    /// Its name.
+    pub session: SessionId,
     /// Names the connection if a new one comes of it.
     pub session_id: Box<str>,
     pub update: VoiceStateUpdate,
+}
+
+impl VoiceRequest {
+    /// The session of a user is over.
+    pub fn leave(user_id: UserId, session: SessionId) -> Self {
+        let update = VoiceStateUpdate {
+            guild_id: None,
+            channel_id: None,
+            self_mute: false,
+            self_deaf: false,
+            self_video: false,
+        };
+        Self { user_id, session, session_id: "".into(), update }
+    }
 }
 
 impl Register<GuildNews> {

@@ -211,6 +211,18 @@ pub enum ToOwner {
         session_id: Box<str>,
         update: VoiceStateUpdate,
     },
+    /// The session joins the call of a DM, is in it otherwise, or leaves it.
+    Call {
+        channel_id: ChannelId,
+        session: Box<SessionRef>,
+        session_id: Box<str>,
+        update: VoiceStateUpdate,
+    },
+    /// The user's sessions are to hear of the call that goes on in a DM.
+    CallConnect {
+        channel_id: ChannelId,
+        user_id: UserId,
+    },
     /// Sessions that had the guild when the owner before this one ended, with everything told: no snapshot is sent.
     TakeUpGuild {
         guild_id: GuildId,
@@ -442,9 +454,10 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, Unreadable> {
 #[cfg(test)]
 mod tests {
     use rookery_model::channel::{Channel, ChannelType};
-    use rookery_model::gateway::event::{MessageAck, ReadyAuth};
-    use rookery_model::gateway::{ActivityType, ClientKind};
+    use rookery_model::gateway::event::{MessageAck, ReadyAuth, VoiceServerUpdate};
+    use rookery_model::gateway::{ActivityType, CallCreate, CallServerUpdate, CallUpdate, ClientKind};
     use rookery_model::guild::UnavailableGuild;
+    use rookery_model::voice::VoiceToken;
     use rookery_user::SessionClient;
 
     use super::*;
@@ -509,7 +522,21 @@ mod tests {
     fn events_of_users_are_the_same_in_another_region() {
         let ack =
             MessageAck { channel_id: ChannelId::new(1), message_id: MessageId::new(2), version: 3, mention_count: 4 };
+        let update = VoiceServerUpdate {
+            token: VoiceToken::new("secret"),
+            guild_id: None,
+            channel_id: Some(ChannelId::new(5)),
+            endpoint: None,
+        };
+        let call = CallUpdate {
+            channel_id: ChannelId::new(5),
+            message_id: MessageId::new(1 << 60),
+            region: "eu".into(),
+            ringing: vec![UserId::new(1 << 60)],
+        };
         for event in [
+            Event::CallServerUpdate(CallServerUpdate { session_name: u128::MAX - 5, update }),
+            Event::CallCreate(Box::new(CallCreate { call, voice_states: Vec::new() })),
             Event::MessageAck(ack),
             Event::ChannelCreate(Channel::new(ChannelId::new(5), ChannelType::GroupDm)),
             Event::UserUpdate(Box::new(Account::new(User::new(UserId::new(1 << 60), "alice")).current_user())),

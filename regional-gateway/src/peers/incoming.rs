@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rookery_model::gateway::{Event, SubscriberId};
-use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 
 use super::frame::{Between, ControlForm, Frame, SessionRef, ToOwner, ToSessions, UserSessionForm, read_event};
@@ -13,7 +13,7 @@ use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::{SessionHandle, SessionId};
 use crate::gateway::worker::{WORKERS_MAX, worker_of};
 use crate::owners::guild::command::MembersCommand;
-use crate::owners::{OwnerKey, VoiceRequest};
+use crate::owners::{GuildNews, OwnerKey, VoiceRequest};
 
 impl PeerTask {
     /// Takes one frame.
@@ -55,6 +55,8 @@ impl PeerTask {
             | ToOwner::Looks { guild_id, .. }
             | ToOwner::Voice { guild_id, .. }
                 if !self.is_here(guild_id.get()) => {}
+            ToOwner::Call { channel_id, .. } | ToOwner::CallConnect { channel_id, .. }
+                if !self.is_here(channel_id.get()) => {}
             ToOwner::UnsubscribeUser { user_id, .. } | ToOwner::News { user_id, .. }
                 if !self.is_here(user_id.get()) => {}
             ToOwner::TakeUpGuild { guild_id, sessions } => self.take_up_guild(guild_id, sessions),
@@ -123,10 +125,27 @@ impl PeerTask {
             }
             ToOwner::Voice { guild_id, session, session_id, update } => {
                 if let Some(handle) = self.proxies.get(session) {
-                    let request = VoiceRequest { session_id, update };
+                    let request = VoiceRequest { user_id: handle.user_id, session: handle.id, session_id, update };
                     self.region.owners.update_voice(guild_id, handle.subscriber, request);
                 }
             }
+            ToOwner::Call { channel_id, session, session_id, update } => {
+                let request = VoiceRequest { user_id: session.user_id, session: session.name(), session_id, update };
+                self.update_call(channel_id, *session, request);
+            }
+            ToOwner::CallConnect { channel_id, user_id } => self.region.owners.connect_call(channel_id, user_id),
+        }
+    }
+
+    fn update_call(&mut self, channel_id: ChannelId, session: SessionRef, request: VoiceRequest) {
+        if request.update.channel_id.is_some() {
+            // Without a place for it the session is not let in.
+            let Some(handle) = self.proxy(session) else { return };
+            self.proxies.note_call(session.id, channel_id);
+            self.region.owners.update_call(channel_id, &handle, request);
+        } else if let Some(id) = self.proxies.leave_call(&self.region.sessions, session.id, channel_id) {
+            let tell = |news: &mut GuildNews| drop(news.voice.insert(id, request));
+            self.region.owners.shared().tell_dm(channel_id, false, tell);
         }
     }
 

@@ -17,7 +17,7 @@ mod seen;
 pub mod stream;
 pub mod task;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,14 +26,14 @@ use parking_lot::Mutex;
 use rookery_link::Client;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 use rookery_model::user::Account;
-use rookery_model::{ApiError, ErrorCode, GuildId, UserId};
+use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use tokio::sync::mpsc;
 
 use crate::gateway::worker::{Worker, remote_of};
 use crate::owners::{Register, SessionNews, VoiceRequest};
 use crate::placement::task::PlacementInit;
 use crate::placement::{Location, Ownership};
-use frame::{Between, Frame, ToOwner};
+use frame::{Between, Frame, SessionRef, ToOwner};
 use returning::Returning;
 use stream::PeerStream;
 
@@ -221,6 +221,9 @@ impl Peers {
 pub struct PeerNews {
     pub sessions: BTreeMap<(UserId, SubscriberId), SessionNews>,
     pub voice: BTreeMap<(GuildId, SubscriberId), VoiceRequest>,
+    pub calls: BTreeMap<(ChannelId, SubscriberId), (SessionRef, VoiceRequest)>,
+    /// Who asks for the calls of which DMs.
+    pub call_connects: BTreeSet<(ChannelId, UserId)>,
     pub presences: HashMap<UserId, PresenceNews>,
     pub accounts: HashMap<UserId, Account>,
     /// Users who missed something: their sessions there cannot go on.

@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rookery_model::gateway::SubscriberId;
-use rookery_model::{GuildId, UserId};
+use rookery_model::{ChannelId, GuildId, UserId};
 
 use super::frame::{ReturningSession, SessionRef};
-use crate::gateway::registry::{SessionHandle, Sessions};
+use crate::gateway::registry::{SessionHandle, SessionId, Sessions};
 use crate::gateway::worker::{Worker, place_of, worker_of};
 
 /// Sessions of one region that have owners here.
@@ -23,6 +23,8 @@ struct Proxy {
     /// Owners here that may count on it.
     guild_ids: BTreeSet<GuildId>,
     has_user: bool,
+    /// The DM in whose call it is, or wants to be.
+    call: Option<ChannelId>,
 }
 
 impl Proxy {
@@ -31,7 +33,13 @@ impl Proxy {
             id: self.handle.subscriber,
             user_id: self.has_user.then_some(self.session.user_id),
             guild_ids: self.guild_ids.into_iter().collect(),
+            of: (self.session.user_id, self.session.name()),
+            call: self.call,
         }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.guild_ids.is_empty() && !self.has_user && self.call.is_none()
     }
 }
 
@@ -63,7 +71,8 @@ impl Proxies {
             self.by_slot.resize(slot + 1, (SubscriberId(0), 0));
         }
         self.by_slot[slot] = (handle.subscriber, session.id);
-        let proxy = Proxy { handle: Arc::clone(&handle), session, guild_ids: BTreeSet::new(), has_user: false };
+        let handle_of = Arc::clone(&handle);
+        let proxy = Proxy { handle: handle_of, session, guild_ids: BTreeSet::new(), has_user: false, call: None };
         self.by_session.insert(session.id, proxy);
         Some(handle)
     }
@@ -85,6 +94,22 @@ impl Proxies {
         if let Some(proxy) = self.by_session.get_mut(&session) {
             proxy.has_user = true;
         }
+    }
+
+    /// It is in the call of a DM from now on, or wants to be; a session is in one at a time.
+    pub fn note_call(&mut self, session: u64, channel_id: ChannelId) {
+        if let Some(proxy) = self.by_session.get_mut(&session) {
+            proxy.call = Some(channel_id);
+        }
+    }
+
+    /// The session left the call of a DM; as what that knew it.
+    pub fn leave_call(&mut self, sessions: &Sessions, session: u64, channel_id: ChannelId) -> Option<SubscriberId> {
+        let proxy = self.by_session.get_mut(&session)?;
+        let id = proxy.handle.subscriber;
+        proxy.call.take_if(|call| *call == channel_id);
+        self.close_if_unused(sessions, session);
+        Some(id)
     }
 
     /// The session left a guild; as what the guild knew it.
@@ -110,10 +135,10 @@ impl Proxies {
         for proxy in self.by_session.values_mut() {
             proxy.guild_ids.retain(|guild_id| !has_ended(guild_id.get()));
             proxy.has_user &= !has_ended(proxy.session.user_id.get());
+            proxy.call.take_if(|channel_id| has_ended(channel_id.get()));
         }
-        let is_unused = |proxy: &Proxy| proxy.guild_ids.is_empty() && !proxy.has_user;
         let unused: Vec<u64> =
-            self.by_session.iter().filter(|(_, proxy)| is_unused(proxy)).map(|(session, _)| *session).collect();
+            self.by_session.iter().filter(|(_, proxy)| proxy.is_unused()).map(|(session, _)| *session).collect();
         unused.into_iter().for_each(|session| self.close_if_unused(sessions, session));
     }
 
@@ -126,7 +151,7 @@ impl Proxies {
     }
 
     fn close_if_unused(&mut self, sessions: &Sessions, session: u64) {
-        if self.by_session.get(&session).is_some_and(|proxy| proxy.guild_ids.is_empty() && !proxy.has_user)
+        if self.by_session.get(&session).is_some_and(Proxy::is_unused)
             && let Some(proxy) = self.by_session.remove(&session)
         {
             self.vacate(&proxy.handle);
@@ -222,6 +247,10 @@ pub struct Closed {
     /// Whose owner counts on it.
     pub user_id: Option<UserId>,
     pub guild_ids: Vec<GuildId>,
+    /// Whose session it is, and its name.
+    pub of: (UserId, SessionId),
+    /// The DM in whose call it may be.
+    pub call: Option<ChannelId>,
 }
 
 #[cfg(test)]
@@ -275,7 +304,13 @@ mod tests {
         // The new numbers are those that others had before.
         let rebound = world.rebind(vec![returning(1, 13, &[GUILD], false), returning(3, 11, &[GUILD], true)]);
         assert!(rebound.lost.is_empty() && rebound.cut.is_empty());
-        let over = Closed { id: ids[1], user_id: None, guild_ids: vec![GUILD] };
+        let over = Closed {
+            id: ids[1],
+            user_id: None,
+            guild_ids: vec![GUILD],
+            of: (UserId::new(2), SessionId::from_raw(2)),
+            call: None,
+        };
         assert_eq!(rebound.closed, [over]);
         assert_eq!(ids.iter().map(|id| world.proxies.at_home(*id)).collect::<Vec<_>>(), [Some(13), None, Some(11)]);
         assert_eq!(world.proxies.of_audience(world.worker.index(), &ids), [13, 11]);
@@ -315,5 +350,27 @@ mod tests {
         let at_home: Vec<u64> = ids.iter().filter_map(|id| world.proxies.at_home(*id)).collect();
         assert_eq!(at_home, [22]);
         assert_eq!(world.proxies.at_home(ids[0]), None);
+    }
+    #[test]
+    fn a_session_in_a_call_is_known_until_it_leaves() {
+        let mut world = world();
+        let (one, other) = (ChannelId::new(8), ChannelId::new(9));
+        let handle = world.proxies.open(&world.sessions, &world.worker, reference(1, 11)).unwrap();
+        world.proxies.note_call(11, one);
+        assert_eq!(world.proxies.leave_call(&world.sessions, 11, other), Some(handle.subscriber));
+        assert!(world.proxies.get(11).is_some(), "that was not its call");
+        assert_eq!(world.proxies.leave_call(&world.sessions, 11, one), Some(handle.subscriber));
+        assert!(world.proxies.get(11).is_none());
+        // The owner of the call ended, and was told everything.
+        world.open(2, 12);
+        world.proxies.note_call(12, one);
+        world.proxies.owners_ended(&world.sessions, |raw| raw == one.get());
+        assert_eq!(
+            world.proxies.close(&world.sessions, 12).map(|closed| (closed.of.0, closed.call)),
+            Some((UserId::new(2), None))
+        );
+        world.open(3, 13);
+        world.proxies.note_call(13, other);
+        assert_eq!(world.proxies.close_all(&world.sessions).remove(0).call, Some(other));
     }
 }

@@ -28,6 +28,7 @@ use crate::Region;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::registry::SessionHandle;
 use crate::gateway::worker::{Entry, Leaving, Outbox, Worker, WorkerInbox};
+use crate::owners::{GuildNews, VoiceRequest};
 
 /// Frames and entries taken in a row before the stream has its turn.
 const TAKEN_AT_ONCE: usize = 256;
@@ -463,6 +464,11 @@ impl PeerTask {
         if let Some(user_id) = closed.user_id {
             self.leaving.add_user(user_id, closed.id);
         }
+        if let (Some(channel_id), (user_id, name)) = (closed.call, closed.of) {
+            let request = VoiceRequest::leave(user_id, name);
+            let tell = |news: &mut GuildNews| drop(news.voice.insert(closed.id, request));
+            self.region.owners.shared().tell_dm(channel_id, false, tell);
+        }
     }
 
     /// Sends a frame. If it is not taken, both sides begin anew once there is room.
@@ -581,7 +587,7 @@ impl PeerTask {
     }
 
     fn news(&mut self, news: PeerNews) {
-        let PeerNews { sessions, voice, presences, accounts, lost } = news;
+        let PeerNews { sessions, voice, calls, call_connects, presences, accounts, lost } = news;
         let mut frames = Vec::new();
         for ((user_id, id), news) in sessions {
             let presence = news.presence.map(Box::new);
@@ -590,6 +596,14 @@ impl PeerTask {
         for ((guild_id, id), request) in voice {
             let (session_id, update) = (request.session_id, request.update);
             frames.push(Frame::ToOwner(ToOwner::Voice { guild_id, session: id.0, session_id, update }));
+        }
+        for ((channel_id, _), (session, request)) in calls {
+            let VoiceRequest { session_id, update, .. } = request;
+            let session = Box::new(session);
+            frames.push(Frame::ToOwner(ToOwner::Call { channel_id, session, session_id, update }));
+        }
+        for (channel_id, user_id) in call_connects {
+            frames.push(Frame::ToOwner(ToOwner::CallConnect { channel_id, user_id }));
         }
         for (user_id, news) in presences {
             let presence = news.presence.map(|presence| PresenceForm::new(&presence));

@@ -49,6 +49,7 @@ mod member;
 mod outlet;
 mod overload;
 mod packet;
+pub mod payload;
 mod reception;
 mod rewrite;
 mod room;

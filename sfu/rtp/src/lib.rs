@@ -52,6 +52,7 @@ pub mod rtcp;
 pub mod silence;
 pub mod transport_feedback;
 
+pub use bucket::TokenBucket;
 pub use cipher::{CipherError, OVERHEAD_BYTES, Opener, Sealer, TransportCipher};
 pub use classify::{DatagramKind, classify};
 pub use drops::{DropCounts, DropReason};

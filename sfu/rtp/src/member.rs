@@ -4,7 +4,7 @@ use rookery_model::voice::{EncryptionMode, SecretKey, Ssrc};
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::bucket::Bucket;
+use crate::bucket::TokenBucket;
 use crate::cipher::{CipherError, OVERHEAD_BYTES, Opener, Sealer, TransportCipher};
 use crate::header::{HEADER_BYTES, RtcpHeader, RtpHeader, with_extension};
 use crate::limits::UdpLimits;
@@ -31,8 +31,8 @@ pub struct UdpMember<K> {
     pub(crate) ssrcs: Vec<Ssrc>,
     pub(crate) path: Path,
     pub(crate) media: Option<Media>,
-    pub(crate) answers: Bucket,
-    pub(crate) attempts: Bucket,
+    pub(crate) answers: TokenBucket,
+    pub(crate) attempts: TokenBucket,
 }
 
 /// Where the client is.
@@ -60,8 +60,8 @@ impl<K> UdpMember<K> {
             ssrcs: vec![ssrc],
             path: Path { discovered: [None; DISCOVERED_MAX], next: 0, pinned: None, seen_at_ms: now_ms },
             media: None,
-            answers: Bucket::new(now_ms, limits.answer_burst),
-            attempts: Bucket::new(now_ms, limits.attempt_burst),
+            answers: TokenBucket::new(now_ms, limits.answer_burst),
+            attempts: TokenBucket::new(now_ms, limits.attempt_burst),
         }
     }
 

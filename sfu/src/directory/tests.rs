@@ -4,6 +4,7 @@ use rookery_model::gateway::GatewayToken;
 use rookery_model::voice::node::ROOM_MEMBERS_MAX;
 
 use super::*;
+use crate::mailbox::{Mailbox, mailbox};
 
 const TTL_MS: u64 = 1_000;
 
@@ -17,7 +18,7 @@ fn key(user: u64) -> VoiceMemberKey {
 
 struct World {
     directory: Directory,
-    mailboxes: Vec<mpsc::Receiver<Mail>>,
+    mailboxes: Vec<Mailbox>,
 }
 
 impl World {
@@ -41,7 +42,7 @@ impl World {
         self.prepare_in(now_ms, channel, user, ROOM_MEMBERS_MAX).unwrap()
     }
     fn identify(&mut self, now_ms: u64, user: u64, token: &str) -> Result<Identified, VoiceCloseCode> {
-        let (mail, mailbox) = mpsc::channel(1);
+        let (mail, mailbox) = mailbox(1);
         self.mailboxes.push(mailbox);
         self.directory.identify(now_ms, &identify(user, token), mail)
     }
@@ -78,7 +79,7 @@ fn a_token_is_for_one_member_alone() {
     for (user, token) in [(7, "wrong"), (7, ""), (7, &*other), (9, &*token)] {
         assert_eq!(world.identify(1, user, token).err(), Some(VoiceCloseCode::AuthenticationFailed), "{user} {token}");
     }
-    let (mail, _mailbox) = mpsc::channel(1);
+    let (mail, _mailbox) = mailbox(1);
     for wrong in [
         VoiceIdentify { session_id: "another".into(), ..identify(7, &token) },
         VoiceIdentify { server_id: VoiceServerId::new(2), ..identify(7, &token) },

@@ -4,13 +4,12 @@ use rookery_model::voice::{VoiceCloseCode, VoiceIdentify, VoiceResume};
 use rookery_voice_session::{Connection, Event, Frame};
 use std::future::poll_fn;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::session;
 use super::socket::{Incoming, Socket};
 use crate::events::{AuthenticationFailed, SessionResumed};
 use crate::mail::{Mail, Resume};
+use crate::mailbox::mailbox;
 use crate::shared::Shared;
 
 /// Reads until the client identifies or resumes.
@@ -30,9 +29,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Box<Connection>, mu
             incoming = poll_fn(|cx| socket.poll(cx, || connection.poll_transmit())) => {
                 let now_ms = shared.clock.now_ms();
                 match incoming {
-                    Incoming::Message(Message::Text(text)) => connection.handle_frame(now_ms, Frame::Text(&text)),
-                    Incoming::Message(Message::Binary(bytes)) => connection.handle_frame(now_ms, Frame::Binary(&bytes)),
-                    Incoming::Message(_) => {}
+                    Incoming::Text(text) => connection.handle_frame(now_ms, Frame::Text(&text)),
+                    Incoming::Binary(bytes) => connection.handle_frame(now_ms, Frame::Binary(&bytes)),
                     Incoming::Close(_) => return shared.close(socket, Vec::new(), None),
                     Incoming::Gone => return,
                 }
@@ -49,7 +47,7 @@ async fn identified(
     socket: Socket,
     identify: Box<VoiceIdentify>,
 ) {
-    let (mail, mailbox) = mpsc::channel(shared.config.mailbox_capacity);
+    let (mail, mailbox) = mailbox(shared.config.mailbox_capacity);
     match shared.directory.identify(shared.clock.now_ms(), &identify, mail) {
         Ok(identified) => {
             // The core's boxed connection is moved into the session's; its task is no larger for it.
@@ -67,7 +65,7 @@ async fn resumed(shared: Arc<Shared>, connection: Box<Connection>, socket: Socke
     let code = match shared.directory.resume(&resume) {
         Ok(session) => {
             let resume = Box::new(Resume { connection, socket, seq_ack: resume.seq_ack });
-            let Err(mpsc::error::SendError(Mail::Resume(resume))) = session.send(Mail::Resume(resume)).await else {
+            let Err(Mail::Resume(resume)) = session.send(Mail::Resume(resume)).await else {
                 return;
             };
             // It ended just now.

@@ -7,9 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -17,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::admission::Admitted;
 use super::connection;
 use super::socket::Socket;
+use super::tls::{self, TlsStream};
 use crate::config::SfuConfig;
 use crate::events::{AcceptFailed, ConnectionRefused};
 use crate::shared::Shared;
@@ -29,10 +27,8 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Room above the longest payload, so that one that is too long gets its close code.
 const PAYLOAD_MARGIN_BYTES: usize = 1_024;
-/// What an idle connection keeps for reading.
+/// What the WebSocket's handshake reads at once.
 const READ_BUFFER_BYTES: usize = 1_024;
-/// What may wait between a session and the kernel: a record of TLS.
-const TLS_BUFFER_BYTES: usize = 16_384;
 
 /// Opens the voice gateway's port.
 pub(crate) fn bind(config: &SfuConfig) -> io::Result<TcpListener> {
@@ -48,7 +44,10 @@ pub(crate) fn bind(config: &SfuConfig) -> io::Result<TcpListener> {
 
 /// Accepts until the node stops.
 pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
-    let acceptor = TlsAcceptor::from(tls);
+    // Everything else is as it was given: what it refers to, as its certificates, is shared with the caller.
+    let mut config = rustls::ServerConfig::clone(&tls);
+    config.enable_secret_extraction = true;
+    let config = Arc::new(config);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -66,18 +65,24 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener, tls: Arc<rus
         match shared.admission.admit(address.ip()) {
             Ok(place) => {
                 let tasks = shared.tasks.clone();
-                tasks.spawn(open(Arc::clone(&shared), acceptor.clone(), stream, address, place));
+                tasks.spawn(open(Arc::clone(&shared), Arc::clone(&config), stream, address, place));
             }
             Err(why) => ConnectionRefused { address: address.ip(), why }.emit(),
         }
     }
 }
 
-async fn open(shared: Arc<Shared>, acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr, mut place: Admitted) {
+async fn open(
+    shared: Arc<Shared>,
+    config: Arc<rustls::ServerConfig>,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut place: Admitted,
+) {
     let within = Duration::from_millis(shared.config.handshake_timeout_ms);
     let max_bytes = shared.config.session.payload_max_bytes + PAYLOAD_MARGIN_BYTES;
     // Boxed: a handshake takes much more than what comes after it, and ends with it.
-    let handshake = tokio::time::timeout(within, Box::pin(shake_hands(acceptor, stream, max_bytes)));
+    let handshake = tokio::time::timeout(within, Box::pin(shake_hands(config, stream, max_bytes)));
     let handshake = tokio::select! {
         () = shared.stopping.cancelled() => return,
         handshake = handshake => handshake,
@@ -88,7 +93,7 @@ async fn open(shared: Arc<Shared>, acceptor: TlsAcceptor, stream: TcpStream, add
         Err(_) => return ConnectionRefused { address: address.ip(), why: "timeout" }.emit(),
     };
     place.opened();
-    let socket = Socket::new(stream, place);
+    let socket = Socket::new(stream, place, max_bytes);
     match version_from_query(&query) {
         Ok(version) => {
             let connection = Connection::new(shared.clock.now_ms(), Arc::clone(&shared.session_config), version);
@@ -102,14 +107,12 @@ async fn open(shared: Arc<Shared>, acceptor: TlsAcceptor, stream: TcpStream, add
 
 /// The stream after both handshakes, and the query of the client's request.
 async fn shake_hands(
-    acceptor: TlsAcceptor,
+    config: Arc<rustls::ServerConfig>,
     stream: TcpStream,
     max_bytes: usize,
-) -> Result<(WebSocketStream<TlsStream<TcpStream>>, String), &'static str> {
+) -> Result<(TlsStream, String), &'static str> {
     stream.set_nodelay(true).map_err(|_| "tls")?;
-    // What waits for a slow client waits in its session, where it is bounded and counted.
-    let bound = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-    let stream = acceptor.accept_with(stream, bound).await.map_err(|_| "tls")?;
+    let stream = tls::accept(stream, config).await.map_err(|_| "tls")?;
     let mut query = String::new();
     #[expect(clippy::result_large_err, reason = "the handshake's callback is typed by its library")]
     let note_query = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
@@ -124,5 +127,6 @@ async fn shake_hands(
         .max_frame_size(Some(max_bytes));
     let opened: Result<_, tungstenite::Error> =
         tokio_tungstenite::accept_hdr_async_with_config(stream, note_query, Some(config)).await;
-    opened.map(|opened| (opened, query)).map_err(|_| "websocket")
+    // It has read nothing of what comes behind the request: a client that sends before the answer is refused.
+    opened.map(|opened| (opened.into_inner(), query)).map_err(|_| "websocket")
 }

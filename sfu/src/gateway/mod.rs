@@ -5,6 +5,7 @@ mod connection;
 mod listener;
 mod session;
 mod socket;
+mod tls;
 
 pub(crate) use admission::Admission;
 pub(crate) use listener::{bind, run};

@@ -11,17 +11,18 @@ use rookery_voice_session::{
 use rookery_webrtc::Offer;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
-use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::sync::oneshot;
 
 use super::connection;
 use super::socket::{Incoming, Socket};
 use crate::directory::{Identified, Live};
 use crate::events::{NoRoute, OfferRefused, SessionEnded, SessionResumed, SessionStarted};
 use crate::mail::{Mail, Resume};
+use crate::mailbox::Mailbox;
 use crate::media::{Command, PayloadTypes, Refused};
 use crate::shared::Shared;
 
@@ -32,7 +33,7 @@ struct SessionTask {
     shared: Arc<Shared>,
     session: Session,
     socket: Option<Socket>,
-    mailbox: mpsc::Receiver<Mail>,
+    mailbox: Mailbox,
     live: Live,
     /// Why it ends, if not for its client's doings.
     reason: Option<VoiceLeaveReason>,
@@ -45,7 +46,7 @@ pub(super) async fn start(
     socket: Socket,
     identify: VoiceIdentify,
     identified: Identified,
-    mailbox: mpsc::Receiver<Mail>,
+    mailbox: Mailbox,
 ) {
     let Identified { live, replaced } = identified;
     let member = live.grant.member();
@@ -134,8 +135,7 @@ impl SessionTask {
                     Some(socket) => socket.poll(cx, || session.poll_transmit()),
                     None => Poll::Pending,
                 }) => self.incoming(incoming),
-                // Never without mail: this task has a sender of its own, for its room.
-                Some(mail) = mailbox.recv() => self.mail(mail).await,
+                mail = mailbox.recv() => self.mail(mail).await,
                 () = shared.stopping.cancelled(), if reason.is_none() => {
                     let (code, reason) = (VoiceCloseCode::VoiceServerCrashed, VoiceLeaveReason::Drained);
                     self.mail(Mail::Close { code, reason }).await;
@@ -149,13 +149,14 @@ impl SessionTask {
     async fn act(&mut self) -> Option<()> {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::SelectProtocol(selection) => self.select(*selection).await,
+                // Boxed, as all that is seldom and large: what runs for long is no larger for it.
+                Event::SelectProtocol(selection) => Box::pin(self.select(*selection)).await,
                 Event::Speaking { flags, .. } => {
                     self.command(Command::Speaking { member: self.live.reference(), flags }).await;
                 }
                 Event::Close(code) => self.close(code),
                 Event::Ended(reason) => {
-                    self.end(reason).await;
+                    Box::pin(self.end(reason)).await;
                     return Some(());
                 }
                 Event::Video(video) => self.command(Command::Video { member: self.live.reference(), video }).await,
@@ -173,9 +174,8 @@ impl SessionTask {
     fn incoming(&mut self, incoming: Incoming) {
         let now_ms = self.shared.clock.now_ms();
         match incoming {
-            Incoming::Message(Message::Text(text)) => self.session.handle_frame(now_ms, Frame::Text(&text)),
-            Incoming::Message(Message::Binary(bytes)) => self.session.handle_frame(now_ms, Frame::Binary(&bytes)),
-            Incoming::Message(_) => {}
+            Incoming::Text(text) => self.session.handle_frame(now_ms, Frame::Text(&text)),
+            Incoming::Binary(bytes) => self.session.handle_frame(now_ms, Frame::Binary(&bytes)),
             Incoming::Close(code) => {
                 if let Some(socket) = self.socket.take() {
                     self.shared.close(socket, Vec::new(), None);
@@ -205,7 +205,7 @@ impl SessionTask {
                     self.session.send(&notice.payload);
                 }
             }
-            Mail::Resume(resume) => self.resume(*resume).await,
+            Mail::Resume(resume) => Box::pin(self.resume(*resume)).await,
             Mail::Close { code, reason } => {
                 self.reason = Some(reason);
                 self.session.close(code);
@@ -329,7 +329,8 @@ impl SessionTask {
     fn member(&self) -> VoiceMember {
         self.live.grant.member()
     }
-    async fn command(&self, command: Command) {
-        self.shared.command(self.live.grant.core, command).await;
+    /// Boxed, so that the task has no room for a command while there is none.
+    fn command(&self, command: Command) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.shared.command(self.live.grant.core, command))
     }
 }

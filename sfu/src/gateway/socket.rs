@@ -1,100 +1,138 @@
 //! A client's WebSocket after its handshakes.
 
-use futures_util::{Sink as _, Stream as _};
 use rookery_model::voice::VoiceCloseCode;
 use rookery_voice_session::Transmit;
-use std::pin::Pin;
+use rookery_websocket::{FrameKind, FrameReader, HEADER_MAX_BYTES, Incoming as Frame, close_body, write_header};
+use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
+use super::tls::TlsStream;
 
 /// What came from a client.
 pub(crate) enum Incoming {
-    Message(Message),
+    Text(String),
+    Binary(Vec<u8>),
     /// Its close frame, with the code if there was one.
     Close(Option<u16>),
     /// The connection is gone without one, or broken.
     Gone,
 }
 
-/// See the head of the file.
-pub(crate) struct Socket {
-    stream: WebSocketStream<TlsStream<TcpStream>>,
+/// See the head of the file. Small, so that whatever holds it while it waits is small too.
+pub(crate) struct Socket(Box<Inner>);
+
+struct Inner {
+    stream: TlsStream,
+    reader: FrameReader,
+    /// What the client closed with.
+    closed: Option<Option<u16>>,
     _place: Admitted,
-    needs_flush: bool,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: WebSocketStream<TlsStream<TcpStream>>, place: Admitted) -> Self {
-        Self { stream, _place: place, needs_flush: false }
+    pub(crate) fn new(stream: TlsStream, place: Admitted, message_max_bytes: usize) -> Self {
+        Self(Box::new(Inner { stream, reader: FrameReader::new(message_max_bytes), closed: None, _place: place }))
     }
 
     /// Writes what `next` gives while the client takes it, and gives what the client sent.
     ///
     /// Nothing is fetched that cannot be written, so that what waits counts as the client's backlog where it is kept.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, mut next: impl FnMut() -> Option<Transmit>) -> Poll<Incoming> {
-        if self.poll_write(cx, &mut next).is_err() {
-            return Poll::Ready(Incoming::Gone);
-        }
-        Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            Some(Ok(Message::Close(frame))) => Incoming::Close(frame.map(|frame| frame.code.into())),
-            Some(Ok(message)) => Incoming::Message(message),
-            // Too long for us to read on: the core's answer to what is somewhat too long is better, but comes too late.
-            Some(Err(_)) | None => Incoming::Gone,
-        })
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, next: &mut impl FnMut() -> Option<Transmit>) -> Result<(), Error> {
         loop {
-            match Pin::new(&mut self.stream).poll_ready(cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(ready) => ready?,
+            if self.0.poll_write(cx, &mut next).is_err() {
+                return Poll::Ready(Incoming::Gone);
             }
-            match next() {
-                Some(transmit) => {
-                    self.needs_flush = true;
-                    Pin::new(&mut self.stream).start_send(message(transmit))?;
-                }
-                None if self.needs_flush => {
-                    if Pin::new(&mut self.stream).poll_flush(cx)?.is_pending() {
-                        return Ok(());
-                    }
-                    self.needs_flush = false;
-                }
-                None => return Ok(()),
-            }
+            return Poll::Ready(match ready!(self.0.poll_frame(cx)) {
+                Ok(Frame::Text(text)) => Incoming::Text(text),
+                Ok(Frame::Binary(bytes)) => Incoming::Binary(bytes),
+                Ok(Frame::Close(code)) => Incoming::Close(code),
+                Ok(Frame::Ping(body)) => match self.0.send(FrameKind::Pong, &body) {
+                    Ok(()) => continue,
+                    Err(_) => Incoming::Gone,
+                },
+                Ok(Frame::Pong) => continue,
+                // Too long for us to read on: the core's answer to what is somewhat too long is better, but comes too late.
+                Err(_) => Incoming::Gone,
+            });
         }
     }
 
     /// Sends what is left and a close frame, and waits until the client has closed too, all within a time.
     pub(crate) async fn close(mut self, left: Vec<Transmit>, code: Option<VoiceCloseCode>, within: Duration) {
-        let closing = async {
-            for transmit in left {
-                futures_util::SinkExt::feed(&mut self.stream, message(transmit)).await?;
-            }
-            let frame =
-                code.map(|code| CloseFrame { code: CloseCode::from(code.code()), reason: code.reason().into() });
-            self.stream.close(frame).await?;
-            while let Some(message) = futures_util::StreamExt::next(&mut self.stream).await {
-                message?;
-            }
-            Ok::<(), Error>(())
-        };
         // Whoever does not take part in it is closed anyway.
-        let _ = tokio::time::timeout(within, closing).await;
+        let _ = tokio::time::timeout(within, self.0.close(left, code)).await;
     }
 }
 
-fn message(transmit: Transmit) -> Message {
-    match transmit {
-        Transmit::Text(text) => Message::text(text),
-        Transmit::Binary(bytes) => Message::binary(bytes),
+impl Inner {
+    fn poll_write(&mut self, cx: &mut Context<'_>, next: &mut impl FnMut() -> Option<Transmit>) -> io::Result<()> {
+        loop {
+            match self.stream.poll_send(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(sent) => sent?,
+            }
+            match next() {
+                Some(transmit) => self.transmit(&transmit)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The next frame; none after the client's last.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Frame>> {
+        loop {
+            match self.reader.next_message() {
+                Ok(Some(frame)) => {
+                    if let Frame::Close(code) = frame {
+                        self.closed = Some(code);
+                    }
+                    return Poll::Ready(Ok(frame));
+                }
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+            }
+            if !ready!(self.stream.poll_fill(cx))? {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let bytes = self.stream.take_plain();
+            self.reader.push(&bytes);
+        }
+    }
+
+    fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
+        let kind = match transmit {
+            Transmit::Text(_) => FrameKind::Text,
+            Transmit::Binary(_) => FrameKind::Binary,
+        };
+        self.send(kind, transmit.as_bytes())
+    }
+
+    fn send(&mut self, kind: FrameKind, body: &[u8]) -> io::Result<()> {
+        let mut header = [0; HEADER_MAX_BYTES];
+        let header_bytes = write_header(kind, body.len(), &mut header);
+        // One record of TLS for what is not too long for one.
+        self.stream.queue(&[&header[..header_bytes], body].concat())
+    }
+
+    async fn close(&mut self, left: Vec<Transmit>, code: Option<VoiceCloseCode>) -> io::Result<()> {
+        for transmit in left {
+            self.transmit(&transmit)?;
+            poll_fn(|cx| self.stream.poll_send(cx)).await?;
+        }
+        let body = match (code, self.closed) {
+            (Some(code), _) => close_body(code.code(), code.reason()),
+            // As it closed.
+            (None, Some(Some(code))) => close_body(code, ""),
+            (None, _) => Vec::new(),
+        };
+        self.send(FrameKind::Close, &body)?;
+        poll_fn(|cx| self.stream.poll_send(cx)).await?;
+        while self.closed.is_none() {
+            poll_fn(|cx| self.poll_frame(cx)).await?;
+        }
+        self.stream.end().await
     }
 }

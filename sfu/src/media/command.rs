@@ -7,12 +7,12 @@ use rookery_model::voice::{EncryptionMode, MediaSinkWants, RoomLink, SecretKey, 
 use rookery_webrtc::Offer;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::stats::CoreStats;
+use super::stats::{CoreStats, RoomCounts};
 use super::way::PayloadTypes;
 use crate::directory::Grant;
-use crate::mail::Mail;
+use crate::mailbox::MailSender;
 
 /// Names one session of one user in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Join {
         grant: Arc<Grant>,
         session: u64,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
         reply: oneshot::Sender<Result<Streams, Refused>>,
     },
     /// Gives a member a key, and makes a listener of it.
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     },
     Stats {
         reply: oneshot::Sender<CoreStats>,
+    },
+    Rooms {
+        reply: oneshot::Sender<Vec<RoomCounts>>,
     },
     /// Answered when everything before it is done.
     Barrier {

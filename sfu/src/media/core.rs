@@ -1,6 +1,7 @@
 //! One socket and the rooms whose members are on it. A single thread has it, so nothing here is locked.
 
 mod delivery;
+mod gather;
 mod links;
 mod members;
 mod web_rtc;
@@ -18,11 +19,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use self::delivery::Incoming;
-use super::batch::Outbox;
+use self::gather::Gathered;
+use super::batch::{Outbox, Trains};
 use super::command::Command;
 use super::payload;
 use super::room::{Presence, RoomState};
-use super::stats::CoreStats;
+use super::stats::{CoreStats, RoomCounts};
 use super::way::{Carries, WebRtcWay};
 
 /// Receivers of one packet for which there is room from the beginning.
@@ -71,6 +73,7 @@ pub(super) struct Core {
     rooms: Slab<RoomState>,
     by_key: HashMap<VoiceRoomKey, usize>,
     forwards: Vec<Forward>,
+    gathered: Gathered,
     scratch: Box<[u8; SCRATCH_BYTES]>,
     pub(super) outbox: Outbox,
     /// The rooms of links to other nodes, by the links' names.
@@ -91,7 +94,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(node: u16, presence: Presence, is_v6: bool, webrtc: WebRtcEndpoint<Place>) -> Self {
+    pub(super) fn new(
+        node: u16,
+        presence: Presence,
+        is_v6: bool,
+        trains: Trains,
+        webrtc: WebRtcEndpoint<Place>,
+    ) -> Self {
         Self {
             node,
             presence,
@@ -100,8 +109,9 @@ impl Core {
             rooms: Slab::new(),
             by_key: HashMap::new(),
             forwards: Vec::with_capacity(FORWARDS),
+            gathered: Gathered::new(),
             scratch: Box::new([0; SCRATCH_BYTES]),
-            outbox: Outbox::new(is_v6),
+            outbox: Outbox::new(is_v6, trains),
             by_link: HashMap::new(),
             links_due_us: None,
             dirty: Vec::new(),
@@ -201,13 +211,17 @@ impl Core {
         packet: &Packet,
         incoming: &Incoming<'_>,
     ) {
-        let Self { rooms, forwards, .. } = self;
+        let Self { rooms, forwards, gathered, .. } = self;
         let Some(state) = rooms.get_mut(place.room) else { return };
         forwards.clear();
         let verdict = state.room.forward(now_us, place.member, packet, |forward| forwards.push(forward));
-        if let Verdict::Forwarded { store: Some(slot), .. } = verdict {
-            state.store.put(slot, incoming.codec, incoming.payload);
-        }
+        let is_gathered = match verdict {
+            Verdict::Forwarded { store: Some(slot), .. } => {
+                let is_kept = state.store.put(slot, incoming.codec, incoming.payload);
+                is_kept && gathered.take(place.room, slot, forwards)
+            }
+            _ => false,
+        };
         if !forwards.is_empty() && incoming.codec.is_audio() {
             state.announce(sender);
             // Other nodes, too, know of somebody before they hear them.
@@ -215,7 +229,13 @@ impl Core {
                 self.tell_links(now_us, socket, place.room);
             }
         }
-        self.deliver(now_us, socket, place.room, Some(incoming));
+        if !is_gathered {
+            if !incoming.codec.is_audio() {
+                // What came before goes before.
+                self.send_gathered(now_us, socket);
+            }
+            self.deliver(now_us, socket, place.room, Some(incoming));
+        }
         self.follow_up(now_us, place.room);
     }
 
@@ -319,16 +339,40 @@ impl Core {
         }
         stats.links = self.by_link.len();
         for (_, state) in &self.rooms {
-            stats.add_room(&state.room.stats());
+            let room = counts(state);
+            stats.add_room(&room.stats);
+            stats.lost += room.lost;
+            stats.jitter_us_sum += room.jitter_us_sum;
+            stats.senders += room.senders;
             stats.links_up += state.cascade.as_ref().map_or(0, |cascade| cascade.count_up());
-            for audio in state.members().filter_map(|member| state.room.member_stats(member.key)).map(|s| s.audio) {
-                stats.lost += audio.lost;
-                stats.jitter_us_sum += audio.jitter_us;
-                stats.senders += u64::from(audio.packets > 0);
-            }
         }
         stats
     }
+
+    /// Each room that is there.
+    pub(super) fn rooms(&self) -> Vec<RoomCounts> {
+        self.rooms.iter().map(|(_, state)| counts(state)).collect()
+    }
+}
+
+fn counts(state: &RoomState) -> RoomCounts {
+    let room = &state.room;
+    let mut counts = RoomCounts {
+        key: state.key,
+        members: state.members().count(),
+        speakers: room.speakers().count(),
+        quality: room.quality(),
+        stats: room.stats(),
+        lost: 0,
+        jitter_us_sum: 0,
+        senders: 0,
+    };
+    for audio in state.members().filter_map(|member| room.member_stats(member.key)).map(|stats| stats.audio) {
+        counts.lost += audio.lost;
+        counts.jitter_us_sum += audio.jitter_us;
+        counts.senders += u64::from(audio.packets > 0);
+    }
+    counts
 }
 
 /// As the forwarder wants to know it.
@@ -348,6 +392,13 @@ fn packet(rtp: &RtpPacket<'_>, ssrc: Ssrc, sequence: u16, payload: &[u8], carrie
 pub(crate) async fn ask_stats(core: &mpsc::Sender<Command>) -> Option<CoreStats> {
     let (reply, answer) = oneshot::channel();
     core.send(Command::Stats { reply }).await.ok()?;
+    answer.await.ok()
+}
+
+/// Asks a core for its rooms' counts.
+pub(crate) async fn ask_rooms(core: &mpsc::Sender<Command>) -> Option<Vec<RoomCounts>> {
+    let (reply, answer) = oneshot::channel();
+    core.send(Command::Rooms { reply }).await.ok()?;
     answer.await.ok()
 }
 

@@ -13,8 +13,8 @@ mod uplink;
 mod way;
 
 pub(crate) use command::{Command, MemberRef, Refused};
-pub(crate) use core::ask_stats;
-pub(crate) use stats::{CoreStats, UNDELIVERED};
+pub(crate) use core::{ask_rooms, ask_stats};
+pub(crate) use stats::{CoreStats, RoomCounts, UNDELIVERED};
 pub(crate) use way::PayloadTypes;
 
 use rookery_node_link::DropReason as LinkDropReason;
@@ -32,7 +32,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use self::batch::Inbox;
+use self::batch::{Inbox, Trains};
 use self::core::Core;
 use self::room::Presence;
 use crate::clock::Clock;
@@ -111,8 +111,9 @@ fn spawn(
         limits: WebRtcLimits::default(),
     });
     let (node, webrtc) = (config.node, webrtc.map_err(io::Error::other)?);
+    let trains = Trains::of(&socket);
     // Made where it is used: what it sends with stays with one thread.
-    let core = move || Core::new(node, presence, address.is_ipv6(), webrtc);
+    let core = move || Core::new(node, presence, address.is_ipv6(), trains, webrtc);
     let utilisation = Arc::new(AtomicU16::new(0));
     let told = Arc::clone(&utilisation);
     let run = move || drive(index, &runtime, socket, inbox, clock, core(), &told);
@@ -209,6 +210,7 @@ fn receive(index: usize, socket: &UdpSocket, clock: Clock, inbox: &mut Inbox, co
             let (from, datagram) = inbox.datagram(at);
             core.datagram(now_us, socket, from, datagram);
         }
+        core.send_gathered(now_us, socket);
         if count < batch::RECEIVED_MAX || core.outbox.counts.sent - sent_before > SENT_MAX {
             return;
         }

@@ -44,16 +44,20 @@ impl PacketStore {
         self.0.retain(|rings| rings.publisher != publisher);
     }
 
-    /// Keeps a payload where the forwarder says.
-    pub(super) fn put(&mut self, slot: Slot, codec: Codec, payload: &[u8]) {
+    /// Keeps a payload where the forwarder says; whether it is kept.
+    pub(super) fn put(&mut self, slot: Slot, codec: Codec, payload: &[u8]) -> bool {
         let rings = self.0.iter_mut().find(|rings| rings.publisher == slot.publisher);
-        let Some(ring) = rings.and_then(|rings| rings.layers.get_mut(place(slot.layer))?.as_mut()) else { return };
+        let Some(ring) = rings.and_then(|rings| rings.layers.get_mut(place(slot.layer))?.as_mut()) else {
+            return false;
+        };
         let index = usize::from(slot.index);
-        let Some(kept) = ring.kept.get_mut(index) else { return };
+        let Some(kept) = ring.kept.get_mut(index) else { return false };
         // What is too long is nothing: whoever asks for it asks for a key frame next.
-        let payload = if payload.len() > PAYLOAD_BYTES { &[] } else { payload };
+        let fits = payload.len() <= PAYLOAD_BYTES;
+        let payload = if fits { payload } else { &[] };
         *kept = (payload.len() as u16, codec);
         ring.bytes[index * PAYLOAD_BYTES..][..payload.len()].copy_from_slice(payload);
+        fits
     }
 
     /// A payload that was kept.
@@ -91,13 +95,13 @@ mod tests {
         let publisher = room.join(0, join).unwrap();
         let slot = |index| Slot { publisher, layer: Layer(1), index };
         let mut store = PacketStore::default();
-        store.put(slot(3), Codec::Vp8, b"too early");
+        assert!(!store.put(slot(3), Codec::Vp8, b"too early"));
         assert_eq!(store.get(slot(3)), None);
         store.open(publisher, 2);
-        store.put(slot(511), Codec::H264, b"last");
-        store.put(slot(512), Codec::H264, b"beyond");
-        store.put(slot(0), Codec::Vp8, &[7; PAYLOAD_BYTES]);
-        store.put(slot(1), Codec::Vp8, &[7; PAYLOAD_BYTES + 1]);
+        assert!(store.put(slot(511), Codec::H264, b"last"));
+        assert!(!store.put(slot(512), Codec::H264, b"beyond"));
+        assert!(store.put(slot(0), Codec::Vp8, &[7; PAYLOAD_BYTES]));
+        assert!(!store.put(slot(1), Codec::Vp8, &[7; PAYLOAD_BYTES + 1]));
         assert_eq!(store.get(slot(511)), Some((Codec::H264, b"last".as_slice())));
         assert_eq!(store.get(slot(512)), None);
         assert_eq!(store.get(slot(0)), Some((Codec::Vp8, [7; PAYLOAD_BYTES].as_slice())));

@@ -17,14 +17,13 @@ use rookery_webrtc::Codec;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 use super::cascade::Cascade;
 use super::ring::PacketStore;
 use super::way::{LayerSource, PayloadTypes, Way};
 use crate::events::MailboxFull;
 use crate::mail::{Mail, Notice};
+use crate::mailbox::{MailSender, Undelivered};
 
 /// Up to so many members nobody waits to be told of.
 const SMALL_MEMBERS: usize = 50;
@@ -52,14 +51,14 @@ pub(super) struct Member {
     pub(super) udp: MemberId,
     pub(super) session: u64,
     pub(super) streams: Streams,
-    pub(super) mail: mpsc::Sender<Mail>,
+    pub(super) mail: MailSender,
     pub(super) granted: VoiceMemberFlags,
     pub(super) types: PayloadTypes,
     pub(super) way: Way,
     /// In which its picture came last.
     pub(super) codec: Codec,
-    /// What it shows, as it said.
-    pub(super) shown: Option<Shown>,
+    /// What it shows, as it said; boxed, because most show nothing.
+    pub(super) shown: Option<Box<Shown>>,
     /// What it wants to see, once it said so.
     wants: Option<Wants>,
     /// How well anybody wants what it shows.
@@ -85,7 +84,7 @@ impl Member {
         udp: MemberId,
         session: u64,
         streams: Streams,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
         granted: VoiceMemberFlags,
     ) -> Self {
         Self {
@@ -174,7 +173,7 @@ impl Member {
         if notices.is_empty() {
             return;
         }
-        if let Err(TrySendError::Full(_)) = self.mail.try_send(Mail::Events(Arc::clone(notices))) {
+        if let Err(Undelivered::Full(_)) = self.mail.try_send(Mail::Events(Arc::clone(notices))) {
             self.is_behind = true;
             MailboxFull.emit();
         }
@@ -338,8 +337,9 @@ impl RoomState {
 
     /// Takes what a member shows; others are told, and those who come later.
     pub(super) fn set_shown(&mut self, now_us: u64, key: MemberKey, shown: Option<Shown>) {
+        let shown = shown.map(Box::new);
         let Some(member) = self.member_mut(key).filter(|member| member.shown != shown) else { return };
-        let stream = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.stream.clone());
+        let stream = |shown: &Option<Box<Shown>>| shown.as_ref().map(|shown| shown.stream.clone());
         let before = std::mem::replace(&mut member.shown, shown);
         let is_new = stream(&before) != stream(&member.shown);
         let (payload, user, is_shown) = (member.video_payload(), member.user, member.shown.is_some());

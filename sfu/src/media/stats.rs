@@ -1,6 +1,7 @@
 //! Counts of a core.
 
-use rookery_forwarder::{DropReason as Undelivered, RoomStats};
+use rookery_forwarder::{DropReason as Undelivered, Quality, RoomStats};
+use rookery_model::voice::node::VoiceRoomKey;
 use rookery_node_link::DropReason as LinkDropReason;
 use rookery_rtp::DropReason;
 use rookery_webrtc::DropReason as WebRtcDropReason;
@@ -54,6 +55,29 @@ pub(crate) struct CoreStats {
     /// Those who sent.
     pub(crate) senders: u64,
     pub(crate) utilisation_permille: u16,
+}
+
+/// One room, how it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RoomCounts {
+    pub(crate) key: VoiceRoomKey,
+    pub(crate) members: usize,
+    /// Those who are heard.
+    pub(crate) speakers: usize,
+    pub(crate) quality: Quality,
+    pub(crate) stats: RoomStats,
+    /// Sent by those who are there, and never came.
+    pub(crate) lost: u64,
+    pub(crate) jitter_us_sum: u64,
+    /// Those who sent.
+    pub(crate) senders: u64,
+}
+
+impl RoomCounts {
+    /// The mean of those who sent.
+    pub(crate) fn jitter_us(&self) -> u64 {
+        self.jitter_us_sum.checked_div(self.senders).unwrap_or(0)
+    }
 }
 
 impl CoreStats {

@@ -30,9 +30,9 @@ use tokio_tungstenite::tungstenite::Message;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const AES: &str = "aead_aes256_gcm_rtpsize";
 pub const XCHACHA: &str = "aead_xchacha20_poly1305_rtpsize";
-
-/// The payload type of pictures.
-pub const PICTURE: u8 = 101;
+/// Payload types.
+pub const OPUS: u8 = 120;
+pub const VP8: u8 = 101;
 
 pub fn room(channel: u64) -> VoiceRoomKey {
     VoiceRoomKey { server_id: VoiceServerId::new(1), channel_id: ChannelId::new(channel) }
@@ -47,7 +47,7 @@ pub fn prepare(channel: u64, user: u64) -> PrepareMember {
         room: room(channel),
         user_id: UserId::new(user),
         session_id: format!("session-{user}"),
-        flags: VoiceMemberFlags::SPEAKER,
+        flags: VoiceMemberFlags { may_stream: true, ..VoiceMemberFlags::SPEAKER },
         settings: VoiceRoomSettings::default(),
         token: None,
     }
@@ -179,7 +179,7 @@ pub async fn link(a: &World, b: &World, channel: u64) {
 
 pub fn identify(user: u64, token: &str) -> Value {
     json!({"op": 0, "d": {"server_id": "1", "user_id": user.to_string(), "session_id": format!("session-{user}"),
-        "token": token, "max_dave_protocol_version": 1}})
+        "token": token, "max_dave_protocol_version": 1, "video": true}})
 }
 
 /// A connection to the voice gateway.
@@ -275,6 +275,7 @@ pub struct Client {
     pub user: u64,
     pub token: String,
     pub ssrc: u32,
+    pub video_ssrc: u32,
     pub udp: UdpSocket,
     pub media: SocketAddr,
     cipher: TransportCipher,
@@ -287,6 +288,7 @@ impl Client {
     /// From READY to SESSION_DESCRIPTION.
     pub async fn select(mut wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
         let ssrc = u32::try_from(ready["ssrc"].as_u64().unwrap()).unwrap();
+        let video_ssrc = ready["streams"][0]["ssrc"].as_u64().map_or(0, |ssrc| u32::try_from(ssrc).unwrap());
         let ip = ready["ip"].as_str().unwrap().parse().unwrap();
         let media = SocketAddr::new(ip, u16::try_from(ready["port"].as_u64().unwrap()).unwrap());
         assert!(ready["modes"].as_array().unwrap().contains(&json!(mode)));
@@ -294,8 +296,8 @@ impl Client {
         udp.connect(media).await.unwrap();
         let (address, port) = discover(&udp, ssrc).await;
         assert_eq!((address.as_str(), port), ("127.0.0.1", udp.local_addr().unwrap().port()));
-        let codec = |name: &str, kind: &str, number: u8| json!({"name": name, "type": kind, "priority": 1000, "payload_type": number});
-        let codecs = [codec("opus", "audio", 120), codec("VP8", "video", PICTURE)];
+        let codecs = json!([{"name": "opus", "type": "audio", "priority": 1_000, "payload_type": OPUS},
+            {"name": "VP8", "type": "video", "priority": 1_000, "payload_type": VP8}]);
         let data = json!({"address": address, "port": port, "mode": mode});
         wire.send(json!({"op": 1, "d": {"protocol": "udp", "data": data, "codecs": codecs}})).await;
         let description = wire.until(4).await;
@@ -309,6 +311,7 @@ impl Client {
             user,
             token,
             ssrc,
+            video_ssrc,
             udp,
             media,
             cipher: TransportCipher::new(mode, &secret),
@@ -318,10 +321,48 @@ impl Client {
         }
     }
 
+    /// Says that it shows something from now on, which is done when this returns.
+    pub async fn show(&mut self, node: &VoiceNode) {
+        let (audio_ssrc, video_ssrc) = (self.ssrc, self.video_ssrc);
+        let streams = json!([{"type": "video", "rid": "100", "quality": 100, "active": true, "ssrc": video_ssrc}]);
+        let video = json!({"audio_ssrc": audio_ssrc, "video_ssrc": video_ssrc, "rtx_ssrc": 0, "streams": streams});
+        self.wire.send(json!({"op": 12, "d": video})).await;
+        self.settle(node).await;
+    }
+
+    /// Says that it wants to see everybody, which is done when this returns.
+    pub async fn watch(&mut self, node: &VoiceNode) {
+        self.wire.send(json!({"op": 15, "d": {"any": 100}})).await;
+        self.settle(node).await;
+    }
+
+    /// Its session has handed on what it said before it answers, and the room has done that before it counts.
+    async fn settle(&mut self, node: &VoiceNode) {
+        self.wire.settled(8).await;
+        node.load().await;
+    }
+
+    /// A frame of VP8 in so many encrypted packets, with numbers from this one on; a key frame.
+    pub fn frame(&mut self, first: u16, lengths: &[usize]) -> Vec<Vec<u8>> {
+        let last = lengths.len() - 1;
+        let packet = |(at, length): (usize, &usize)| {
+            let number = first.wrapping_add(at as u16);
+            let mut header = vec![0x80, if at == last { 0x80 | VP8 } else { VP8 }];
+            header.extend(number.to_be_bytes());
+            header.extend((u32::from(first) * 100).to_be_bytes());
+            header.extend(self.video_ssrc.to_be_bytes());
+            // A descriptor of one byte: whether the frame begins here. Then, what is 0 in a key frame's first byte.
+            let mut payload = vec![if at == 0 { 0x10 } else { 0 }, 0];
+            payload.resize(*length, number as u8);
+            self.seal(header, &payload)
+        };
+        lengths.iter().enumerate().map(packet).collect()
+    }
+
     /// An encrypted packet of Opus.
     pub fn packet(&mut self, payload: &[u8]) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut packet = vec![0x80, 120];
+        let mut packet = vec![0x80, OPUS];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend((u32::from(self.sequence) * 960).to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
@@ -330,7 +371,7 @@ impl Client {
 
     /// An encrypted packet with a whole key frame of VP8.
     pub fn picture(&mut self, ssrc: u32, sequence: u16) -> Vec<u8> {
-        let mut packet = vec![0x80, 0x80 | PICTURE];
+        let mut packet = vec![0x80, 0x80 | VP8];
         packet.extend(sequence.to_be_bytes());
         packet.extend((u32::from(sequence) * 3_000).to_be_bytes());
         packet.extend(ssrc.to_be_bytes());

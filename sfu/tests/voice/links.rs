@@ -274,7 +274,7 @@ async fn a_picture_crosses_for_whoever_wants_it() {
     };
     let (last, pictures) = tokio::time::timeout(PATIENCE, seen).await.expect("a picture");
     for picture in pictures {
-        assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, PICTURE, 0x10));
+        assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, VP8, 0x10));
     }
     let once = async {
         while nodes.a.node.load().await.link_packets_out != nodes.b.node.load().await.link_packets_in {

@@ -14,4 +14,5 @@ mod links;
 mod many;
 mod presence;
 mod resume;
+mod video;
 mod web_rtc;

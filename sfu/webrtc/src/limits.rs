@@ -34,29 +34,3 @@ impl Default for WebRtcLimits {
         }
     }
 }
-
-/// A token bucket that is full at first.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    left_milli: u64,
-    filled_at_ms: u64,
-}
-
-impl Bucket {
-    pub(crate) const fn new(now_ms: u64, burst: u32) -> Self {
-        Self { left_milli: burst as u64 * 1_000, filled_at_ms: now_ms }
-    }
-
-    /// Takes a token if there is one; so many come back each second.
-    pub(crate) fn take(&mut self, now_ms: u64, burst: u32, per_second: u32) -> bool {
-        let passed_ms = now_ms.saturating_sub(self.filled_at_ms);
-        self.filled_at_ms = self.filled_at_ms.max(now_ms);
-        let filled = self.left_milli.saturating_add(passed_ms.saturating_mul(per_second.into()));
-        self.left_milli = filled.min(u64::from(burst) * 1_000);
-        let has_one = self.left_milli >= 1_000;
-        if has_one {
-            self.left_milli -= 1_000;
-        }
-        has_one
-    }
-}

@@ -1,13 +1,13 @@
 //! One client's end on the server's side.
 
 use ring::hmac;
-use rookery_rtp::RtpHeader;
+use rookery_rtp::{RtpHeader, TokenBucket};
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::dtls::DtlsBudget;
 use crate::ice::{IceCredentials, Paths};
-use crate::limits::{Bucket, WebRtcLimits};
+use crate::limits::WebRtcLimits;
 use crate::sdp::RemoteTransport;
 use crate::srtp::{Media, RTP_OVERHEAD_BYTES, SealError};
 
@@ -48,7 +48,7 @@ pub struct WebRtcPeer<K> {
     pub(crate) paths: Paths,
     pub(crate) state: PeerState,
     pub(crate) budget: DtlsBudget,
-    pub(crate) answers: Bucket,
+    pub(crate) answers: TokenBucket,
     pub(crate) media: Option<Box<Media>>,
     /// When it came, and when a check last showed that it wants to be sent to.
     pub(crate) inserted_at_ms: u64,
@@ -73,7 +73,7 @@ impl<K> WebRtcPeer<K> {
             paths: Paths::default(),
             state: PeerState::Waiting,
             budget: DtlsBudget::new(limits),
-            answers: Bucket::new(now_ms, limits.answer_burst),
+            answers: TokenBucket::new(now_ms, limits.answer_burst),
             media: None,
             inserted_at_ms: now_ms,
             consent_at_ms: now_ms,

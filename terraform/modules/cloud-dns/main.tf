@@ -6,15 +6,22 @@ locals {
   suffix = ".${local.domain}"
   pops   = flatten([for region in var.deployment.regions : [for pop in try(region.pops, []) : pop]])
   nodes  = flatten([for region in var.deployment.regions : region.nodes])
+  voices = flatten([for region in var.deployment.regions : [for node in try(region.voice_nodes, []) : node]])
 
   # What names of the zone stand in links and URLs, and the addresses of the nodes that have them.
-  node_hosts = distinct(flatten([for node in local.nodes : [
-    for host in [
-      split(":", node.link)[0],
-      split(":", split("/", trimprefix(trimprefix(node.gateway, "wss://"), "ws://"))[0])[0],
-      split(":", split("/", trimprefix(try(node.webtransport, ""), "https://"))[0])[0],
-    ] : { label = trimsuffix(host, local.suffix), addresses = try(node.addresses, []) } if endswith(host, local.suffix)
-  ]]))
+  node_hosts = distinct(flatten([
+    [for node in local.nodes : [
+      for host in [
+        split(":", node.link)[0],
+        split(":", split("/", trimprefix(trimprefix(node.gateway, "wss://"), "ws://"))[0])[0],
+        split(":", split("/", trimprefix(try(node.webtransport, ""), "https://"))[0])[0],
+      ] : { label = trimsuffix(host, local.suffix), addresses = try(node.addresses, []) } if endswith(host, local.suffix)
+    ]],
+    [for node in local.voices : [
+      for host in [split(":", node.endpoint)[0]] :
+      { label = trimsuffix(host, local.suffix), addresses = node.addresses } if endswith(host, local.suffix)
+    ]],
+  ]))
   names = merge(
     { "@" = flatten([for pop in local.pops : pop.addresses]) },
     { for pop in local.pops : "${pop.name}.pop" => pop.addresses },

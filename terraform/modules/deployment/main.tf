@@ -16,10 +16,14 @@ locals {
   pops = flatten([for region in local.deployment.regions : [
     for index, pop in try(region.pops, []) : { region = region.name, index = index, pop = pop }
   ]])
-  numbers = [for each in local.nodes : each.node.number]
+  voice_nodes = flatten([for region in local.deployment.regions : [
+    for index, node in try(region.voice_nodes, []) : { region = region.name, index = index, node = node }
+  ]])
+  numbers       = [for each in local.nodes : each.node.number]
+  voice_numbers = [for each in local.voice_nodes : each.node.number]
 
   # Where machines of each role stand in their region's network.
-  first_host = { region = 10, pop = 60, geodns = 80, bus = 30, database = 100, observability = 90 }
+  first_host = { region = 10, voice = 45, pop = 60, geodns = 80, bus = 30, database = 100, observability = 90 }
 
   unplaced = concat(
     [for each in local.nodes : {
@@ -29,6 +33,10 @@ locals {
     [for each in local.pops : {
       name = "${each.region}-pop-${each.pop.name}", role = "pop", region = each.region, index = each.index,
       type = "pop_type", addresses = each.pop.addresses, number = null, node = each.pop.name
+    }],
+    [for each in local.voice_nodes : {
+      name = "${each.region}-voice-${each.node.name}", role = "voice", region = each.region, index = each.index,
+      type = "voice_type", addresses = each.node.addresses, number = each.node.number, node = each.node.name
     }],
     flatten([for region in local.deployment.regions : [
       for index, address in try(region.machines.database_addresses, []) : {
@@ -55,7 +63,7 @@ locals {
   machines = { for each in local.unplaced : each.name => merge(each, {
     location     = local.regions[each.region].machines.location
     network_zone = local.regions[each.region].machines.network_zone
-    server_type  = local.regions[each.region].machines[each.type]
+    server_type  = try(local.regions[each.region].machines[each.type], null)
     private_ip   = try(cidrhost(local.regions[each.region].machines.network, local.first_host[each.role] + each.index), null)
     ipv4         = try([for address in each.addresses : address if !strcontains(address, ":")][0], null)
     ipv6         = try([for address in each.addresses : address if strcontains(address, ":")][0], null)
@@ -67,6 +75,11 @@ locals {
     length(distinct(local.names)) == length(local.names) ? [] : ["two regions have the same name"],
     length(distinct(local.numbers)) == length(local.numbers) ? [] : ["two nodes have the same number"],
     alltrue([for number in local.numbers : number >= 1 && number <= 127 && floor(number) == number]) ? [] : ["a node's number is not from 1 to 127"],
+    length(distinct(local.voice_numbers)) == length(local.voice_numbers) ? [] : ["two voice nodes have the same number"],
+    alltrue([for number in local.voice_numbers : number >= 1 && number <= 4095 && floor(number) == number]) ? [] : ["a voice node's number is not from 1 to 4095"],
+    local.bus == "nats" || length(local.voice_nodes) == 0 ? [] : ["voice nodes need the bus \"nats\""],
+    [for region in local.deployment.regions : "${region.name} has voice nodes, and its machines no voice_type" if length(try(region.voice_nodes, [])) > 0 && can(region.machines) && try(region.machines.voice_type, null) == null],
+    [for each in local.voice_nodes : "the voice node ${each.node.name} has no IPv4 address" if alltrue([for address in each.node.addresses : strcontains(address, ":")])],
     contains(["regional", "global"], local.durability) ? [] : ["durability is neither \"regional\" nor \"global\""],
     local.durability != "global" || length(local.names) >= 3 ? [] : ["\"global\" durability needs three regions"],
     contains(local.names, try(local.deployment.default_home, local.names[0])) ? [] : ["default_home names no region"],

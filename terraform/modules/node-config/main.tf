@@ -10,19 +10,28 @@ locals {
   bus        = try(var.deployment.bus, "local")
   durability = try(var.deployment.durability, "regional")
 
-  by_role = { for role in ["region", "pop", "database", "bus", "geodns", "observability"] :
+  by_role = { for role in ["region", "voice", "pop", "database", "bus", "geodns", "observability"] :
     role => [for name in sort(keys(var.machines)) : var.machines[name] if var.machines[name].role == role]
   }
   near = { for role, machines in local.by_role : role => [for each in machines : each if each.region == local.machine.region] }
 
-  node = try([for node in local.region.nodes : node if node.name == local.machine.node][0], null)
+  node       = try([for node in local.region.nodes : node if node.name == local.machine.node][0], null)
+  voice_node = try([for node in local.region.voice_nodes : node if node.name == local.machine.node][0], null)
   # The own region first, the others in the order of the file.
   ordered_regions = concat([local.machine.region], [for name in local.names : name if name != local.machine.region])
   links           = flatten([for name in local.ordered_regions : [for node in local.regions[name].nodes : node.link]])
 
+  # Of the own machine: a client that is told them talks to it anyway.
+  voice_host = try(join(":", slice(split(":", local.voice_node.endpoint), 0, length(split(":", local.voice_node.endpoint)) - 1)), "")
+  turn_urls = [
+    "turn:${local.voice_host}:3478?transport=udp", "turn:${local.voice_host}:3478?transport=tcp", "turns:${local.voice_host}:5349?transport=tcp",
+  ]
+
   context = {
     machine         = local.machine
     node            = local.node
+    voice_node      = local.machine.role == "voice" ? local.voice_node : null
+    turn_urls       = local.turn_urls
     region          = local.region
     bus             = local.bus
     durability      = local.durability
@@ -53,6 +62,13 @@ locals {
       { path = "/etc/systemd/system/rookery-region.service", mode = "0644", content = file("${local.repository}/infra/systemd/rookery-region.service") },
       { path = "/etc/haproxy/haproxy.cfg", mode = "0644", content = file("${path.module}/templates/haproxy.cfg") },
       { path = "/etc/systemd/system/rookery-region.service.d/bus.conf", mode = "0644", content = local.bus != "nats" || !var.multi_node ? "# There is no bus to be let into.\n" : "[Service]\nLoadCredential=bus.key:/etc/rookery/credentials/bus.key\n" },
+    ]
+    voice = local.machine.role != "voice" ? [] : [
+      local.install_file,
+      { path = "/etc/rookery/sfu.toml", mode = "0644", content = templatefile("${path.module}/templates/sfu.toml.tftpl", local.context) },
+      { path = "/etc/systemd/system/rookery-sfu.service", mode = "0644", content = file("${local.repository}/infra/systemd/rookery-sfu.service") },
+      { path = "/etc/rookery/turnserver.conf", mode = "0644", content = templatefile("${path.module}/templates/turnserver.conf.tftpl", local.context) },
+      { path = "/etc/systemd/system/coturn.service.d/rookery.conf", mode = "0644", content = file("${local.repository}/infra/systemd/coturn.conf") },
     ]
     pop = local.machine.role != "pop" ? [] : [
       local.deployment_file,
@@ -96,6 +112,7 @@ locals {
 
   packages = concat(["nftables", "chrony"], {
     region        = ["haproxy", "curl", "ca-certificates"]
+    voice         = ["coturn", "curl", "ca-certificates"]
     pop           = ["curl", "ca-certificates"]
     database      = var.database_apt_source == null ? [] : ["scylla"]
     bus           = ["nats-server"]
@@ -107,7 +124,12 @@ locals {
   start = {
     # They wait for their credentials, and are started by whoever brings those.
     region = [["systemctl", "enable", "rookery-region.service", "haproxy.service"]]
-    pop    = [["systemctl", "enable", "rookery-pop.service"]]
+    voice = [
+      ["systemctl", "daemon-reload"], ["systemctl", "enable", "rookery-sfu.service", "coturn.service"],
+      # Debian starts it with settings of its own.
+      ["systemctl", "restart", "coturn.service"],
+    ]
+    pop = [["systemctl", "enable", "rookery-pop.service"]]
     geodns = concat(
       var.release == null ? [] : [["/usr/local/bin/rookery", "deployment", "geodns", "/etc/rookery/deployment.json", "--out", "/etc/gdnsd"]],
       [["systemctl", "enable", "gdnsd.service"]],
@@ -120,7 +142,7 @@ locals {
   commands = concat(
     [["install", "-d", "-m", "0700", "/etc/rookery/credentials"]],
     [["sysctl", "--system"], ["systemctl", "enable", "--now", "nftables.service"], ["nft", "-f", "/etc/nftables.conf"]],
-    contains(["region", "pop", "geodns"], local.machine.role) ? local.install : [],
+    contains(["region", "voice", "pop", "geodns"], local.machine.role) ? local.install : [],
     local.start[local.machine.role],
   )
   files = concat(local.common_files, local.role_files[local.machine.role])

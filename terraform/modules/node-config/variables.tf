@@ -12,8 +12,8 @@ variable "machine" {
   })
 
   validation {
-    condition     = contains(["region", "pop", "database", "bus", "geodns", "observability"], var.machine.role)
-    error_message = "The role must be region, pop, database, bus, geodns or observability."
+    condition     = contains(["region", "voice", "pop", "database", "bus", "geodns", "observability"], var.machine.role)
+    error_message = "The role must be region, voice, pop, database, bus, geodns or observability."
   }
   validation {
     condition     = can(cidrhost("${var.machine.private_ip}/32", 0))

@@ -226,5 +226,6 @@ fn message(channel_id: ChannelId, id: MessageId, author_id: UserId) -> MessageRo
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }

@@ -22,8 +22,17 @@ pub enum Fault {
 }
 
 /// In this order things are started again.
-const ORDER: [Role; 7] =
-    [Role::Wan, Role::Database, Role::Bus, Role::GeoDns, Role::Observability, Role::Region, Role::Pop];
+const ORDER: [Role; 9] = [
+    Role::Wan,
+    Role::Database,
+    Role::Bus,
+    Role::GeoDns,
+    Role::Observability,
+    Role::Region,
+    Role::Voice,
+    Role::Relay,
+    Role::Pop,
+];
 
 impl Lab {
     /// Breaks a region.

@@ -14,7 +14,8 @@ pub(crate) fn check(process: &ProcessState, gateways: usize) -> Result<String> {
     match process.role {
         Role::Database => http::cql_answers(process.address("cql")?).map(|()| "takes clients".into()),
         Role::Bus => bus(process, gateways),
-        Role::Region | Role::Pop => ready(process.address("operator")?, "/readyz"),
+        Role::Region | Role::Voice | Role::Pop => ready(process.address("operator")?, "/readyz"),
+        Role::Relay => http::stun_answers(process.address("turn")?).map(|()| "answers".into()),
         Role::GeoDns => {
             let addresses = http::dns_addresses(process.address("dns")?, DOMAIN)?;
             ensure!(!addresses.is_empty(), "it knows no point of presence");

@@ -35,6 +35,21 @@ pub(crate) fn cql_answers(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
+/// Whether a relay answers a STUN binding request.
+pub(crate) fn stun_answers(address: SocketAddr) -> Result<()> {
+    const REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42rookery-test";
+    const SUCCESS: [u8; 2] = [1, 1];
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    socket.connect(address)?;
+    socket.send(&REQUEST)?;
+    let mut answer = [0; 1500];
+    let length = socket.recv(&mut answer)?;
+    let is_ours = answer[..length].get(8..20) == REQUEST.get(8..20);
+    ensure!(is_ours && answer.starts_with(&SUCCESS), "it answers {:02x?}", &answer[..length.min(20)]);
+    Ok(())
+}
+
 /// The addresses that a name server gives for a name to a client without a known place.
 pub(crate) fn dns_addresses(server: SocketAddr, name: &str) -> Result<Vec<Ipv4Addr>> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;

@@ -124,7 +124,7 @@ impl Lab {
     /// Ends what runs, from the outside in, and removes the networks. Goes on past what cannot be ended.
     pub(crate) fn take_down(&mut self) -> Result<()> {
         let mut outcomes = Vec::new();
-        for roles in [&[Role::Pop][..], &[Role::Region]] {
+        for roles in [&[Role::Pop][..], &[Role::Voice], &[Role::Region]] {
             outcomes.push(self.end(roles));
         }
         for process in self.state.processes.iter_mut().filter(|process| process.role != Role::Database) {

@@ -7,6 +7,7 @@
 //! - the gateway and the points of presence speak plain `ws://` and `http://` at the machine's address, where in a
 //!   deployment haproxy and the point of presence end TLS: nothing leaves this computer;
 //! - rate limits are off unless they are asked for: a hundred test clients have one address;
+//! - relays have no TLS, and voice nodes one core each;
 //! - logs are text.
 
 use std::fs;
@@ -20,10 +21,14 @@ use crate::plan::{Machine, Mode, Role, port};
 use crate::rendered::{inside, rooted};
 
 const REGION: &str = "/etc/rookery/region.toml";
+const SFU: &str = "/etc/rookery/sfu.toml";
+const RELAY: &str = "/etc/rookery/turnserver.conf";
 const POP: &str = "/etc/rookery/pop.toml";
 const NATS: &str = "/etc/nats-server.conf";
 const PROMETHEUS: &str = "/etc/prometheus/prometheus.yml";
 const GDNSD: &str = "/etc/gdnsd";
+/// What a relay and the voice node beside it have in common.
+const TURN_SECRET: &str = "lab";
 /// As high as limits go that cannot be switched off.
 const NO_LIMIT: i64 = 1_000_000;
 
@@ -31,6 +36,8 @@ const NO_LIMIT: i64 = 1_000_000;
 pub fn main_file(role: Role) -> &'static str {
     match role {
         Role::Region => REGION,
+        Role::Voice => SFU,
+        Role::Relay => RELAY,
         Role::Pop => POP,
         Role::Bus => NATS,
         Role::Observability => PROMETHEUS,
@@ -48,11 +55,17 @@ pub fn adapt(machine: &Machine, root: &Path, mode: Mode, limits: bool, dns_port:
     };
     match machine.role {
         Role::Region => change(&|text| region(text, machine.address, mode, limits)),
+        Role::Voice => {
+            change(&|text| voice(text, machine.address))?;
+            let path = inside(root, RELAY);
+            let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            fs::write(&path, relay(&text)?).with_context(|| format!("{} cannot be written", path.display()))
+        }
         Role::Pop => change(&|text| pop(text, machine.address, mode, limits)),
         Role::Bus => change(&|text| bus(text, machine.address)),
         Role::Observability => change(&|text| Ok(text.to_owned())),
         Role::GeoDns => geodns(machine.address, &path, dns_port),
-        Role::Database | Role::Wan => Ok(()),
+        Role::Database | Role::Relay | Role::Wan => Ok(()),
     }
 }
 
@@ -75,6 +88,28 @@ fn region(text: &str, address: Ipv4Addr, mode: Mode, limits: bool) -> Result<Str
         }
     }
     Ok(config.to_string())
+}
+
+fn voice(text: &str, address: Ipv4Addr) -> Result<String> {
+    let mut config: Table = text.parse().context("sfu.toml")?;
+    set(&mut config, &["log", "format"], "text")?;
+    set(&mut config, &["voice", "gateway"], format!("{address}:{}", port::VOICE))?;
+    let media =
+        config["voice"]["media"].as_str().and_then(|media| media.rsplit_once(':')).context("media")?.1.to_owned();
+    set(&mut config, &["voice", "media"], format!("{address}:{media}"))?;
+    // All regions share this machine's processors.
+    set(&mut config, &["voice", "cores"], 1)?;
+    set(&mut config, &["voice", "turn", "urls"], vec![format!("turn:{address}:{}?transport=udp", port::TURN)])?;
+    set(&mut config, &["voice", "turn", "secret"], TURN_SECRET)?;
+    Ok(config.to_string())
+}
+
+/// A relay without TLS, and with the secret that its service would put behind the file.
+fn relay(text: &str) -> Result<String> {
+    let is_of_tls = |line: &&str| ["cert=", "pkey=", "tls-listening-port="].iter().any(|key| line.starts_with(key));
+    let kept: Vec<&str> = text.lines().filter(|line| !is_of_tls(line)).collect();
+    ensure!(kept.len() + 3 == text.lines().count(), "turnserver.conf says other things of TLS");
+    Ok(format!("{}\nno-tls\nno-dtls\nstatic-auth-secret={TURN_SECRET}\n", kept.join("\n")))
 }
 
 fn pop(text: &str, address: Ipv4Addr, mode: Mode, limits: bool) -> Result<String> {
@@ -158,6 +193,18 @@ mod tests {
         assert!(!table.contains_key("https") && !table.contains_key("tls"));
         assert_eq!(config["uplink"]["regions"][0].as_str(), Some("a:1"));
         assert!(pop("operator = 1\n", ADDRESS, Mode::Namespaces, true).is_ok(), "a missing table is made");
+    }
+
+    #[test]
+    fn a_voice_node_has_its_relay_at_its_own_address() {
+        let rendered = "[voice]\ngateway = \"[::]:443\"\nmedia = \"0.0.0.0:50000\"\nnode = 2\n[voice.turn]\nurls = [\"turns:x\"]\n";
+        let config: Table = voice(rendered, ADDRESS).unwrap().parse().unwrap();
+        assert_eq!(config["voice"]["media"].as_str(), Some("10.89.1.10:50000"));
+        assert_eq!(config["voice"]["turn"]["urls"][0].as_str(), Some("turn:10.89.1.10:3478?transport=udp"));
+        assert_eq!(config["voice"]["node"].as_integer(), Some(2));
+        let text = relay("use-auth-secret\ntls-listening-port=1\ncert=/x\npkey=/y\n").unwrap();
+        assert_eq!(text, "use-auth-secret\nno-tls\nno-dtls\nstatic-auth-secret=lab\n");
+        assert!(relay("use-auth-secret\n").is_err());
     }
 
     #[test]

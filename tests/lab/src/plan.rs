@@ -23,9 +23,10 @@ pub(crate) const SLOTS: u8 = 16;
 /// The second number of the first lab's addresses.
 const FIRST_SECOND_NUMBER: u8 = 89;
 /// The last number of the first machine of each role, as `terraform/modules/deployment` has it.
-const FIRST_HOST: [(Role, u8); 6] = [
+const FIRST_HOST: [(Role, u8); 7] = [
     (Role::Region, 10),
     (Role::Bus, 30),
+    (Role::Voice, 45),
     (Role::Pop, 60),
     (Role::GeoDns, 80),
     (Role::Observability, 90),
@@ -39,6 +40,9 @@ pub mod port {
     pub const REGION_OPERATOR: u16 = 8_091;
     pub const POP_HTTP: u16 = 8_080;
     pub const POP_OPERATOR: u16 = 8_090;
+    pub const VOICE: u16 = 8_444;
+    pub const VOICE_OPERATOR: u16 = 8_092;
+    pub const TURN: u16 = 3_478;
     pub const NATS: u16 = 4_222;
     pub const NATS_GATEWAY: u16 = 7_222;
     pub const NATS_MONITOR: u16 = 8_222;
@@ -56,6 +60,9 @@ pub enum Role {
     Database,
     Bus,
     Region,
+    /// A voice node, and the relay beside it.
+    Voice,
+    Relay,
     Pop,
     GeoDns,
     Observability,
@@ -229,6 +236,12 @@ impl Plan {
                 "addresses": [address],
             })
         });
+        let voice_nodes = of(Role::Voice).map(|machine| {
+            let Machine { node, address, .. } = machine;
+            json!({
+                "name": node, "number": index + 1, "endpoint": format!("{address}:{}", port::VOICE), "addresses": [address],
+            })
+        });
         let pops = of(Role::Pop).map(|machine| json!({ "name": machine.node, "addresses": [machine.address] }));
         json!({
             "name": region.name,
@@ -239,9 +252,10 @@ impl Plan {
             "nats_urls": addresses(Role::Bus).iter().map(|it| format!("nats://{it}:{}", port::NATS)).collect::<Vec<_>>(),
             "nodes": nodes.collect::<Vec<_>>(),
             "pops": pops.collect::<Vec<_>>(),
+            "voice_nodes": voice_nodes.collect::<Vec<_>>(),
             "machines": {
                 "location": region.name, "network_zone": region.name, "network": region.network,
-                "node_type": "lab", "pop_type": "lab", "database_type": "lab", "bus_type": "lab",
+                "node_type": "lab", "voice_type": "lab", "pop_type": "lab", "database_type": "lab", "bus_type": "lab",
                 "observability_type": "lab",
                 "database_addresses": addresses(Role::Database), "bus_addresses": addresses(Role::Bus),
             },
@@ -279,6 +293,8 @@ fn region(options: &Options, mode: Mode, slot: u8, index: usize, place: (&str, f
         let node = format!("{name}-{}", place + 1);
         machines.push(machine(Role::Region, place, format!("node-{node}"), node));
     }
+    let voice = format!("{name}-voice");
+    machines.push(machine(Role::Voice, 0, format!("voice-{voice}"), voice));
     machines.push(machine(Role::Pop, 0, format!("pop-{name}-pop"), format!("{name}-pop")));
     // Two name servers, so that the domain does not vanish with a region.
     if index < 2 {

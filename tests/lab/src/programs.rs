@@ -26,6 +26,8 @@ pub struct Programs {
     /// Terraform or OpenTofu, which renders what machines are told.
     pub terraform: PathBuf,
     pub gdnsd: PathBuf,
+    /// coturn.
+    pub turnserver: PathBuf,
     pub prometheus: PathBuf,
     /// Cassandra and its Java.
     pub runtime: Runtime,
@@ -50,6 +52,7 @@ impl Programs {
             nats_server: get(NATS_VARIABLE)?,
             terraform: get(TERRAFORM_VARIABLE)?,
             gdnsd: server("gdnsd")?,
+            turnserver: server("turnserver")?,
             prometheus: server("prometheus")?,
             runtime,
             repository: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),

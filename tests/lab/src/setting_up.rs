@@ -88,8 +88,8 @@ impl<'a> SettingUp<'a> {
         started?;
         self.note_database(&cluster)?;
         self.make_schema()?;
-        self.tell("starting nodes and points of presence");
-        for role in [Role::Region, Role::Pop] {
+        self.tell("starting nodes, voice nodes and points of presence");
+        for role in [Role::Region, Role::Voice, Role::Relay, Role::Pop] {
             self.start_all(&[role])?;
         }
         self.wait_for_all()
@@ -208,6 +208,12 @@ impl<'a> SettingUp<'a> {
                     fs::copy(keys.join(secret), data.join(secret))?;
                 }
             }
+            Role::Voice => {
+                let credentials = root.join("run/credentials/rookery-sfu.service");
+                let address = machine.address.to_string();
+                self.issue("ca", "https", Some(&address), &etc("tls"), &credentials.join("tls.key"))?;
+                self.issue("bus-ca", "region", None, &etc("bus"), &credentials.join("bus.key"))?;
+            }
             Role::Pop => {
                 let key = root.join("run/credentials/rookery-pop.service/link.key");
                 self.issue("ca", "pop", None, &etc("link"), &key)?;
@@ -228,7 +234,7 @@ impl<'a> SettingUp<'a> {
                 generate.args(["deployment", "geodns"]).arg(&self.lab.state.deployment_file).arg("--out").arg(folder);
                 run(&mut generate)?;
             }
-            Role::Observability | Role::Database | Role::Wan => {}
+            Role::Observability | Role::Database | Role::Relay | Role::Wan => {}
         }
         Ok(())
     }
@@ -312,8 +318,13 @@ fn root(folder: &Path, machine: &Machine) -> PathBuf {
 /// A lab of which nothing runs yet.
 fn state(folder: &Path, programs: &Programs, plan: &Plan) -> State {
     let machines = plan.regions.iter().flat_map(|region| region.machines.iter().map(move |machine| (region, machine)));
-    let mut processes: Vec<ProcessState> =
-        machines.map(|(region, machine)| process(folder, programs, plan, region, machine)).collect();
+    let mut processes = Vec::new();
+    for (region, machine) in machines {
+        processes.push(process(folder, programs, plan, region, machine, machine.role));
+        if machine.role == Role::Voice {
+            processes.push(process(folder, programs, plan, region, machine, Role::Relay));
+        }
+    }
     if plan.regions.iter().all(|region| region.namespace.is_some()) {
         processes.insert(0, wan(folder, programs));
     }
@@ -358,17 +369,25 @@ fn wan(folder: &Path, programs: &Programs) -> ProcessState {
     }
 }
 
-fn process(folder: &Path, programs: &Programs, plan: &Plan, region: &PlannedRegion, machine: &Machine) -> ProcessState {
+/// What a machine runs for one of its roles.
+fn process(
+    folder: &Path,
+    programs: &Programs,
+    plan: &Plan,
+    region: &PlannedRegion,
+    machine: &Machine,
+    role: Role,
+) -> ProcessState {
     let own = folder.join("machines").join(&machine.name);
-    let main = text(&inside(&root(folder, machine), main_file(machine.role)));
-    let ready_file = matches!(machine.role, Role::Region | Role::Pop).then(|| own.join("ready.json"));
+    let main = text(&inside(&root(folder, machine), main_file(role)));
+    let ready_file = matches!(role, Role::Region | Role::Voice | Role::Pop).then(|| own.join("ready.json"));
     let at = |port: u16| SocketAddr::from((machine.address, port));
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let rookery = |role: &str| {
         let ready = text(&own.join("ready.json"));
         words(&[&text(&programs.rookery), role, "--config", &main, "--ready-file", &ready])
     };
-    let (command, addresses) = match machine.role {
+    let (command, addresses) = match role {
         Role::Database => (Vec::new(), vec![("cql", at(port::CQL).to_string())]),
         Role::Bus => (
             words(&[&text(&programs.nats_server), "-c", &main]),
@@ -384,6 +403,17 @@ fn process(folder: &Path, programs: &Programs, plan: &Plan, region: &PlannedRegi
                 ("operator", format!("http://{}", at(port::REGION_OPERATOR))),
                 ("link", at(port::LINK).to_string()),
             ],
+        ),
+        Role::Voice => (
+            rookery("sfu"),
+            vec![
+                ("voice", format!("wss://{}", at(port::VOICE))),
+                ("operator", format!("http://{}", at(port::VOICE_OPERATOR))),
+            ],
+        ),
+        Role::Relay => (
+            words(&[&text(&programs.turnserver), "-c", &main, "--pidfile", &text(&own.join("turnserver.pid"))]),
+            vec![("turn", format!("turn://{}", at(port::TURN)))],
         ),
         Role::Pop => (
             rookery("pop"),
@@ -407,15 +437,19 @@ fn process(folder: &Path, programs: &Programs, plan: &Plan, region: &PlannedRegi
         ),
         Role::Wan => (Vec::new(), Vec::new()),
     };
-    let log = match machine.role {
+    let log = match role {
         Role::Database => folder.join("cluster").join(&machine.name).join("log/system.log"),
+        Role::Relay => own.join("relay.log"),
         _ => own.join("log"),
     };
+    // Two of one machine.
+    let name = if role == Role::Relay { format!("{}-turn", region.name) } else { machine.name.clone() };
+    let node = if role == Role::Relay { name.clone() } else { machine.node.clone() };
     ProcessState {
-        name: machine.name.clone(),
-        role: machine.role,
+        name,
+        role,
         region: Some(region.name.clone()),
-        node: machine.node.clone(),
+        node,
         namespace: region.namespace.clone(),
         pid: None,
         start_ticks: None,

@@ -125,7 +125,7 @@ impl State {
         let node = || {
             self.processes
                 .iter()
-                .find(|process| process.node == name && matches!(process.role, Role::Region | Role::Pop))
+                .find(|process| process.node == name && matches!(process.role, Role::Region | Role::Voice | Role::Pop))
         };
         named.or_else(node).with_context(|| {
             let known: Vec<&str> = self.processes.iter().map(|process| process.name.as_str()).collect();

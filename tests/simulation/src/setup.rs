@@ -158,7 +158,7 @@ fn add_guild(env: &mut Env, rng: &mut ChaCha8Rng, users: &[UserId]) {
 
 fn add_dm(env: &mut Env, rng: &mut ChaCha8Rng, one: UserId, two: UserId) {
     let id = ChannelId(next_id(env));
-    let row = DmRow { channel: Channel::new(id, ChannelType::Dm), user_ids: vec![one, two] };
+    let row = DmRow { channel: Channel::new(id, ChannelType::Dm), user_ids: vec![one, two], call_message_id: None };
     let mut writes = vec![Write::PutDm(row)];
     for user_id in [one, two] {
         if rng.random_bool(0.5) {

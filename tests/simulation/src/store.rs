@@ -185,6 +185,8 @@ impl Store {
                 given.pins.insert(channel, pins.map(|((_, id), at)| (*id, *at)).collect());
             }
             Need::User(id) => drop(given.users.insert(id, self.users.get(&id).cloned())),
+            // Nobody blocks anybody.
+            Need::Blocked(id) => drop(given.blocked.insert(id, Vec::new())),
             Need::InviteCode => {
                 self.codes_given += 1;
                 given.invite_code = Some(format!("code{}", self.codes_given));
@@ -221,7 +223,8 @@ impl Store {
         let mut row = rows.dm.clone()?;
         row.channel.last_message_id = rows.newest_message(row.channel.id);
         let users = row.user_ids.iter().map(|id| self.user(*id)).collect();
-        Some(DmState { row, users })
+        let call_message = row.call_message_id.and_then(|id| rows.messages.get(&(row.channel.id, id)).cloned());
+        Some(DmState { row, users, call_message })
     }
 
     /// The rows of a user, as their owner loads them.

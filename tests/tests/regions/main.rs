@@ -1,5 +1,6 @@
 //! Two regions of one deployment, each with a point of presence of its own, on one store and one bus.
 
+mod calls;
 mod deployment;
 #[path = "../programs/mod.rs"]
 mod programs;

@@ -12,6 +12,7 @@ export const Opcode = {
   InvalidSession: 9,
   Hello: 10,
   HeartbeatAck: 11,
+  CallConnect: 13,
   GuildSubscriptions: 14,
   RequestSoundboardSounds: 31,
   GuildSubscriptionsBulk: 37,

@@ -100,6 +100,7 @@ pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
         firewall(&root.join("etc/nftables.conf"))?;
         match machine.role.as_str() {
             "region" => region(&rookery, &root, &identity)?,
+            "voice" => voice(&rookery, &root)?,
             "pop" => pop(&rookery, &root)?,
             "bus" => bus(&root, &identity)?,
             "observability" => observability(&root)?,
@@ -109,7 +110,7 @@ pub fn check(copy: &Copy, deployment: &Path) -> Result<()> {
         }
         seen.push(machine.role.as_str());
     }
-    for role in ["region", "pop", "bus", "observability", "database", "geodns"] {
+    for role in ["region", "voice", "pop", "bus", "observability", "database", "geodns"] {
         ensure!(seen.contains(&role), "the example has no machine of the role {role}");
     }
     told_of_each_other(copy, &rookery, deployment)
@@ -157,6 +158,25 @@ fn pop(rookery: &Path, root: &Path) -> Result<()> {
     let config = root.join("etc/rookery/pop.toml");
     shell::run_aside(shell::clean(rookery).args(["pop", "--check", "--config"]).arg(config))?;
     unit(rookery, &root.join("etc/systemd/system/rookery-pop.service"))
+}
+
+fn voice(rookery: &Path, root: &Path) -> Result<()> {
+    let config = root.join("etc/rookery/sfu.toml");
+    // The relay's secret is brought to the machine.
+    let mut check = shell::clean(rookery);
+    check.env("ROOKERY_VOICE__TURN__SECRET", "brought").args(["sfu", "--check", "--config"]).arg(config);
+    shell::run_aside(&mut check)?;
+    let units = root.join("etc/systemd/system");
+    unit(rookery, &units.join("rookery-sfu.service"))?;
+    // What Debian's package says, with what is changed of it.
+    let folder = units.join("here");
+    let changed = folder.join("coturn.service.d");
+    fs::create_dir_all(&changed)?;
+    fs::copy(units.join("coturn.service.d/rookery.conf"), changed.join("rookery.conf"))?;
+    let coturn = folder.join("coturn.service");
+    fs::copy("/lib/systemd/system/coturn.service", &coturn)
+        .context("coturn is not installed; run `cargo xtask setup`")?;
+    verify(&coturn)
 }
 
 /// Has systemd read a unit, with this build in the place of the installed binary.

@@ -89,6 +89,7 @@ migrations! {
     "0040_worker_leases",
     "0041_virtual_shard_leases",
     "0042_stage_instances",
+    "0043_calls",
 }
 
 /// The version that this binary works with.

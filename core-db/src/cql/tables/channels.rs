@@ -48,10 +48,10 @@ pub(super) type OverwriteTuple = (i64, i8, i64, i64);
 
 /// Declares the row of a table that holds channels: `channel_id`, one column of its own, and the columns of a channel.
 macro_rules! channel_row {
-    ($own:ident: $own_kind:ty) => {
+    ($($own:ident: $own_kind:ty),+) => {
         row! {
             channel_id: i64,
-            $own: $own_kind,
+            $($own: $own_kind,)+
             kind as "type": i8,
             name: Option<String>,
             position: i32,
@@ -74,7 +74,7 @@ macro_rules! channel_row {
         }
 
         impl Row {
-            fn of(channel: &rookery_model::channel::Channel, $own: $own_kind) -> Self {
+            fn of(channel: &rookery_model::channel::Channel, $($own: $own_kind),+) -> Self {
                 // Every field by name: a new one does not compile until it is stored. The guild is the key, and who is
                 // in a DM stands beside it.
                 let rookery_model::channel::Channel {
@@ -102,7 +102,7 @@ macro_rules! channel_row {
                 } = channel;
                 Self {
                     channel_id: big(*id),
-                    $own,
+                    $($own,)+
                     kind: u8::from(*kind).cast_signed(),
                     name: name.clone(),
                     position: position.cast_signed(),

@@ -5,7 +5,7 @@ use rookery_model::store::DmRow;
 
 use super::prelude::*;
 
-channel_row! { user_ids: Vec<i64> }
+channel_row! { user_ids: Vec<i64>, call_message_id: Blank<i64> }
 
 /// The table's statements.
 pub struct Dms {
@@ -26,8 +26,8 @@ impl Dms {
     }
 
     pub fn put(&self, dm: &DmRow, at: i64) -> Mutation {
-        let DmRow { channel, user_ids } = dm;
-        let row = Row::of(channel, bigs(user_ids));
+        let DmRow { channel, user_ids, call_message_id } = dm;
+        let row = Row::of(channel, bigs(user_ids), blank_id(*call_message_id));
         self.put.with(Partition::Of(channel.id.get(), 0), row.at(at))
     }
 
@@ -45,6 +45,7 @@ impl Dms {
 pub fn dm(mut row: Row) -> Result<DmRow, StoreError> {
     let key = [row.channel_id];
     let user_ids = ids(std::mem::take(&mut row.user_ids));
+    let call_message_id = id_or_none(row.call_message_id);
     let channel = row.into_channel(None).map_err(|reason| corrupt(Table::Dms, &key, reason))?;
-    Ok(DmRow { channel, user_ids })
+    Ok(DmRow { channel, user_ids, call_message_id })
 }

@@ -30,6 +30,7 @@ row! {
     webhook_id: Blank<i64>,
     nonce: Blank<Vec<u8>>,
     deleted: Blank<bool>,
+    call: Blank<Vec<u8>>,
 }
 
 const MARK_TTS: i8 = 1;
@@ -104,7 +105,10 @@ impl Messages {
         let blob = |blob: &Blank<Vec<u8>>| blob.0.as_ref().map_or(0, Vec::len);
         let bytes = row.content.len()
             + (row.mention_users.len() + row.mention_roles.len()) * 12
-            + [&row.attachments, &row.embeds, &row.message_reference, &row.nonce].into_iter().map(blob).sum::<usize>();
+            + [&row.attachments, &row.embeds, &row.message_reference, &row.nonce, &row.call]
+                .into_iter()
+                .map(blob)
+                .sum::<usize>();
         self.put.with_sized(partition(message.channel_id, message.id), bytes, row.at(at))
     }
 
@@ -132,6 +136,7 @@ impl Messages {
             webhook_id: Blank(None),
             nonce: Blank(None),
             deleted: Blank(Some(true)),
+            call: Blank(None),
         };
         self.put.with(partition(channel_id, message_id), row.at(at))
     }
@@ -257,6 +262,7 @@ pub fn row(message: &MessageRow) -> Result<Row, StoreError> {
         application_id,
         webhook_id,
         nonce,
+        call,
     } = message;
     let mark = |set: bool, bit: i8| if set { bit } else { 0 };
     Ok(Row {
@@ -278,5 +284,6 @@ pub fn row(message: &MessageRow) -> Result<Row, StoreError> {
         webhook_id: blank_id(*webhook_id),
         nonce: nested(nonce.as_ref())?,
         deleted: Blank(None),
+        call: nested(call.as_ref())?,
     })
 }

@@ -40,6 +40,7 @@ pub fn plain(reply: Reply) -> Body {
         Reply::Emojis(emojis) => json(&emojis),
         Reply::VoiceRegions(regions) => json(&regions),
         Reply::VoiceState(state) => json(&state),
+        Reply::Ringable(ringable) => json(&json!({ "ringable": ringable })),
         Reply::StageInstance(stage) => json(&stage),
         Reply::Invite(invite) => json(&invite),
         Reply::Invites(invites) => json(&invites),

@@ -57,12 +57,44 @@ pub fn cases() -> Vec<Case> {
             Call::ModifyStageInstance { channel_id: STAGE, changes } => 200 samples::stage_instance()),
         case!(DELETE "/stage-instances/{channel_id}", "/stage-instances/20", None =>
             Call::DeleteStageInstance { channel_id: STAGE } => 204 Reply::NoContent),
+        case!(GET "/channels/{channel_id}/call", "/channels/20/call", None =>
+            Call::GetCall { channel_id: STAGE } => 200 Reply::Ringable(true)),
+        case!(PATCH "/channels/{channel_id}/call", "/channels/20/call", Some(json!({"region": "eu"})) =>
+            Call::ModifyCall { channel_id: STAGE, region: Patch::Set("eu".into()) } => 204 Reply::NoContent),
+        case!(POST "/channels/{channel_id}/call/ring", "/channels/20/call/ring", Some(json!({"recipients": ["7"]})) =>
+            Call::RingCall { channel_id: STAGE, recipients: Some(vec![USER]) } => 204 Reply::NoContent),
+        case!(POST "/channels/{channel_id}/call/stop-ringing", "/channels/20/call/stop-ringing", None =>
+            Call::StopRingingCall { channel_id: STAGE, recipients: None } => 204 Reply::NoContent),
     ]
 }
 
 #[test]
 fn requests_become_calls() {
     check(cases());
+}
+
+#[test]
+fn who_is_rung_is_named_once_or_not_at_all() {
+    let rung = |body| match call_of("POST", "/channels/20/call/ring", body) {
+        Call::RingCall { recipients, .. } => recipients,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rung(json!({})), None);
+    assert_eq!(rung(json!({"recipients": null})), None);
+    assert_eq!(rung(json!({"recipients": []})), Some(vec![]));
+    let errors = errors_of("POST", "/channels/20/call/ring", json!({"recipients": ["7", "7"]}));
+    assert_eq!(
+        errors["recipients"]["1"],
+        error("SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains this value")
+    );
+    let many: Vec<String> = (1..=11).map(|id| id.to_string()).collect();
+    let errors = errors_of("POST", "/channels/20/call/stop-ringing", json!({"recipients": many}));
+    assert!(errors["recipients"]["_errors"].is_array(), "{errors}");
+    let region = |body| match call_of("PATCH", "/channels/20/call", body) {
+        Call::ModifyCall { region, .. } => region,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((region(json!({})), region(json!({"region": null}))), (Patch::Keep, Patch::Clear));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::state::{DmSpace, GuildCore, Space};
 
 impl DmSpace {
     /// The row as it is stored.
-    pub(super) fn row(&self) -> DmRow {
-        DmRow { channel: self.channel.clone(), user_ids: self.user_ids() }
+    pub(crate) fn row(&self) -> DmRow {
+        DmRow { channel: self.channel.clone(), user_ids: self.user_ids(), call_message_id: self.call_message_id }
     }
 }
 
@@ -63,7 +63,9 @@ impl GuildCore {
         let mut out = Outcome::reply(Reply::Channel(Box::new(view.clone())));
         out.writes.push(Write::DeleteDmListing { user_id, channel_id });
         if is_group {
+            self.disconnect(&mut out, user_id);
             self.leave_group(cx, &mut out, user_id)?;
+            self.stop_ringing_strangers(&mut out);
         }
         out.send_to_users(Event::ChannelDelete(view), [user_id]);
         Ok(out)
@@ -75,6 +77,7 @@ impl GuildCore {
         let leaver = dm.users.iter().find(|user| user.id == user_id).cloned();
         dm.users.retain(|user| user.id != user_id);
         let Some(next) = dm.users.first().map(|user| user.id) else {
+            self.calls.clear();
             out.writes.push(Write::DeleteChannel { guild_id: None, channel_id });
             return Ok(());
         };

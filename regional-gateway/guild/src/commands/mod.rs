@@ -5,6 +5,7 @@
 mod accept_invite;
 mod authorize;
 mod bulk_delete_messages;
+mod calls;
 mod channel_name;
 mod channel_parent;
 mod create_guild_channel;
@@ -38,6 +39,7 @@ mod voice_states;
 pub(crate) use channel_name::channel_name;
 pub(crate) use create_guild_channel::new_channel;
 pub(crate) use create_role::{colors_of, new_role};
+pub(crate) use post::new_row;
 
 use rookery_model::call::Call;
 use rookery_model::{ApiError, ErrorCode, Timestamp};
@@ -116,6 +118,13 @@ impl GuildCore {
             Call::GetStageInstance { channel_id } => self.get_stage_instance(cx, *channel_id),
             Call::ModifyStageInstance { channel_id, changes } => self.modify_stage_instance(cx, *channel_id, changes),
             Call::DeleteStageInstance { channel_id } => self.delete_stage_instance(cx, *channel_id),
+
+            Call::GetCall { channel_id } => self.get_call(cx, *channel_id),
+            Call::ModifyCall { channel_id, region } => self.modify_call(cx, *channel_id, region),
+            Call::RingCall { channel_id, recipients } => self.ring_call(cx, *channel_id, recipients.as_deref()),
+            Call::StopRingingCall { channel_id, recipients } => {
+                self.stop_ringing_call(cx, *channel_id, recipients.as_deref())
+            }
 
             Call::CreateInvite { channel_id, invite } => self.create_invite(cx, *channel_id, invite),
             Call::ListGuildInvites { .. } => self.list_guild_invites(cx),

@@ -12,7 +12,7 @@ use crate::{Effect, Outcome};
 
 impl GuildCore {
     /// Puts a new message into its channel: row, event, notifications; returns it as the author sees it.
-    pub(super) fn post(&mut self, cx: &Cx<'_>, out: &mut Outcome, row: MessageRow, mentions: &Mentions) -> Message {
+    pub(crate) fn post(&mut self, cx: &Cx<'_>, out: &mut Outcome, row: MessageRow, mentions: &Mentions) -> Message {
         let (channel_id, message_id) = (row.channel_id, row.id);
         match &mut self.space {
             Space::Guild(guild) => guild.set_last_message(channel_id, message_id),
@@ -88,7 +88,7 @@ impl GuildCore {
 }
 
 /// An empty message.
-pub(super) fn new_row(channel_id: ChannelId, id: MessageId, author_id: UserId, kind: MessageType) -> MessageRow {
+pub(crate) fn new_row(channel_id: ChannelId, id: MessageId, author_id: UserId, kind: MessageType) -> MessageRow {
     MessageRow {
         channel_id,
         id,
@@ -108,5 +108,6 @@ pub(super) fn new_row(channel_id: ChannelId, id: MessageId, author_id: UserId, k
         application_id: None,
         webhook_id: None,
         nonce: None,
+        call: None,
     }
 }

@@ -1,6 +1,8 @@
 //! The guild's core from outside: calls in, rows, events and answers out.
 
 mod audiences;
+mod calls;
+mod calls_property;
 mod channels;
 mod dms;
 mod gateway;

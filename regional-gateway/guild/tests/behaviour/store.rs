@@ -34,6 +34,8 @@ pub struct Rows {
     pub codes_given: u32,
     pub stage_instances: BTreeMap<ChannelId, StageInstance>,
     pub audit_log: Vec<AuditLogRow>,
+    /// Whom each has blocked.
+    pub blocked: BTreeMap<UserId, Vec<UserId>>,
 }
 
 impl Rows {
@@ -111,6 +113,7 @@ impl Rows {
                 given.pins.insert(channel, pins.map(|((_, id), at)| (*id, *at)).collect());
             }
             Need::User(id) => drop(given.users.insert(id, self.users.get(&id).cloned())),
+            Need::Blocked(id) => drop(given.blocked.insert(id, self.blocked.get(&id).cloned().unwrap_or_default())),
             Need::InviteCode => {
                 self.codes_given += 1;
                 given.invite_code = Some(format!("code{}", self.codes_given));
@@ -145,7 +148,8 @@ impl Rows {
     pub fn dm_state(&self) -> DmState {
         let row = self.dm.clone().expect("the DM's row");
         let users = row.user_ids.iter().filter_map(|id| self.users.get(id).cloned()).collect();
-        DmState { row, users }
+        let call_message = row.call_message_id.and_then(|id| self.messages.get(&(row.channel.id, id)).cloned());
+        DmState { row, users, call_message }
     }
 
     pub fn guild_id(&self) -> GuildId {

@@ -431,7 +431,7 @@ fn only_the_session_that_is_in_voice_is_told_where_to_go() {
     let [Event::VoiceServerUpdate(server)] = &events.iter().map(|event| &**event).collect::<Vec<_>>()[..] else {
         panic!("{events:?}")
     };
-    assert_eq!((server.guild_id, server.endpoint.as_deref()), (v.world.guild_id(), Some("sfu.example.org:443")));
+    assert_eq!((server.guild_id, server.endpoint.as_deref()), (Some(v.world.guild_id()), Some("sfu.example.org:443")));
     assert_eq!(server.token, token);
     assert!([v.bob, v.owner, second].iter().all(|id| events_for(&outcome, *id).is_empty()));
     // What is said of an earlier connection does not concern the one of now.

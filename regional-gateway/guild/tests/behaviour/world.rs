@@ -156,7 +156,7 @@ impl World {
         let id = ChannelId(world.ids.next_id());
         let channel = Channel { owner_id: (kind == ChannelType::GroupDm).then(|| users[0]), ..Channel::new(id, kind) };
         world.rows = Rows { users: std::mem::take(&mut world.rows.users), ..Rows::default() };
-        world.rows.dm = Some(rookery_model::store::DmRow { channel, user_ids: users.to_vec() });
+        world.rows.dm = Some(rookery_model::store::DmRow { channel, user_ids: users.to_vec(), call_message_id: None });
         world.core = GuildCore::load_dm(world.rows.dm_state(), world.limits.clone());
         world
     }

@@ -246,6 +246,7 @@ pub fn message(id: u64, author: u64, content: &str) -> Message {
         webhook_id: None,
         application_id: None,
         message_reference: None,
+        call: None,
         referenced_message: None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod bad_input;
+mod call_connect;
 mod cbor;
 mod common;
 mod compression;

@@ -116,6 +116,7 @@ impl Corpus {
             webhook_id: None,
             application_id: None,
             message_reference: None,
+            call: None,
             referenced_message: referenced.map(|m| Some(Box::new(Message { referenced_message: None, ..m }))),
         };
         self.recent.push(message.clone());

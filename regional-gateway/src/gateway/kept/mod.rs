@@ -12,7 +12,7 @@ mod take_up;
 use std::collections::BTreeMap;
 
 use rookery_model::gateway::{Capabilities, ClientKind, PresenceUpdate, Subscription};
-use rookery_model::{DeviceId, GuildId};
+use rookery_model::{ChannelId, DeviceId, GuildId};
 use rookery_session::{FrozenPayloads, FrozenSession};
 use rookery_user::SessionClient;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct KeptSession {
     pub asked: Vec<GuildId>,
     /// What it looks at; JSON, which is how its client said it.
     pub looks: String,
+    /// The DM in whose call it is.
+    #[serde(default)]
+    pub call: Option<ChannelId>,
 }
 
 /// What the client runs on, and what it last said of its user's presence.

@@ -114,7 +114,7 @@ async fn begin(
     parks: &Parks,
 ) -> Result<Begun, Lost> {
     let KeptSession { frozen, device, epoch, is_bot, large_threshold, capabilities, client, .. } = kept;
-    let KeptSession { subscribed, parked, user_parked, asked, waiting, looks, .. } = kept;
+    let KeptSession { subscribed, parked, user_parked, asked, waiting, looks, call, .. } = kept;
     let (id, user_id) = (frozen.session_id().parse().map_err(|_| Lost::Id)?, frozen.user_id());
     let account = region.accounts.get(user_id).await.map_err(Lost::User)?.ok_or(Lost::Revoked)?;
     if account.token_epoch != epoch || account.revoked_devices.contains(&device) {
@@ -154,7 +154,7 @@ async fn begin(
         return Err(Lost::User(rookery_model::ErrorCode::Unavailable.into()));
     }
     let (asked, waiting) = parks.divide(&region.peers, asked, waiting);
-    let kept = Kept { subscribed, parked, user_parked, asked, waiting, looks: read_looks(&looks) };
+    let kept = Kept { subscribed, parked, user_parked, asked, waiting, looks: read_looks(&looks), call };
     let region = Arc::clone(region);
     let task = SessionTask::taken_up(region, Arc::clone(&handle), session, is_bot, subscriber, user_session, kept);
     Ok(Begun { handle, task: Box::new(task) })

@@ -1,6 +1,7 @@
 //! A WebSocket connection of the server's side, over TCP.
 
-pub mod frame;
+/// Frames without a socket.
+pub use rookery_websocket as frame;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

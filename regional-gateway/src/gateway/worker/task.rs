@@ -385,7 +385,8 @@ impl WorkerTask {
 
     /// A session is over: it leaves no trace here, in the registry and with owners.
     fn end(&mut self, id: SubscriberId) {
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(mut session) = self.sessions.remove(id) else { return };
+        session.leave_call();
         self.leaving.add_user(session.handle().user_id, id);
         for guild_id in session.take_leave() {
             self.leaving.add_guild(guild_id, id);

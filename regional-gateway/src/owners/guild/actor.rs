@@ -1,6 +1,6 @@
 //! The task of a loaded guild or DM: it loads, decides, waits for the store, delivers, and leaves when idle.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use rookery_core_db::StoreError;
 use rookery_guild::{Dispatch, Effect, Given, GuildCore, LockKey, Outcome};
 use rookery_model::call::Reply;
+use rookery_model::gateway::SubscriberId;
 use rookery_model::user::User;
 use rookery_model::{ApiError, ErrorCode, UserId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -28,7 +29,7 @@ use crate::gateway::worker::Outbox;
 use crate::operations::OperationId;
 use crate::owners::locks::{Locks, Ticket};
 use crate::owners::pipeline::Pipeline;
-use crate::owners::register::{GuildNews, Register};
+use crate::owners::register::{GuildNews, Register, VoiceRequest};
 use crate::owners::{OwnerKey, Shared};
 use crate::placement::Tenure;
 
@@ -38,6 +39,7 @@ pub struct GuildOwner {
     tenure: Arc<Tenure>,
     key: OwnerKey,
     mailbox: mpsc::Receiver<GuildCommand>,
+    register: Arc<Register<GuildNews>>,
 }
 
 /// The owner of a guild or DM while it is loaded.
@@ -47,7 +49,7 @@ pub(super) struct LoadedGuild {
     pub(super) tenure: Arc<Tenure>,
     pub(super) key: OwnerKey,
     pub(super) mailbox: mpsc::Receiver<GuildCommand>,
-    /// What only counts in its newest state. Nobody tells a DM anything by it.
+    /// What only counts in its newest state.
     pub(super) register: Arc<Register<GuildNews>>,
     pub(super) core: GuildCore,
     pub(super) pipeline: Pipeline<Pending>,
@@ -66,6 +68,8 @@ pub(super) struct LoadedGuild {
     pub(super) untold: Vec<Untold>,
     timer: CoreTimer,
     pub(super) unheard: Unheard,
+    /// Sessions that are to begin a call once there are ids for its message.
+    pub(super) awaiting_ids: BTreeMap<SubscriberId, VoiceRequest>,
     /// Accounts that changed, of which nobody was told for the same reason.
     pub(super) untold_users: HashMap<UserId, Arc<User>>,
     last_active: Instant,
@@ -123,7 +127,9 @@ pub(super) enum Asked {
 impl GuildOwner {
     /// An owner that will load itself when it runs.
     pub fn new(shared: Arc<Shared>, tenure: Arc<Tenure>, key: OwnerKey, mailbox: mpsc::Receiver<GuildCommand>) -> Self {
-        Self { shared, tenure, key, mailbox }
+        // In place before anything is read, so that no change is missed, and before anybody can tell it something.
+        let register = shared.registers.open_owner(key);
+        Self { shared, tenure, key, mailbox, register }
     }
 
     /// Runs until the guild is idle, deleted or unknown, or the region stops.
@@ -134,7 +140,6 @@ impl GuildOwner {
 
     async fn load_and_run(mut self) {
         let mut outbox = self.shared.outbox();
-        let register = self.open_register();
         let loaded = match recovery::load(&self.shared, self.key).await {
             Ok(Some(core)) => Ok(core),
             Ok(None) => Err(self.key.unknown()),
@@ -146,7 +151,7 @@ impl GuildOwner {
                 core
             }
             Err(error) => {
-                self.shared.registers.close_owner(self.key, &register);
+                self.shared.registers.close_owner(self.key, &self.register);
                 let (shared, mailbox) = (&self.shared, &mut self.mailbox);
                 return recovery::refuse_and_leave(shared, self.key, mailbox, &error, &mut outbox).await;
             }
@@ -157,7 +162,7 @@ impl GuildOwner {
             tenure: self.tenure,
             key: self.key,
             mailbox: self.mailbox,
-            register,
+            register: self.register,
             core,
             locks: Locks::default(),
             ready: VecDeque::new(),
@@ -170,16 +175,12 @@ impl GuildOwner {
             untold: Vec::new(),
             timer: CoreTimer::default(),
             unheard: Unheard::default(),
+            awaiting_ids: BTreeMap::new(),
             untold_users: HashMap::new(),
             last_active: Instant::now(),
         };
         // Large, and it lives long: not inside the future of the task.
         Box::pin(loaded.run()).await;
-    }
-
-    /// In place before anything is read, so that no change is missed.
-    fn open_register(&self) -> Arc<Register<GuildNews>> {
-        self.shared.registers.open_owner(self.key)
     }
 }
 
@@ -202,7 +203,8 @@ impl LoadedGuild {
             let room = self.parked.len() < self.shared.config.in_flight_max && !self.pipeline.is_full();
             let is_flushed = self.outbox.is_empty();
             let accepts = self.health == Health::Sound && room && is_flushed;
-            self.timer.set(self.core.poll_passive_timeout());
+            // One of them is of guilds, the other of DMs.
+            self.timer.set(self.core.poll_passive_timeout().or(self.core.poll_call_timeout()));
             let presences_due = self.core.poll_timeout();
             tokio::select! {
                 biased;
@@ -229,6 +231,7 @@ impl LoadedGuild {
                 () = stop.cancelled(), if self.is_settled() => {
                     // Sessions that go on in the next process are to know that nobody is in voice there.
                     self.end_voice();
+                    self.save_call();
                     if self.is_settled() && self.leave() {
                         return;
                     }
@@ -248,7 +251,7 @@ impl LoadedGuild {
             idle.reset(due);
             return false;
         }
-        if self.subscribers.is_empty() && self.is_settled() && self.leave() {
+        if self.subscribers.is_empty() && !self.core.has_call() && self.is_settled() && self.leave() {
             tracing::debug!("unloaded");
             return true;
         }
@@ -377,7 +380,7 @@ impl LoadedGuild {
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, id: rookery_model::gateway::SubscriberId) {
+    pub(super) fn unsubscribe(&mut self, id: SubscriberId) {
         if self.subscribers.remove(id)
             // A panic is noted inside.
             && let Ok(outcome) = self.with_core(|core| core.unsubscribe(id))

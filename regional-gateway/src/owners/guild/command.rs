@@ -22,6 +22,8 @@ pub type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
 
 /// A command to the owner of a guild or DM.
 pub enum GuildCommand {
+    /// Nothing but that it is loaded, and looks into its register.
+    Load,
     Call(Box<CallCommand>),
     Query(Query),
     Subscribe(Box<SubscribeCommand>),
@@ -86,7 +88,7 @@ impl GuildCommand {
             Self::Subscribe(command) => command.refuse(error, outbox),
             Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
-            Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
+            Self::Load | Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) => {}
         }
     }
 }

@@ -22,6 +22,7 @@ impl LoadedGuild {
     /// Takes a command out of the mailbox.
     pub(super) fn command(&mut self, command: GuildCommand) {
         match command {
+            GuildCommand::Load => {}
             GuildCommand::Call(command) => self.call(command),
             GuildCommand::Query(query) => {
                 // A panic inside drops the answer, which its asker hears.
@@ -185,7 +186,7 @@ impl LoadedGuild {
     /// A place among the outcomes in flight, if the store takes writes and has room for this one.
     ///
     /// Asked before the core decides: an outcome that cannot be submitted costs the core.
-    fn place(&self, is_read: bool) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+    pub(super) fn place(&self, is_read: bool) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         if is_read {
             return Ok(None);
         }
@@ -200,9 +201,9 @@ impl LoadedGuild {
 
     /// Asks the core for what is due by the clock.
     pub(super) fn core_is_due(&mut self) {
-        if let Ok(outcome) = self.with_core(|core| core.handle_passive_timeout(now())) {
-            self.submit(outcome, None, Pending::default());
-        }
+        self.decide_transient(|core| core.handle_passive_timeout(now()));
+        self.decide_transient(|core| core.handle_call_timeout(now()));
+        self.save_call();
     }
 
     /// Puts an outcome's rows on their way, and what follows it behind them.

@@ -3,6 +3,7 @@
 use rand::Rng as _;
 use rookery_core_db::UniqueKey;
 use rookery_guild::{Given, Need};
+use rookery_model::relationship::RelationshipType;
 use rookery_model::{ApiError, ErrorCode};
 
 use crate::errors::from_store;
@@ -38,6 +39,11 @@ pub async fn read(shared: &Shared, key: OwnerKey, needs: Vec<Need>, given: &mut 
             Need::User(id) => {
                 let account = shared.accounts.get(id).await?;
                 given.users.insert(id, account.map(|account| account.user.clone()));
+            }
+            Need::Blocked(id) => {
+                let rows = store.relationships(id).await.map_err(from_store)?;
+                let blocked = rows.into_iter().filter(|row| row.kind == RelationshipType::Blocked);
+                given.blocked.insert(id, blocked.map(|row| row.other_id).collect());
             }
             Need::InviteCode => given.invite_code = Some(claim_invite_code(shared, key).await?),
         }

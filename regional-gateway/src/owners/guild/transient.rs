@@ -3,22 +3,31 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rookery_guild::{Dispatch, GuildCore, Outcome};
+use rookery_guild::{CallSession, Dispatch, GuildCore, Outcome};
 use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
-use super::actor::{LoadedGuild, Pending};
+use super::actor::{Health, LoadedGuild, Pending};
 use crate::degradation::Feature;
-use crate::id_generator::now;
-use crate::owners::Shared;
+use crate::id_generator::{IssuedIds, now};
 use crate::owners::register::{VoiceRequest, VoiceServer};
+use crate::owners::{OwnerKey, Shared};
 
 impl LoadedGuild {
     /// Looks at what changed since the last look.
     pub(super) fn take_news(&mut self) {
-        let news = self.register.take();
+        let mut news = self.register.take();
+        for (id, request) in std::mem::take(&mut self.awaiting_ids) {
+            news.voice.entry(id).or_insert(request);
+        }
         for (id, request) in news.voice {
-            self.update_voice(id, &request);
+            match self.key {
+                OwnerKey::Guild(_) => self.update_voice(id, &request),
+                OwnerKey::Dm(_) => self.update_call(id, request),
+            }
+        }
+        for user_id in news.call_connects {
+            self.decide_transient(|core| core.connect_call(user_id));
         }
         for ((server_id, user_id), VoiceServer { session_id, token, endpoint }) in news.voice_servers {
             self.decide_transient(|core| {
@@ -38,12 +47,61 @@ impl LoadedGuild {
         }
     }
 
-    fn update_voice(&mut self, id: SubscriberId, VoiceRequest { session_id, update }: &VoiceRequest) {
+    fn update_voice(&mut self, id: SubscriberId, VoiceRequest { session_id, update, .. }: &VoiceRequest) {
         let decided = self.with_core(|core| core.update_voice_state(now(), id, session_id, update));
         match decided.and_then(|outcome| outcome) {
             Ok(outcome) => self.submit(outcome, None, Pending::default()),
             // Nobody is answered whose VOICE_STATE_UPDATE is refused, as the API has it.
             Err(error) => tracing::debug!(%error, "somebody does not get into voice"),
+        }
+    }
+
+    /// Somebody joins the call of the DM or leaves it. Whoever begins one waits for room for its message.
+    fn update_call(&mut self, id: SubscriberId, request: VoiceRequest) {
+        let begins = request.update.channel_id.is_some() && !self.core.is_call_ongoing();
+        if begins && !self.shared.ids.has_room() {
+            return self.ask_for_ids(id, request);
+        }
+        // Without a place nothing can be stored: nobody begins a call then.
+        let place = match self.place(!begins) {
+            Ok(place) => place,
+            Err(error) => return tracing::debug!(%error, "a call does not begin"),
+        };
+        let VoiceRequest { user_id, session, session_id, update } = &request;
+        let session = CallSession { user_id: *user_id, subscriber: id, name: session.raw() };
+        let generator = Arc::clone(&self.shared.ids);
+        let mut ids = IssuedIds::new(&generator);
+        let decided = self.with_core(|core| core.update_call(now(), session, session_id, update, &mut ids));
+        if ids.are_exhausted() {
+            return self.mark(Health::Ahead);
+        }
+        match decided.and_then(|outcome| outcome) {
+            Ok(outcome) => self.submit(outcome, None, Pending { place, ..Pending::default() }),
+            // Nobody is answered whose VOICE_STATE_UPDATE is refused, as the API has it.
+            Err(error) => tracing::debug!(%error, "somebody does not get into a call"),
+        }
+    }
+
+    /// Looks at the request again when there are ids, unless there is a newer one by then.
+    fn ask_for_ids(&mut self, id: SubscriberId, request: VoiceRequest) {
+        self.awaiting_ids.insert(id, request);
+        let (ids, register) = (Arc::clone(&self.shared.ids), Arc::clone(&self.register));
+        self.shared.spawn(async move {
+            if let Err(error) = ids.ensure().await {
+                tracing::debug!(%error, "a call does not begin yet");
+            }
+            register.tell(|_| ());
+        });
+    }
+
+    /// Writes what the store does not know of a call; later, while it takes nothing.
+    pub(super) fn save_call(&mut self) {
+        if !self.core.has_unsaved_call(now()) {
+            return;
+        }
+        let Ok(place) = self.place(false) else { return self.core.postpone_saving_call(now()) };
+        if let Ok(outcome) = self.with_core(|core| core.save_call(now())) {
+            self.submit(outcome, None, Pending { place, ..Pending::default() });
         }
     }
 
@@ -68,16 +126,19 @@ impl LoadedGuild {
                 self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
             }
         }
-        let (presences, voice) = std::mem::take(&mut self.unheard).into_parts();
+        let Unheard { presences, voice, has_call } = std::mem::take(&mut self.unheard);
         for user_id in presences {
             self.decide_transient(|core| core.repeat_presence(user_id));
         }
         for user_id in voice {
             self.decide_transient(|core| core.repeat_voice(user_id));
         }
+        if has_call {
+            self.decide_transient(GuildCore::repeat_call);
+        }
     }
 
-    fn decide_transient(&mut self, decide: impl FnOnce(&mut GuildCore) -> Outcome) {
+    pub(super) fn decide_transient(&mut self, decide: impl FnOnce(&mut GuildCore) -> Outcome) {
         // A panic is noted inside.
         if let Ok(outcome) = self.with_core(decide) {
             self.submit(outcome, None, Pending::default());
@@ -85,11 +146,12 @@ impl LoadedGuild {
     }
 }
 
-/// Whose presences and voice states were to be told when a batch before them failed: they are told again.
+/// Whose presences and voice states were to be told when a batch before them failed: they are told again, and so is the call.
 #[derive(Default)]
 pub(super) struct Unheard {
     presences: HashSet<UserId>,
     voice: HashSet<UserId>,
+    has_call: bool,
 }
 
 impl Unheard {
@@ -99,13 +161,10 @@ impl Unheard {
             match &*dispatch.event {
                 Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
                 Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
+                Event::CallCreate(_) | Event::CallUpdate(_) | Event::CallDelete(_) => self.has_call = true,
                 _ => {}
             }
         }
-    }
-
-    fn into_parts(self) -> (HashSet<UserId>, HashSet<UserId>) {
-        (self.presences, self.voice)
     }
 }
 

@@ -220,7 +220,11 @@ impl LoadedUser {
             UserCommand::TakeUp(command) => self.take_up(*command),
             UserCommand::Unsubscribe(id) => self.unsubscribe(id),
             UserCommand::Deliver { event, payload } => {
-                let sessions = self.core.deliver(&event);
+                let mut sessions = self.core.deliver(&event);
+                if let Event::CallServerUpdate(server) = &*event {
+                    let named = |session: &SessionHandle| session.id.raw() == server.session_name;
+                    sessions.retain(|id| self.sessions.get(id).is_some_and(|(session, _)| named(session)));
+                }
                 self.send(sessions, Outgoing::Shared(payload));
             }
             UserCommand::GuildJoined(id) => {

@@ -13,11 +13,10 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 use super::{Core, Place};
 use crate::directory::Grant;
-use crate::mail::Mail;
+use crate::mailbox::MailSender;
 use crate::media::command::{Command, MemberRef, Refused};
 use crate::media::room::{Member, RoomState, Shown};
 use crate::media::way::{LayerSource, PayloadTypes, Way, WebRtcWay};
@@ -73,6 +72,9 @@ impl Core {
             Command::Stats { reply } => {
                 let _ = reply.send(self.stats());
             }
+            Command::Rooms { reply } => {
+                let _ = reply.send(self.rooms());
+            }
             Command::Barrier { reply } => {
                 let _ = reply.send(());
             }
@@ -92,7 +94,7 @@ impl Core {
         now_us: u64,
         grant: &Arc<Grant>,
         session: u64,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
     ) -> Result<Streams, Refused> {
         let at = self.room(grant.room, grant.settings).ok_or(Refused::Full)?;
         self.rooms[at].yield_remote(now_us, grant.user);
@@ -128,7 +130,7 @@ impl Core {
         at: usize,
         grant: &Grant,
         session: u64,
-        mail: mpsc::Sender<Mail>,
+        mail: MailSender,
     ) -> Result<Streams, Refused> {
         let state = &mut self.rooms[at];
         for _ in 0..SSRC_TRIES {
@@ -222,7 +224,7 @@ impl Core {
 
     pub(super) fn set_shown(&mut self, now_us: u64, at: usize, key: MemberKey, shown: Option<Shown>) {
         let Some(state) = self.rooms.get_mut(at) else { return };
-        let Some(before) = state.member(key).map(|member| member.shown.clone()) else { return };
+        let Some(before) = state.member(key).map(|member| member.shown.as_deref().cloned()) else { return };
         let parts = |shown: &Option<Shown>| shown.as_ref().map(|shown| (shown.specs.clone(), shown.sources.clone()));
         let mut shown = shown;
         if parts(&before) != parts(&shown) {

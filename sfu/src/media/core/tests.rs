@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::directory::{Directory, Grant};
+use crate::mailbox::mailbox;
 use crate::media::command::{MemberRef, Refused};
 use crate::secret::Token;
 
@@ -26,12 +27,12 @@ fn grant(directory: &Directory, channel: u64, user: u64) -> Arc<Grant> {
         {"server_id": server_id, "user_id": user_id, "session_id": "s", "token": text}
     ))
     .unwrap();
-    let (mail, _mailbox) = mpsc::channel(1);
+    let (mail, _mailbox) = mailbox(1);
     directory.identify(0, &identify, mail).unwrap().live.grant
 }
 
 fn join(core: &mut Core, grant: &Arc<Grant>, session: u64) -> Result<Streams, Refused> {
-    let (mail, _mailbox) = mpsc::channel(1);
+    let (mail, _mailbox) = mailbox(1);
     core.join(0, grant, session, mail)
 }
 
@@ -43,7 +44,7 @@ fn world() -> (Core, Directory) {
         epoch: std::time::Instant::now(),
         limits: WebRtcLimits::default(),
     };
-    let core = Core::new(1, presence, false, WebRtcEndpoint::new(config).unwrap());
+    let core = Core::new(1, presence, false, Trains::Known, WebRtcEndpoint::new(config).unwrap());
     (core, Directory::new(1, 100, 1_000))
 }
 

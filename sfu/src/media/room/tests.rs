@@ -4,11 +4,12 @@ use rookery_model::{ChannelId, VoiceServerId};
 use rookery_rtp::{UdpEndpoint, UdpLimits};
 
 use super::*;
+use crate::mailbox::{Mailbox, mailbox};
 
 struct World {
     state: RoomState,
     endpoint: UdpEndpoint<()>,
-    mailboxes: BTreeMap<u64, mpsc::Receiver<Mail>>,
+    mailboxes: BTreeMap<u64, Mailbox>,
     now_us: u64,
 }
 
@@ -27,7 +28,7 @@ impl World {
         let key = self.state.room.join(self.now_us, join).unwrap();
         let streams = self.state.room.streams(key).unwrap();
         let udp = self.endpoint.insert(0, Ssrc(streams.audio.0), ()).unwrap();
-        let (mail, mailbox) = mpsc::channel(mailbox_capacity);
+        let (mail, mailbox) = mailbox(mailbox_capacity);
         self.mailboxes.insert(user, mailbox);
         let granted = node::VoiceMemberFlags::SPEAKER;
         self.state.insert(Member::new(key, UserId::new(user), udp, user, streams, mail, granted));
@@ -45,7 +46,7 @@ impl World {
     /// What is in a mailbox, message by message.
     fn read(&mut self, user: u64) -> Vec<Vec<VoiceOpcode>> {
         let mut read = Vec::new();
-        while let Ok(Mail::Events(notices)) = self.mailboxes.get_mut(&user).unwrap().try_recv() {
+        while let Some(Mail::Events(notices)) = self.mailboxes.get_mut(&user).unwrap().try_recv() {
             let notices = notices.iter().filter(|notice| notice.except != Some(UserId::new(user)));
             read.push(notices.map(|notice| notice.payload.opcode()).collect());
         }

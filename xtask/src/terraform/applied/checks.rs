@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::lab::{self, Lab};
-use super::secrets::Secrets;
+use super::secrets::{Secrets, TURN_SECRET};
 use super::{Trial, rendered};
 use crate::shell::say;
 
@@ -17,6 +17,7 @@ pub fn all(trial: &Trial, lab: &Lab) -> Result<()> {
     ready(trial, lab)?;
     units(trial, lab)?;
     people_chat(trial, lab)?;
+    voice(trial, lab)?;
     only_who_may(trial, lab)?;
     bus(trial, lab)?;
     names(trial, lab)?;
@@ -27,7 +28,12 @@ pub fn all(trial: &Trial, lab: &Lab) -> Result<()> {
 /// Asks as Prometheus does, from its machine: the firewalls let in nobody else.
 fn ready(trial: &Trial, lab: &Lab) -> Result<()> {
     let asking = lab.machine(trial.only("observability")?)?;
-    for (role, port, unit) in [("region", 8091, "rookery-region.service"), ("pop", 8090, "rookery-pop.service")] {
+    let roles = [
+        ("region", 8091, "rookery-region.service"),
+        ("voice", 8092, "rookery-sfu.service"),
+        ("pop", 8090, "rookery-pop.service"),
+    ];
+    for (role, port, unit) in roles {
         let name = trial.only(role)?;
         let url = format!("http://{}:{port}/readyz", trial.machines[name].private_ip);
         let script = format!("curl --fail --silent --max-time 2 {url}");
@@ -60,7 +66,17 @@ struct Client<'a> {
     token: Option<String>,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    fn new(trial: &Trial, lab: &'a Lab, address: String) -> Result<Self> {
+        Ok(Self {
+            lab,
+            authority: Secrets::public_authority(&trial.scratch.join("secrets")),
+            domain: trial.deployment["domain"].as_str().context("a domain")?.to_owned(),
+            address,
+            token: None,
+        })
+    }
+
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut command = self.lab.client("curl");
         command.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "20", "--cacert"]);
@@ -76,8 +92,8 @@ impl Client<'_> {
         serde_json::from_str(&text).with_context(|| format!("{method} {path} answers {text:?}"))
     }
 
-    /// Whether the gateway takes a WebSocket at this URL, which the API named.
-    fn upgrades(&self, url: &str, address: &str) -> Result<()> {
+    /// Whether a gateway takes a WebSocket at this URL, with this query.
+    fn upgrades(&self, url: &str, address: &str, query: &str) -> Result<()> {
         let host = url.strip_prefix("wss://").with_context(|| format!("the gateway is {url}"))?.trim_end_matches('/');
         let mut command = self.lab.client("curl");
         command.args([
@@ -99,7 +115,7 @@ impl Client<'_> {
         ] {
             command.args(["--header", header]);
         }
-        let mut child = command.arg(format!("https://{host}/?v=10&encoding=json")).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.arg(format!("https://{host}/?{query}")).stdout(Stdio::piped()).spawn()?;
         let mut stdout = child.stdout.take().context("it was asked for")?;
         let (mut text, mut part) = (Vec::new(), [0; 4096]);
         // It does not end by itself: HELLO comes, and then nothing.
@@ -123,13 +139,7 @@ impl Client<'_> {
 /// Registers somebody at the point of presence, has them post a message, and reads it back.
 fn people_chat(trial: &Trial, lab: &Lab) -> Result<()> {
     let pop = &trial.machines[trial.only("pop")?];
-    let mut client = Client {
-        lab,
-        authority: Secrets::public_authority(&trial.scratch.join("secrets")),
-        domain: trial.deployment["domain"].as_str().context("a domain")?.to_owned(),
-        address: pop.ipv4.clone().context("a point of presence has an address")?,
-        token: None,
-    };
+    let mut client = Client::new(trial, lab, pop.ipv4.clone().context("a point of presence has an address")?)?;
     let text = |value: &Value, name: &str| {
         value[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {value}"))
     };
@@ -150,8 +160,33 @@ fn people_chat(trial: &Trial, lab: &Lab) -> Result<()> {
     ensure!(found, "what was posted is not there: {read}");
     let node = &trial.machines[trial.only("region")?];
     let gateway = text(&client.ask("GET", "/gateway", None)?, "url")?;
-    client.upgrades(&gateway, node.ipv4.as_deref().context("a node has an address")?)?;
+    let address = node.ipv4.as_deref().context("a node has an address")?;
+    client.upgrades(&gateway, address, "v=10&encoding=json")?;
     say!("somebody registered and posted a message at {}, and {gateway} greets", client.address);
+    Ok(())
+}
+
+/// The voice node greets, the region has found it, and the relay beside it lets in whom the node gives credentials.
+fn voice(trial: &Trial, lab: &Lab) -> Result<()> {
+    let name = trial.only("voice")?;
+    let given = &trial.machines[name];
+    let address = given.ipv4.clone().context("a voice node has an address")?;
+    let client = Client::new(trial, lab, address.clone())?;
+    client.upgrades(&format!("wss://{}.{}", given.node, client.domain), &address, "v=8")?;
+    let node = lab.machine(trial.only("region")?)?;
+    let found = "journalctl --unit rookery-region | grep -q 'a voice node is there'";
+    node.wait_for("it finds no voice node", found, "rookery-region.service")?;
+    let asks = |secret: &str| {
+        let mut relay = lab.client("turnutils_uclient");
+        // An allocation and a packet through it to the voice node, which drops it.
+        relay.args(["-X", "-c", "-n", "1", "-W", secret, "-e", &address, "-r", "50000", &address]);
+        relay.output()
+    };
+    let (good, bad) = (asks(TURN_SECRET)?, asks("another")?);
+    let text = String::from_utf8_lossy(&good.stdout);
+    ensure!(good.status.success(), "the relay lets nobody in:\n{text}");
+    ensure!(!bad.status.success(), "the relay lets in whoever comes");
+    say!("{name}: greets at {address}, is known to the region, and has a relay");
     Ok(())
 }
 
@@ -215,10 +250,10 @@ fn names(trial: &Trial, lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Prometheus reaches the node and the point of presence.
+/// Prometheus reaches the node, the voice node and the point of presence.
 fn scrapes(trial: &Trial, lab: &Lab) -> Result<()> {
     let machine = lab.machine(trial.only("observability")?)?;
-    for job in ["region", "pop"] {
+    for job in ["region", "sfu", "pop"] {
         let script = format!(
             "curl --fail --silent --max-time 2 --get --data-urlencode 'query=up{{job=\"{job}\"}}' \
              http://127.0.0.1:9090/api/v1/query | grep -q '\"1\"'"
@@ -230,7 +265,9 @@ fn scrapes(trial: &Trial, lab: &Lab) -> Result<()> {
 
 /// What runs ends in order when it is told to, within its time.
 fn drain(trial: &Trial, lab: &Lab) -> Result<()> {
-    for (role, unit) in [("pop", "rookery-pop.service"), ("region", "rookery-region.service")] {
+    let units =
+        [("pop", "rookery-pop.service"), ("voice", "rookery-sfu.service"), ("region", "rookery-region.service")];
+    for (role, unit) in units {
         let machine = lab.machine(trial.only(role)?)?;
         machine.run("systemctl", &["stop", unit])?;
         let ended = machine.run("systemctl", &["show", "--property=Result,NRestarts,ExecMainStatus", unit])?;

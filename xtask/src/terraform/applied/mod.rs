@@ -172,6 +172,8 @@ impl Trial {
         }
         self.spare_descriptors(node)?;
         node.run_or_explain("systemctl", &["restart", "haproxy", "rookery-region"])?;
+        let voice = lab.machine(self.only("voice")?)?;
+        voice.run_or_explain("systemctl", &["restart", "rookery-sfu", "coturn"])?;
         let pop = lab.machine(self.only("pop")?)?;
         pop.run_or_explain("systemctl", &["start", "rookery-pop"])?;
         Ok(())
@@ -218,6 +220,11 @@ impl Trial {
                 let host = node["link"].as_str().and_then(|link| link.split(':').next()).context("a link")?;
                 let address = node["addresses"][0].as_str().context("a node has an address")?;
                 lines.push(format!("{address} {host}"));
+            }
+            for node in region["voice_nodes"].as_array().context("voice nodes")? {
+                let host = node["endpoint"].as_str().and_then(|endpoint| endpoint.split(':').next());
+                let address = node["addresses"][0].as_str().context("a voice node has an address")?;
+                lines.push(format!("{address} {}", host.context("an endpoint")?));
             }
         }
         Ok(lines.join("\n"))

@@ -9,6 +9,9 @@ use super::lab::Machine;
 use super::{Trial, rendered};
 use crate::shell;
 
+/// What the relay and the voice node beside it have in common.
+pub const TURN_SECRET: &str = "trial";
+
 /// The folder that holds them all.
 pub struct Secrets {
     folder: PathBuf,
@@ -50,6 +53,7 @@ impl Secrets {
     pub fn bring(&self, machine: &Machine, given: &rendered::Machine) -> Result<()> {
         match given.role.as_str() {
             "region" => self.bring_to_node(machine, given),
+            "voice" => self.bring_to_voice_node(machine, given),
             "pop" => self.bring_to_pop(machine),
             "bus" => self.bring_to_bus(machine, given),
             _ => Ok(()),
@@ -68,11 +72,18 @@ impl Secrets {
         }
         let user = "ROOKERY_STORE__CQL__USER=rookery_region\nROOKERY_STORE__CQL__PASSWORD=trial\n";
         machine.write("/etc/rookery/credentials/region.env", "0600", "root", user.as_bytes())?;
-        let bus = self.issue(Authority::Bus, &machine.name, "region", &[&name])?;
-        for file in ["ca.pem", "cert.pem"] {
-            machine.write(&format!("/etc/rookery/bus/{file}"), "0644", "root", &fs::read(bus.join(file))?)?;
+        self.bring_bus(machine, &name)
+    }
+
+    fn bring_to_voice_node(&self, machine: &Machine, given: &rendered::Machine) -> Result<()> {
+        let name = format!("{}.{}", given.node, self.domain);
+        self.bring_tls(machine, &name)?;
+        self.bring_bus(machine, &name)?;
+        for (file, key) in [("sfu.env", "ROOKERY_VOICE__TURN__SECRET"), ("turn.secret", "static-auth-secret")] {
+            let text = format!("{key}={TURN_SECRET}\n");
+            machine.write(&format!("/etc/rookery/credentials/{file}"), "0600", "root", text.as_bytes())?;
         }
-        machine.write("/etc/rookery/credentials/bus.key", "0600", "root", &fs::read(bus.join("key.pem"))?)
+        Ok(())
     }
 
     fn bring_to_pop(&self, machine: &Machine) -> Result<()> {
@@ -98,6 +109,14 @@ impl Secrets {
             machine.write(&format!("/etc/rookery/link/{file}"), "0644", "root", &fs::read(own.join(file))?)?;
         }
         machine.write("/etc/rookery/credentials/link.key", "0600", "root", &fs::read(own.join("key.pem"))?)
+    }
+
+    fn bring_bus(&self, machine: &Machine, name: &str) -> Result<()> {
+        let own = self.issue(Authority::Bus, &machine.name, "region", &[name])?;
+        for file in ["ca.pem", "cert.pem"] {
+            machine.write(&format!("/etc/rookery/bus/{file}"), "0644", "root", &fs::read(own.join(file))?)?;
+        }
+        machine.write("/etc/rookery/credentials/bus.key", "0600", "root", &fs::read(own.join("key.pem"))?)
     }
 
     fn bring_tls(&self, machine: &Machine, name: &str) -> Result<PathBuf> {

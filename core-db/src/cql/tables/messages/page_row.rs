@@ -51,6 +51,7 @@ impl<'frame, 'metadata> DeserializeRow<'frame, 'metadata> for PageRow {
         let webhook_id = id_or_none(columns.next()?);
         let nonce: Blank<&[u8]> = columns.next()?;
         let deleted: Blank<bool> = columns.next()?;
+        let call: Blank<&[u8]> = columns.next()?;
         if deleted.0 == Some(true) {
             return Ok(Self::Hidden(message_id));
         }
@@ -78,6 +79,7 @@ impl<'frame, 'metadata> DeserializeRow<'frame, 'metadata> for PageRow {
             application_id,
             webhook_id,
             nonce: unnested("nonce", &nonce).map_err(not_understood)?,
+            call: unnested("call", &call).map_err(not_understood)?,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! `/channels`: channels, their messages, pins, reactions, invites and overwrites.
 
 mod allowed_mentions;
+mod call;
 mod create_invite;
 mod create_message;
 mod edit_message;
@@ -40,6 +41,10 @@ pub const ROUTES: &[Route] = &[
     Route::delete("/{channel_id}/pins/{message_id}", pins::unpin),
     Route::get("/{channel_id}/invites", |input| Ok(Call::ListChannelInvites { channel_id: channel_id(input) })),
     Route::post("/{channel_id}/invites", create_invite::create_invite),
+    Route::get("/{channel_id}/call", call::get),
+    Route::patch("/{channel_id}/call", call::modify),
+    Route::post("/{channel_id}/call/ring", call::ring),
+    Route::post("/{channel_id}/call/stop-ringing", call::stop_ringing),
     Route::put("/{channel_id}/permissions/{overwrite_id}", put_overwrite),
     Route::delete("/{channel_id}/permissions/{overwrite_id}", delete_overwrite),
     Route::get("/{channel_id}", |input| Ok(Call::GetChannel { channel_id: channel_id(input) })),

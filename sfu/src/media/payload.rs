@@ -1,11 +1,6 @@
-//! What the payloads of video say to whoever forwards them: where frames begin, which stand alone, how they are counted.
-//!
-//! Of a picture nothing is looked at.
+//! Payloads by the codec that a member agreed to.
 
-mod av1;
-mod h264;
-mod vp8;
-
+use rookery_forwarder::payload::{av1, h264, vp8};
 use rookery_forwarder::{Video, Vp8};
 use rookery_webrtc::Codec;
 

@@ -1,6 +1,6 @@
 //! H.264 payloads (RFC 6184, section 5).
 
-use rookery_forwarder::Video;
+use crate::Video;
 
 const TYPE: u8 = 0x1f;
 /// Parameters of a sequence, with which pictures begin that stand alone: browsers send them before each.
@@ -11,7 +11,8 @@ const AGGREGATE: u8 = 24;
 const FRAGMENT: u8 = 28;
 const FRAGMENT_START: u8 = 0x80;
 
-pub(super) fn read(payload: &[u8]) -> Option<Video> {
+/// Reads the beginning of a payload.
+pub fn read(payload: &[u8]) -> Option<Video> {
     let (&first, rest) = payload.split_first()?;
     let (starts, key_frame) = match first & TYPE {
         AGGREGATE => (true, units(rest).any(|unit| unit == SEQUENCE_PARAMETERS)),

@@ -1,6 +1,6 @@
 //! VP8 payload descriptors (RFC 7741, section 4.2).
 
-use rookery_forwarder::{PictureId, Video, Vp8};
+use crate::{PictureId, Video, Vp8};
 
 /// Of the first byte: more follows, a partition begins, and its number.
 const EXTENDED: u8 = 0x80;
@@ -66,7 +66,8 @@ impl Layout {
     }
 }
 
-pub(super) fn read(payload: &[u8]) -> Option<Video> {
+/// Reads the beginning of a payload.
+pub fn read(payload: &[u8]) -> Option<Video> {
     let layout = Layout::of(payload)?;
     let first = *payload.first()?;
     let frame_start = first & PARTITION_START != 0 && first & PARTITION == 0;
@@ -76,7 +77,8 @@ pub(super) fn read(payload: &[u8]) -> Option<Video> {
     Some(Video { frame_start, key_frame, temporal, temporal_sync, vp8: Some(layout.counters()) })
 }
 
-pub(super) fn write(payload: &mut [u8], counters: Vp8) {
+/// Writes counters over those that a payload has, in the form in which it has them.
+pub fn write(payload: &mut [u8], counters: Vp8) {
     let Some(layout) = Layout::of(payload) else { return };
     match (layout.picture_id, counters.picture_id) {
         (Some((at, PictureId::Short(_))), Some(PictureId::Short(id))) => payload[at] = id & !LONG,

@@ -1,13 +1,14 @@
 //! AV1 payloads: the aggregation header (RTP Payload Format for AV1, section 4.4).
 
-use rookery_forwarder::Video;
+use crate::Video;
 
 /// The first unit goes on with what the packet before began.
 const CONTINUES: u8 = 0x80;
 /// A sequence begins, which stands alone.
 const NEW_SEQUENCE: u8 = 0x08;
 
-pub(super) fn read(payload: &[u8]) -> Option<Video> {
+/// Reads the beginning of a payload.
+pub fn read(payload: &[u8]) -> Option<Video> {
     let first = *payload.first()?;
     let frame_start = first & CONTINUES == 0;
     Some(Video { frame_start, key_frame: frame_start && first & NEW_SEQUENCE != 0, ..Video::default() })

@@ -1,0 +1,84 @@
+//! A call between two regions: its DM lives in one of them, and each is on the gateway at home.
+
+use anyhow::ensure;
+use rookery_tests::{Gateway, Person, cluster, text};
+use serde_json::{Value, json};
+
+use super::deployment::{Deployment, Region};
+
+async fn join(session: &mut Gateway, dm: Option<&str>) -> anyhow::Result<()> {
+    session.send(&json!({ "op": 4, "d": { "guild_id": null, "channel_id": dm } })).await
+}
+
+/// Hears that somebody is in the call, or out of it.
+async fn hears(session: &mut Gateway, who: &Person, dm: Option<&str>) -> anyhow::Result<()> {
+    let state = session.event("VOICE_STATE_UPDATE").await?;
+    ensure!(state["user_id"] == who.id.as_str() && state["channel_id"] == json!(dm), "{state}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_of_two_regions_call_each_other() -> anyhow::Result<()> {
+    let Some(cluster) = cluster("regions_call") else { return Ok(()) };
+    let deployment = Deployment::prepare(cluster).await?;
+    let (eu, us) = (deployment.start(0).await?, deployment.start(1).await?);
+    let alice = Person::register(eu.api()?, "alice").await?;
+    let bob = Person::register(us.api()?, "bob").await?;
+    let dm = alice.post("/users/@me/channels", &json!({ "recipient_id": bob.id })).await?;
+    let dm = text(&dm, "id")?.to_owned();
+    let (mut at_eu, mut at_us) = (eu.session(&alice).await?, us.session(&bob).await?);
+
+    // Who is elsewhere begins it, rings, and is told where to go: nowhere yet, as there is no voice node.
+    join(&mut at_us, Some(&dm)).await?;
+    for session in [&mut at_eu, &mut at_us] {
+        ensure!(session.event("MESSAGE_CREATE").await?["call"]["participants"] == json!([bob.id]));
+        ensure!(session.event("CALL_CREATE").await?["channel_id"] == dm.as_str());
+        hears(session, &bob, Some(&dm)).await?;
+    }
+    let server = at_us.event("VOICE_SERVER_UPDATE").await?;
+    ensure!(server["channel_id"] == dm.as_str() && server["endpoint"] == Value::Null, "{server}");
+    bob.post(&format!("/channels/{dm}/call/ring"), &json!({})).await?;
+    ensure!(at_eu.event("CALL_UPDATE").await?["ringing"] == json!([alice.id]));
+    let mut travelling = us.session(&alice).await?;
+    travelling.send(&json!({ "op": 13, "d": { "channel_id": dm } })).await?;
+    let known = travelling.event("CALL_CREATE").await?;
+    ensure!(known["ringing"] == json!([alice.id]), "{known}");
+    ensure!(known["voice_states"][0]["user_id"] == bob.id.as_str(), "{known}");
+    join(&mut at_eu, Some(&dm)).await?;
+    hears(&mut at_us, &alice, Some(&dm)).await?;
+
+    // His session ends, and so does the next one with its region.
+    let normal = tokio_tungstenite::tungstenite::protocol::CloseFrame {
+        code: tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode::Normal,
+        reason: "".into(),
+    };
+    hears(&mut at_eu, &alice, Some(&dm)).await?;
+    at_us.send_raw(tokio_tungstenite::tungstenite::Message::Close(Some(normal))).await?;
+    hears(&mut at_eu, &bob, None).await?;
+    let mut at_us = us.session(&bob).await?;
+    join(&mut at_us, Some(&dm)).await?;
+    hears(&mut at_eu, &bob, Some(&dm)).await?;
+    us.region.kill().await?;
+    hears(&mut at_eu, &bob, None).await?;
+
+    // The process ends in which the DM lives: who is in the call elsewhere learns that it is over.
+    let region = deployment.start_region(1).await?;
+    let us = Region { region, pop: us.pop };
+    let mut at_us = us.session(&bob).await?;
+    join(&mut at_us, Some(&dm)).await?;
+    hears(&mut at_us, &bob, Some(&dm)).await?;
+    eu.region.kill().await?;
+    let region = deployment.start_region(0).await?;
+    let ended = loop {
+        let update = at_us.event("MESSAGE_UPDATE").await?;
+        if update["call"]["ended_timestamp"].is_string() {
+            break update;
+        }
+    };
+    ensure!(ended["call"]["participants"] == json!([bob.id, alice.id]), "{ended}");
+    ensure!(at_us.event("CALL_DELETE").await? == json!({ "channel_id": dm }));
+    for process in [us.pop, us.region, eu.pop, region] {
+        ensure!(process.terminate().await? == Some(0));
+    }
+    Ok(())
+}
