@@ -70,7 +70,14 @@ impl Carrier {
 
 impl Nodes {
     async fn new() -> Self {
-        let (a, b) = (World::with(|config| config.node = 1), World::with(|config| config.node = 2));
+        Self::with(200).await
+    }
+
+    /// In whose rooms so many are told of.
+    async fn with(presence_members_max: usize) -> Self {
+        let node =
+            |number| World::with(|config| (config.node, config.presence_members_max) = (number, presence_members_max));
+        let (a, b) = (node(1), node(2));
         // The room's media is at some core of each, which tells where.
         let media_a = a.node.link_room(room(5), link(2, None, 1, 2)).await;
         let media_b = b.node.link_room(room(5), link(1, None, 2, 1)).await;
@@ -302,4 +309,30 @@ async fn a_picture_crosses_for_whoever_wants_it() {
     };
     let in_time = tokio::time::timeout(PATIENCE, shown).await;
     assert!(in_time.is_ok(), "{missing:?} did not come");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_some_are_told_of_at_the_other_node_and_all_who_are_heard() {
+    let nodes = Nodes::with(3).await;
+    let mut bob = nodes.b.join(5, 2, 8, AES).await;
+    let mut there = Vec::new();
+    for user in 11..=15 {
+        there.push(nodes.a.join(5, user, 8, AES).await);
+    }
+    // With bob himself three are told of there.
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let came = bob.wire.until(11).await;
+        told.extend(came["user_ids"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(told, [json!("11"), json!("12")]);
+    // Nobody knew of the last one; the first packet is heard, and by then it is known whose it is.
+    let last = there.last_mut().unwrap();
+    last.say(b"the first").await;
+    assert_eq!(bob.hear().await.of(), (last.ssrc, &b"the first"[..]));
+    assert_eq!(until_of(&mut bob, 5, 15).await["ssrc"], last.ssrc);
+    nodes.a.node.remove_member(key(15)).await.unwrap();
+    let seen = bob.wire.collect_until(|value| value["op"] == 13).await;
+    assert_eq!(seen.last().unwrap()["d"]["user_id"], "15");
+    assert!(!seen.iter().any(|value| value["op"] == 11), "{seen:?}");
 }
