@@ -5,11 +5,12 @@ use rookery_model::voice::{LinkKey, RoomLink};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 /// Two nodes whose room 5 is linked, over a path that the test sees and cuts.
 struct Nodes {
@@ -25,8 +26,8 @@ struct Path {
     /// What went from the first node to the second.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
     is_cut: Arc<AtomicBool>,
-    /// Whether every fourth packet of media is lost.
-    loses: Arc<AtomicBool>,
+    /// So many packets of media are lost, every fourth one.
+    losses: Arc<AtomicU32>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -46,7 +47,7 @@ struct Carrier {
     over: Arc<UdpSocket>,
     to: SocketAddr,
     is_cut: Arc<AtomicBool>,
-    loses: Arc<AtomicBool>,
+    losses: Arc<AtomicU32>,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -58,7 +59,10 @@ impl Carrier {
             loop {
                 let (length, _) = self.from.recv_from(&mut buffer).await.unwrap();
                 packets += u32::from(buffer[1] == 1);
-                let is_lost = self.loses.load(Ordering::Relaxed) && buffer[1] == 1 && packets.is_multiple_of(4);
+                let is_fourth = buffer[1] == 1 && packets.is_multiple_of(4);
+                let one_less = |left: u32| left.checked_sub(1);
+                let is_lost =
+                    is_fourth && self.losses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
                 if !self.is_cut.load(Ordering::Relaxed) && !is_lost {
                     self.seen.lock().await.push(buffer[..length].to_vec());
                     self.over.send_to(&buffer[..length], self.to).await.unwrap();
@@ -83,18 +87,18 @@ impl Nodes {
         let media_b = b.node.link_room(room(5), link(1, None, 2, 1)).await;
         let near_a = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         let near_b = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        let (is_cut, loses, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Arc::default());
+        let (is_cut, losses, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicU32>::default(), Arc::default());
         let carrier = |from: &Arc<UdpSocket>, over: &Arc<UdpSocket>, to, seen: &Arc<Mutex<Vec<Vec<u8>>>>| Carrier {
             from: from.clone(),
             over: over.clone(),
             to,
             is_cut: Arc::clone(&is_cut),
-            loses: Arc::clone(&loses),
+            losses: Arc::clone(&losses),
             seen: Arc::clone(seen),
         };
         let there = carrier(&near_a, &near_b, media_b, &seen).carry();
         let back = carrier(&near_b, &near_a, media_a, &Arc::default()).carry();
-        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, loses, tasks: [there, back] };
+        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, losses, tasks: [there, back] };
         let at = |socket: &UdpSocket| Some(socket.local_addr().unwrap());
         assert_eq!(a.node.link_room(room(5), link(2, at(&near_a), 1, 2)).await, media_a);
         assert_eq!(b.node.link_room(room(5), link(1, at(&near_b), 2, 1)).await, media_b);
@@ -268,11 +272,13 @@ async fn a_picture_crosses_for_whoever_wants_it() {
     let mut carol = nodes.b.join(5, 3, 8, AES).await;
     carol.wire.send(json!({"op": 15, "d": {"any": 0, video.to_string(): 100}})).await;
     // The path of the wish is longer than that of the answer to a beat, so pictures are shown until one is seen.
+    let mut camera = tokio::time::interval(Duration::from_millis(5));
+    camera.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let seen = async {
         for sequence in 0.. {
+            camera.tick().await;
             let packet = alice.picture(video, sequence);
             alice.udp.send(&packet).await.unwrap();
-            let _ = nodes.b.node.load().await;
             if let (Some(bob), Some(carol)) = (bob.hear_now(), carol.hear_now()) {
                 return (sequence, [bob, carol]);
             }
@@ -291,9 +297,8 @@ async fn a_picture_crosses_for_whoever_wants_it() {
     tokio::time::timeout(PATIENCE, once).await.expect("once for two who see it");
 
     // What is lost between the nodes is sent again: she shows pictures until all of the first forty were seen.
-    nodes.path.loses.store(true, Ordering::Relaxed);
+    nodes.path.losses.store(10, Ordering::Relaxed);
     let mut missing: std::collections::BTreeSet<u32> = (1..=40).map(|n| u32::from(last) + n).collect();
-    let mut camera = tokio::time::interval(Duration::from_millis(5));
     let shown = async {
         for sequence in last + 1.. {
             camera.tick().await;
