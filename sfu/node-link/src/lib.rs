@@ -4,7 +4,8 @@
 //! the room made for it. A [`NodeLink`] is one end: it encrypts and decrypts where a datagram lies, drops what is not the
 //! other end's or came before, and tells apart
 //!
-//! - packets of media, of which each is sent once ([`MediaHeader`] and the payload), and
+//! - packets of media, of which each is sent once ([`MediaHeader`] and the payload),
+//! - what is missing of those that matter, in RTCP, and
 //! - what the nodes say of themselves: who may be heard or seen there ([`RemoteMember`]), which pictures are wanted, and who
 //!   is asked for a key frame. Of the first two only the newest state counts, and it is said until the other end has it.
 //!

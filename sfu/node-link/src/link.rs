@@ -15,6 +15,7 @@ use crate::wire::{Reader, Writer};
 
 const MEDIA: u8 = 1;
 const CONTROL: u8 = 2;
+const FEEDBACK: u8 = 3;
 /// What a datagram that says something may be long: it fits into every path.
 const CONTROL_BYTES: usize = 1_200;
 /// What was wanted is said again after this.
@@ -51,6 +52,8 @@ pub struct Wants {
 pub enum Received<'a> {
     /// Somebody's packet.
     Media(MediaHeader, &'a [u8]),
+    /// What the other end misses of it, as RTCP says such things.
+    Feedback(&'a [u8]),
     /// The other end said something: there may be [`Event`]s.
     Said,
     Dropped(DropReason),
@@ -136,6 +139,7 @@ impl NodeLink {
         self.heard(now_us);
         let received = match kind {
             MEDIA => MediaHeader::read(body).map(|(header, payload)| Received::Media(header, payload)),
+            FEEDBACK => Some(Received::Feedback(body)),
             CONTROL if count < self.newest_word => Some(Received::Said),
             CONTROL => {
                 self.newest_word = count;
@@ -218,6 +222,17 @@ impl NodeLink {
             return None;
         }
         self.sealer.seal(MEDIA, buffer, |place| header.write(payload, place))
+    }
+
+    /// Writes a compound packet of RTCP about what came; the datagram's length.
+    pub fn write_feedback(&mut self, compound: &[u8], buffer: &mut [u8]) -> Option<usize> {
+        if !self.is_up {
+            return None;
+        }
+        self.sealer.seal(FEEDBACK, buffer, |place| {
+            place.get_mut(..compound.len())?.copy_from_slice(compound);
+            Some(compound.len())
+        })
     }
 
     /// Writes the next datagram that is to be sent now, until there is none.

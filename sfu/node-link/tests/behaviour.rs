@@ -54,7 +54,7 @@ impl End {
         assert_eq!(link_id(&datagram), Some(77));
         match self.link.handle_datagram(now_us, &mut datagram) {
             Received::Media(..) => self.media += 1,
-            Received::Said => {}
+            Received::Said | Received::Feedback(_) => {}
             Received::Dropped(reason) => return Some(reason),
         }
         self.events();
@@ -131,6 +131,9 @@ fn media_crosses_as_it_is_and_once() {
     assert_eq!((header.sequence, header.timestamp, header.ssrc, payload), (7, 960, 5, &b"opus"[..]));
     assert_eq!(b.receive(0, &sent), Some(DropReason::Replayed));
     assert_eq!(a.receive(0, &sent), Some(DropReason::BadTag), "thrown back it is nobody's");
+    let mut feedback = [0; 100];
+    let len = b.link.write_feedback(b"what is missing", &mut feedback).unwrap();
+    assert_eq!(a.link.handle_datagram(0, &mut feedback[..len]), Received::Feedback(b"what is missing"));
 }
 
 #[test]

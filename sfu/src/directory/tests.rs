@@ -203,3 +203,28 @@ fn preparing_without_end_keeps_little() {
     assert!(state.expiries.len() <= 2 * 3 + STALE_MAX, "{}", state.expiries.len());
     assert_eq!((state.seats.len(), state.loads.clone()), (3, vec![3, 0]));
 }
+
+#[test]
+fn a_room_that_is_at_other_nodes_too_stays_where_it_is() {
+    let mut world = World::new(100);
+    let core = world.directory.link(room(5), true);
+    assert_eq!(world.directory.core_of(room(5)), Some(core), "although nobody is here yet");
+    // Others come elsewhere, so that the other core is not always the idler one.
+    for user in 10..14 {
+        world.prepare(0, 20 + user, user);
+    }
+    let token = world.prepare(0, 5, 1);
+    let live = world.identify(0, 1, &token).unwrap().live;
+    assert_eq!(live.grant.core, core);
+    world.directory.remove(key(1)).unwrap();
+    assert_eq!(world.directory.core_of(room(5)), Some(core));
+    assert_eq!(world.directory.link(room(5), false), core);
+    assert_eq!(world.directory.core_of(room(5)), None);
+    // One with members is no longer linked, and goes with them.
+    world.prepare(0, 6, 2);
+    world.directory.link(room(6), true);
+    world.directory.link(room(6), false);
+    assert!(world.directory.core_of(room(6)).is_some());
+    world.directory.remove(key(2)).unwrap();
+    assert_eq!(world.directory.core_of(room(6)), None);
+}

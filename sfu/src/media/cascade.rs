@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::uplink::Uplink;
+
 /// One end of a link.
 pub(super) struct LinkEnd {
     pub(super) id: u64,
@@ -19,6 +21,8 @@ pub(super) struct LinkEnd {
     /// In the forwarder, while the other end is there.
     pub(super) key: Option<MemberKey>,
     pub(super) link: NodeLink,
+    /// What is missing of pictures that come over it.
+    pub(super) uplink: Uplink,
     /// As the other end tells them.
     pub(super) told: BTreeMap<UserId, RemoteMember>,
     /// Whether somebody told of is not in the room: another one of that user is.
@@ -68,6 +72,7 @@ impl LinkEnd {
             address: link.address,
             key: None,
             link: NodeLink::new(LinkConfig::default(), link.id, &link.seal, &link.open),
+            uplink: Uplink::default(),
             told: BTreeMap::new(),
             has_absent: false,
         }

@@ -78,6 +78,8 @@ pub(super) struct Core {
     pub(super) outbox: Outbox,
     /// The rooms of links to other nodes, by the links' names.
     by_link: HashMap<u64, usize>,
+    /// When other nodes are to be told what is missing of what they sent.
+    links_due_us: Option<u64>,
     /// Rooms that have something to tell.
     dirty: Vec<usize>,
     /// Rooms with pictures whose time comes soon.
@@ -111,6 +113,7 @@ impl Core {
             scratch: Box::new([0; SCRATCH_BYTES]),
             outbox: Outbox::new(is_v6, trains),
             by_link: HashMap::new(),
+            links_due_us: None,
             dirty: Vec::new(),
             hot: Vec::new(),
             events: Vec::new(),
@@ -256,7 +259,7 @@ impl Core {
     pub(super) fn due_us(&self) -> Option<u64> {
         let rooms = self.hot.iter().filter_map(|at| self.rooms.get(*at)?.room.poll_timeout()).min();
         let webrtc = self.webrtc.poll_timeout().map(|ms| ms.saturating_mul(1_000));
-        [rooms, webrtc, self.reports.due_us].into_iter().flatten().min()
+        [rooms, webrtc, self.reports.due_us, self.links_due_us].into_iter().flatten().min()
     }
 
     /// Does what is due, sends what is written, and tells what is to be told now.
@@ -281,6 +284,7 @@ impl Core {
         }
         self.web_rtc_timeout(now_us, socket);
         self.tell_publishers(socket);
+        self.report_over_links(now_us, socket);
         for at in std::mem::take(&mut self.dirty) {
             self.tell_links(now_us, socket, at);
             if let Some(state) = self.rooms.get_mut(at).filter(|state| state.due_us().is_some_and(|due| due <= now_us))

@@ -1,6 +1,7 @@
-//! What a browser is told of its own packets: when they arrived, which are missing, and how many were lost.
+//! What a browser, or another node, is told of its own packets: when they arrived, which are missing, and how many were
+//! lost.
 //!
-//! Its estimate of its path, and so its picture, depends on it.
+//! A browser's estimate of its path, and so its picture, depends on it.
 
 use rookery_model::voice::Ssrc;
 use rookery_rtp::rtcp::{self, Report};
@@ -20,8 +21,9 @@ const ASK_AGAIN_US: u64 = 80_000;
 const ASKED_MAX: u8 = 6;
 /// Between two reports.
 const REPORT_US: u64 = 1_000_000;
-/// Streams that are reported on; sound and three layers, each of which may begin anew.
-const STREAMS_MAX: usize = 16;
+/// Streams that are reported on; of a browser sound and three layers, each of which may begin anew, over a link to another
+/// node the pictures of all who show some there.
+const STREAMS_MAX: usize = 28;
 
 /// A packet that did not come.
 #[derive(Clone, Copy, Debug)]

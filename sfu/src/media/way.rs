@@ -16,7 +16,7 @@ const OPUS: u8 = 120;
 const SOUND_MOVES_US: u64 = 1_000_000;
 /// Clocks of timestamps.
 const SOUND_HZ: u32 = 48_000;
-const PICTURE_HZ: u32 = 90_000;
+pub(super) const PICTURE_HZ: u32 = 90_000;
 /// Room for the elements of a header.
 pub(super) const ELEMENTS_BYTES: usize = 32;
 

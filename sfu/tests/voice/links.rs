@@ -5,10 +5,12 @@ use rookery_model::voice::{LinkKey, RoomLink};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 /// Two nodes whose room 5 is linked, over a path that the test sees and cuts.
 struct Nodes {
@@ -24,6 +26,8 @@ struct Path {
     /// What went from the first node to the second.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
     is_cut: Arc<AtomicBool>,
+    /// So many packets of media are lost, every fourth one.
+    losses: Arc<AtomicU32>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -37,37 +41,64 @@ fn link(node: u16, address: Option<SocketAddr>, seal: u8, open: u8) -> Vec<RoomL
     vec![RoomLink { id: 99, node, address, seal: LinkKey([seal; 32]), open: LinkKey([open; 32]) }]
 }
 
-fn carry(
+/// Carries what comes from one node to the other.
+struct Carrier {
     from: Arc<UdpSocket>,
     over: Arc<UdpSocket>,
     to: SocketAddr,
-    cut: Arc<AtomicBool>,
+    is_cut: Arc<AtomicBool>,
+    losses: Arc<AtomicU32>,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut buffer = [0; 2_048];
-        loop {
-            let (length, _) = from.recv_from(&mut buffer).await.unwrap();
-            if !cut.load(Ordering::Relaxed) {
-                seen.lock().await.push(buffer[..length].to_vec());
-                over.send_to(&buffer[..length], to).await.unwrap();
+}
+
+impl Carrier {
+    fn carry(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            let mut buffer = [0; 2_048];
+            let mut packets = 0_u32;
+            loop {
+                let (length, _) = self.from.recv_from(&mut buffer).await.unwrap();
+                packets += u32::from(buffer[1] == 1);
+                let is_fourth = buffer[1] == 1 && packets.is_multiple_of(4);
+                let one_less = |left: u32| left.checked_sub(1);
+                let is_lost =
+                    is_fourth && self.losses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+                if !self.is_cut.load(Ordering::Relaxed) && !is_lost {
+                    self.seen.lock().await.push(buffer[..length].to_vec());
+                    self.over.send_to(&buffer[..length], self.to).await.unwrap();
+                }
             }
-        }
-    })
+        })
+    }
 }
 
 impl Nodes {
     async fn new() -> Self {
-        let (a, b) = (World::with(|config| config.node = 1), World::with(|config| config.node = 2));
+        Self::with(200).await
+    }
+
+    /// In whose rooms so many are told of.
+    async fn with(presence_members_max: usize) -> Self {
+        let node =
+            |number| World::with(|config| (config.node, config.presence_members_max) = (number, presence_members_max));
+        let (a, b) = (node(1), node(2));
         // The room's media is at some core of each, which tells where.
         let media_a = a.node.link_room(room(5), link(2, None, 1, 2)).await;
         let media_b = b.node.link_room(room(5), link(1, None, 2, 1)).await;
         let near_a = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         let near_b = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        let (is_cut, seen) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let there = carry(near_a.clone(), near_b.clone(), media_b, Arc::clone(&is_cut), Arc::clone(&seen));
-        let back = carry(near_b.clone(), near_a.clone(), media_a, Arc::clone(&is_cut), Arc::default());
-        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, tasks: [there, back] };
+        let (is_cut, losses, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicU32>::default(), Arc::default());
+        let carrier = |from: &Arc<UdpSocket>, over: &Arc<UdpSocket>, to, seen: &Arc<Mutex<Vec<Vec<u8>>>>| Carrier {
+            from: from.clone(),
+            over: over.clone(),
+            to,
+            is_cut: Arc::clone(&is_cut),
+            losses: Arc::clone(&losses),
+            seen: Arc::clone(seen),
+        };
+        let there = carrier(&near_a, &near_b, media_b, &seen).carry();
+        let back = carrier(&near_b, &near_a, media_a, &Arc::default()).carry();
+        let path = Path { to_b: near_b.clone(), media_b, seen, is_cut, losses, tasks: [there, back] };
         let at = |socket: &UdpSocket| Some(socket.local_addr().unwrap());
         assert_eq!(a.node.link_room(room(5), link(2, at(&near_a), 1, 2)).await, media_a);
         assert_eq!(b.node.link_room(room(5), link(1, at(&near_b), 2, 1)).await, media_b);
@@ -241,18 +272,21 @@ async fn a_picture_crosses_for_whoever_wants_it() {
     let mut carol = nodes.b.join(5, 3, 8, AES).await;
     carol.wire.send(json!({"op": 15, "d": {"any": 0, video.to_string(): 100}})).await;
     // The path of the wish is longer than that of the answer to a beat, so pictures are shown until one is seen.
+    let mut camera = tokio::time::interval(Duration::from_millis(5));
+    camera.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let seen = async {
         for sequence in 0.. {
+            camera.tick().await;
             let packet = alice.picture(video, sequence);
             alice.udp.send(&packet).await.unwrap();
-            let _ = nodes.b.node.load().await;
             if let (Some(bob), Some(carol)) = (bob.hear_now(), carol.hear_now()) {
-                return [bob, carol];
+                return (sequence, [bob, carol]);
             }
         }
         unreachable!("for ever")
     };
-    for picture in tokio::time::timeout(PATIENCE, seen).await.expect("a picture") {
+    let (last, pictures) = tokio::time::timeout(PATIENCE, seen).await.expect("a picture");
+    for picture in pictures {
         assert_eq!((picture.ssrc, picture.payload_type, picture.payload[0]), (video, VP8, 0x10));
     }
     let once = async {
@@ -261,4 +295,49 @@ async fn a_picture_crosses_for_whoever_wants_it() {
         }
     };
     tokio::time::timeout(PATIENCE, once).await.expect("once for two who see it");
+
+    // What is lost between the nodes is sent again: she shows pictures until all of the first forty were seen.
+    nodes.path.losses.store(10, Ordering::Relaxed);
+    let mut missing: std::collections::BTreeSet<u32> = (1..=40).map(|n| u32::from(last) + n).collect();
+    let shown = async {
+        for sequence in last + 1.. {
+            camera.tick().await;
+            let packet = alice.picture(video, sequence);
+            alice.udp.send(&packet).await.unwrap();
+            while let Some(picture) = bob.hear_now() {
+                missing.remove(&(picture.timestamp / 3_000));
+            }
+            if missing.is_empty() {
+                return;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, shown).await;
+    assert!(in_time.is_ok(), "{missing:?} did not come");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_some_are_told_of_at_the_other_node_and_all_who_are_heard() {
+    let nodes = Nodes::with(3).await;
+    let mut bob = nodes.b.join(5, 2, 8, AES).await;
+    let mut there = Vec::new();
+    for user in 11..=15 {
+        there.push(nodes.a.join(5, user, 8, AES).await);
+    }
+    // With bob himself three are told of there.
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let came = bob.wire.until(11).await;
+        told.extend(came["user_ids"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(told, [json!("11"), json!("12")]);
+    // Nobody knew of the last one; the first packet is heard, and by then it is known whose it is.
+    let last = there.last_mut().unwrap();
+    last.say(b"the first").await;
+    assert_eq!(bob.hear().await.of(), (last.ssrc, &b"the first"[..]));
+    assert_eq!(until_of(&mut bob, 5, 15).await["ssrc"], last.ssrc);
+    nodes.a.node.remove_member(key(15)).await.unwrap();
+    let seen = bob.wire.collect_until(|value| value["op"] == 13).await;
+    assert_eq!(seen.last().unwrap()["d"]["user_id"], "15");
+    assert!(!seen.iter().any(|value| value["op"] == 11), "{seen:?}");
 }

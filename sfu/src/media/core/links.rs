@@ -11,6 +11,10 @@ use super::delivery::Incoming;
 use super::{Core, Place};
 use crate::media::cascade::{LinkEnd, from_link};
 use crate::media::payload;
+use crate::media::way::PICTURE_HZ;
+
+/// In whose name another node is told what is missing: it looks at whose packets they are, and by no link at who asks.
+const REPORTER: rookery_model::voice::Ssrc = rookery_model::voice::Ssrc(1);
 
 impl Core {
     /// Has these links of a room, and no others.
@@ -65,13 +69,18 @@ impl Core {
                     self.link_media(now_us, socket, Place { room: at, member: link }, &header, payload);
                 }
             }
+            Received::Feedback(compound) => {
+                if let Some(member) = key {
+                    self.rtcp(now_us, socket, Place { room: at, member }, compound);
+                }
+            }
             Received::Said => {}
             Received::Dropped(reason) => self.drop_of_link(reason),
         }
         if has_events {
             self.link_events(now_us, at, id);
         }
-        if key.is_none() || !matches!(received, Received::Media(..)) {
+        if key.is_none() || matches!(received, Received::Said) {
             self.transmit(now_us, socket, at);
         }
     }
@@ -103,8 +112,16 @@ impl Core {
         let cascade = self.rooms.get_mut(link.room).and_then(|state| state.cascade.as_mut());
         let sender = cascade.and_then(|cascade| {
             let sender = cascade.sender(ssrc)?;
-            if let Some(remote) = cascade.remote_mut(sender).filter(|_| !codec.is_audio()) {
+            if codec.is_audio() {
+                return Some(sender);
+            }
+            if let Some(remote) = cascade.remote_mut(sender) {
                 remote.codec = codec;
+            }
+            if let Some(end) = cascade.end_of(link.member) {
+                let ssrc = rookery_model::voice::Ssrc(ssrc.0);
+                end.uplink.received(now_us, ssrc, header.sequence, header.timestamp, PICTURE_HZ, true);
+                self.links_due_us = self.links_due_us.into_iter().chain(end.uplink.due_us()).min();
             }
             Some(sender)
         });
@@ -174,6 +191,24 @@ impl Core {
                 });
             }
         }
+    }
+
+    /// Tells other nodes what is missing of the pictures that they sent, if that is due.
+    pub(super) fn report_over_links(&mut self, now_us: u64, socket: &UdpSocket) {
+        if self.links_due_us.is_none_or(|due_us| due_us > now_us) {
+            return;
+        }
+        let Self { rooms, by_link, outbox, scratch, .. } = self;
+        let mut next: Option<u64> = None;
+        for (id, at) in by_link.iter() {
+            let end = rooms.get_mut(*at).and_then(|state| state.cascade.as_mut()?.end(*id));
+            let Some(LinkEnd { link, uplink, address: Some(address), .. }) = end else { continue };
+            uplink.tell(now_us, REPORTER, &mut scratch[..], |compound| {
+                outbox.push(socket, *address, |buffer| link.write_feedback(compound, buffer));
+            });
+            next = next.into_iter().chain(uplink.due_us()).min();
+        }
+        self.links_due_us = next;
     }
 
     /// What is due on a room's links because time passed.
