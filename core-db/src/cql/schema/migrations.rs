@@ -118,7 +118,9 @@ mod tests {
             let statements = migration.statements();
             assert!(!statements.is_empty(), "{}", migration.name);
             for statement in statements {
-                assert!(statement.contains("IF NOT EXISTS"), "{}: {statement}", migration.name);
+                // A column that is there is looked for before it is added.
+                let is_known_before = super::super::added_column(&statement).is_some();
+                assert!(is_known_before || statement.contains("IF NOT EXISTS"), "{}: {statement}", migration.name);
                 assert!(!statement.contains("--"), "{}: {statement}", migration.name);
             }
         }
