@@ -271,8 +271,8 @@ impl GuildCore {
         }
     }
 
-    /// A room, of a channel or a stream, lets a member in, or there is none for now: their session is told where to go. Nothing happens if it is not
-    /// the member's voice session any more.
+    /// A room, of a channel or a stream, lets a member in, or there is none for now: their session is told where to go.
+    /// Nothing happens if it is not the member's voice session any more.
     pub fn voice_server(
         &self,
         server_id: VoiceServerId,

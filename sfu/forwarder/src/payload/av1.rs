@@ -44,7 +44,8 @@ fn elements(count: u8, mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
         if rest.is_empty() {
             return None;
         }
-        n += 1;
+        // Units of no length may be more than the count can say.
+        n = u8::saturating_add(n, 1);
         if n == count {
             return Some(std::mem::take(&mut rest));
         }
@@ -139,5 +140,12 @@ mod tests {
         let read = |first| read(&[first, 0]).map(|video| (video.frame_start, video.key_frame));
         assert_eq!([0x18, 0x10, 0x98].map(read), [Some((true, true)), Some((true, false)), Some((false, false))]);
         assert_eq!(super::read(&[]), None);
+    }
+
+    #[test]
+    fn units_of_no_length_end_with_the_packet() {
+        let mut payload = [0; 1_200];
+        payload[0] = NEW_SEQUENCE;
+        assert_eq!(size(&payload), None);
     }
 }
