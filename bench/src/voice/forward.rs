@@ -16,6 +16,8 @@ use crate::statistics::{median, ratio, two};
 /// How many speak at once.
 const SPEAKERS: [usize; 2] = [1, SPEAKERS_MAX];
 const SPEAKERS_MAX: usize = 3;
+/// What parts of the most receivers rooms have.
+pub const ROOMS: [usize; 3] = [100, 10, 1];
 /// Packets that are forwarded in a round, about.
 pub const FORWARDED: usize = 60_000;
 /// Packets on their way at once, about: as at a node that is never idle.
@@ -121,7 +123,7 @@ impl Row {
 /// With rooms of up to `most` receivers.
 pub async fn run(rounds: usize, most: usize) -> anyhow::Result<Part> {
     let mut node = Node::start()?;
-    let sizes = room_sizes(most);
+    let sizes = room_sizes(most, ROOMS);
     let mut rooms = Vec::new();
     for mode in EncryptionMode::ALL {
         for receivers in &sizes {

@@ -76,9 +76,9 @@ struct Part {
     bars: Vec<Bar>,
 }
 
-/// How many receivers rooms have.
-fn room_sizes(most: usize) -> Vec<usize> {
-    let mut sizes: Vec<_> = [most / 100, most / 10, most].into_iter().filter(|size| *size > 0).collect();
+/// How many receivers rooms have: these parts of the most, and nobody has a room without any.
+fn room_sizes(most: usize, parts: [usize; 3]) -> Vec<usize> {
+    let mut sizes: Vec<_> = parts.map(|part| most / part).into_iter().filter(|size| *size > 0).collect();
     sizes.dedup();
     sizes
 }

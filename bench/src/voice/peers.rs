@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::burst::{Sink, Sinks};
-use super::forward::{FORWARDED, Measured, burst_packets, us_each};
+use super::forward::{FORWARDED, Measured, ROOMS, burst_packets, us_each};
 use super::node::Node;
 use super::{PAYLOAD_BYTES, Part, room_sizes};
 use crate::bars::Bar;
@@ -142,7 +142,7 @@ pub async fn run(rounds: usize, most: usize, peer: Peer) -> anyhow::Result<Part>
     let mut version = String::new();
     // Whoever leaves keeps its address at the node for a while, in case it comes back; another one's socket must not get it.
     let mut rooms = Vec::new();
-    for receivers in room_sizes(most) {
+    for receivers in room_sizes(most, ROOMS) {
         let channel = receivers as u64;
         let mut own = Measured::new(&mut node, channel, EncryptionMode::Aes256Gcm, 1, receivers).await?;
         let mut other = Running::start(peer, receivers)?;

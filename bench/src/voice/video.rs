@@ -9,12 +9,12 @@ use anyhow::{Context as _, ensure};
 use rookery_model::voice::EncryptionMode;
 use serde_json::json;
 
-use super::Part;
 use super::client::{Camera, VideoRoom};
 use super::crowd::pause;
 use super::floor::Floor;
 use super::forward::{FORWARDED, Measured, us_each};
 use super::node::Node;
+use super::{Part, room_sizes};
 use crate::bars::Bar;
 use crate::statistics::{median, two};
 
@@ -99,8 +99,7 @@ impl Size {
 pub async fn run(rounds: usize, most: usize) -> anyhow::Result<Part> {
     let (mut video, mut sound) = (Node::start()?, Node::start()?);
     let mut sizes = Vec::new();
-    for receivers in [most / 10, most / 2, most] {
-        ensure!(receivers > 0, "a room has at least one receiver");
+    for receivers in room_sizes(most, [10, 2, 1]) {
         sizes.push(Size::fill(&mut video, &mut sound, 1 + sizes.len() as u64 * 1_000, receivers).await?);
     }
     for _ in 0..rounds {
