@@ -1,11 +1,15 @@
 //! A gateway client that shows everything: payloads in their order, close codes, and it reads only when asked to.
+//!
+//! It has heartbeats while it waits for events, so that a slow machine does not end its sessions.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -39,6 +43,21 @@ pub struct Gateway {
     pub ready: Value,
     /// Events that came while something else was waited for.
     early: VecDeque<(String, Value)>,
+    heartbeats: Option<Heartbeats>,
+}
+
+/// When heartbeats are due.
+struct Heartbeats {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Heartbeats {
+    /// Twice as often as HELLO wants them: nobody may read for a while.
+    fn new(interval: Duration) -> Self {
+        let interval = interval / 2;
+        Self { next: Instant::now() + interval, interval }
+    }
 }
 
 impl Gateway {
@@ -46,7 +65,9 @@ impl Gateway {
     pub async fn open(url: &str) -> anyhow::Result<Self> {
         let mut gateway = Self::connect(url, "v=10&encoding=json").await?;
         let hello = gateway.payload().await?;
-        ensure!(hello["op"] == 10 && hello["d"]["heartbeat_interval"].as_u64() > Some(0), "no HELLO: {hello}");
+        let interval = hello["d"]["heartbeat_interval"].as_u64().unwrap_or_default();
+        ensure!(hello["op"] == 10 && interval > 0, "no HELLO: {hello}");
+        gateway.heartbeats = Some(Heartbeats::new(Duration::from_millis(interval)));
         Ok(gateway)
     }
 
@@ -55,7 +76,7 @@ impl Gateway {
         let connecting = tokio_tungstenite::connect_async(format!("{url}/?{query}"));
         let (socket, _) = tokio::time::timeout(PATIENCE, connecting).await.context("no handshake in time")??;
         let (url, token) = (url.to_owned(), String::new());
-        Ok(Self { socket, url, token, seq: 0, ready: Value::Null, early: VecDeque::new() })
+        Ok(Self { socket, url, token, seq: 0, ready: Value::Null, early: VecDeque::new(), heartbeats: None })
     }
 
     /// Starts a session and waits until every guild is there; without intents as people's clients do.
@@ -159,9 +180,33 @@ impl Gateway {
         self.read_event().await
     }
 
+    /// The next payload, with heartbeats meanwhile.
+    async fn payload_in_time(&mut self) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        loop {
+            let due = self.heartbeats.as_ref().map(|heartbeats| heartbeats.next);
+            let is_due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                payload = self.payload() => return payload,
+                () = is_due => {}
+            }
+            ensure!(begun.elapsed() < PATIENCE, "nothing comes");
+            let seq = Some(self.seq).filter(|seq| *seq > 0);
+            self.send(&json!({ "op": 1, "d": seq })).await?;
+            if let Some(heartbeats) = &mut self.heartbeats {
+                heartbeats.next = Instant::now() + heartbeats.interval;
+            }
+        }
+    }
+
     async fn read_event(&mut self) -> anyhow::Result<(String, Value)> {
         loop {
-            let mut payload = self.payload().await?;
+            let mut payload = self.payload_in_time().await?;
             match payload["op"].as_u64() {
                 Some(0) => {
                     let name = payload["t"].as_str().context("an event has a name")?.to_owned();

@@ -129,7 +129,7 @@ async fn a_region_that_is_gone_takes_nothing_with_it_but_its_own() -> anyhow::Re
     alice.say(&dm, "psst").await?;
     ensure!(session_of_carol.event("MESSAGE_CREATE").await?["content"] == "psst");
 
-    // Read meanwhile, so that its heartbeats go on.
+    // Read meanwhile: it is the server that ends it, and how is looked at below.
     let end_of_carols = tokio::spawn(async move { session_of_carol.closed().await });
     // Killed, as by a power cut: Bob's session goes on with his own guild, and is told that the other is away.
     eu.region.kill().await?;
