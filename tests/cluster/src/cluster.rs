@@ -30,6 +30,16 @@ pub enum Lifetime {
     OfStartingThread,
 }
 
+/// How often nodes start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// Again and again: what they stored is there.
+    Again,
+    /// Once: changes of the schema are not written to disk one by one, which is most of the time that they take, and a
+    /// node that started again would not know its tables.
+    Once,
+}
+
 /// What [`Cluster::up`] had to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Up {
@@ -46,6 +56,7 @@ pub struct Cluster {
     topology: Topology,
     runtime: Runtime,
     lifetime: Lifetime,
+    starts: Starts,
     nodes: Vec<LocalNode>,
 }
 
@@ -92,7 +103,8 @@ impl Cluster {
         // Processes are recognised by it: one spelling.
         let folder = folder.canonicalize().with_context(|| format!("{} is not there", folder.display()))?;
         let nodes = topology.nodes().into_iter().map(|node| LocalNode::new(&folder, node)).collect();
-        Ok(Self { folder, topology, runtime: runtime.clone(), lifetime: Lifetime::Detached, nodes })
+        let (runtime, lifetime, starts) = (runtime.clone(), Lifetime::Detached, Starts::Again);
+        Ok(Self { folder, topology, runtime, lifetime, starts, nodes })
     }
 
     fn was_never_started(&self) -> bool {
@@ -102,6 +114,11 @@ impl Cluster {
     /// The same cluster, with nodes that end as said.
     pub fn with_lifetime(self, lifetime: Lifetime) -> Self {
         Self { lifetime, ..self }
+    }
+
+    /// The same cluster, with nodes that start as often as said.
+    pub fn with_starts(self, starts: Starts) -> Self {
+        Self { starts, ..self }
     }
 
     /// How many data centres of how many nodes.
@@ -145,6 +162,7 @@ impl Cluster {
         let _lock = self.lock()?;
         let local = self.find(name)?;
         ensure!(local.running()?.is_none(), "{name} runs already");
+        ensure!(self.starts == Starts::Again, "{name} is of a cluster whose nodes start once");
         self.start_all(&[local])
     }
 
@@ -310,7 +328,7 @@ impl Cluster {
     fn start_process(&self, local: &LocalNode, archive: Archive<'_>) -> Result<Running> {
         let name = format!("rookery-{}", self.topology.subnet());
         let membership = Membership { cluster_name: &name, seeds: &self.topology.seeds() };
-        local.start(membership, &self.runtime, self.lifetime, archive)
+        local.start(membership, &self.runtime, self.lifetime, self.starts, archive)
     }
 
     /// Starts a node that leaves a class archive behind, and waits until it answers.

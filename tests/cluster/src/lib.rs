@@ -20,7 +20,7 @@ mod temporary;
 mod topology;
 mod waiting;
 
-pub use cluster::{Cluster, Lifetime, Up};
+pub use cluster::{Cluster, Lifetime, Starts, Up};
 pub use gossip::RingEntry;
 pub use node::State;
 pub use process::Running;

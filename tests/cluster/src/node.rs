@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::cluster::Lifetime;
+use crate::cluster::{Lifetime, Starts};
 use crate::process::Running;
 use crate::runtime::{Archive, Runtime, joined};
 use crate::template::render;
@@ -83,11 +83,12 @@ impl LocalNode {
         membership: Membership<'_>,
         runtime: &Runtime,
         lifetime: Lifetime,
+        starts: Starts,
         archive: Archive<'_>,
     ) -> Result<Running> {
         self.write_settings(membership)?;
         self.put_log_aside()?;
-        let mut command = self.command(runtime, lifetime, archive)?;
+        let mut command = self.command(runtime, lifetime, starts, archive)?;
         let child = command.spawn().with_context(|| {
             format!("{} could not be started by `{}`", self.node.name, command.get_program().display())
         })?;
@@ -95,7 +96,13 @@ impl LocalNode {
         Running::child(&child)?.with_context(|| format!("{} ended at once; {}", self.node.name, self.last_words()))
     }
 
-    pub(crate) fn command(&self, runtime: &Runtime, lifetime: Lifetime, archive: Archive<'_>) -> Result<Command> {
+    pub(crate) fn command(
+        &self,
+        runtime: &Runtime,
+        lifetime: Lifetime,
+        starts: Starts,
+        archive: Archive<'_>,
+    ) -> Result<Command> {
         use std::os::unix::process::CommandExt as _;
         let namespace = self.node.network_namespace.as_ref().map(|name| format!("--net=/run/netns/{name}"));
         let mut wrapper: Vec<&str> = match lifetime {
@@ -112,6 +119,9 @@ impl LocalNode {
         command.arg(format!("-Dcassandra-rackdc.properties={}", file_url(&conf.join("cassandra-rackdc.properties"))));
         command.arg(joined("-Dcassandra.storagedir=", &self.folder));
         command.arg(joined("-Dcassandra.logdir=", self.log_folder()));
+        if starts == Starts::Once {
+            command.arg("-Dcassandra.test.flush_local_schema_changes=false");
+        }
         // Java's own JMX server can be bound to the node's address; Cassandra's listens on 127.0.0.1 for all nodes.
         let address = self.node.address;
         command.args([

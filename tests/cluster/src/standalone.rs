@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::cluster::Lifetime;
+use crate::cluster::{Lifetime, Starts};
 use crate::node::{LocalNode, Membership};
 use crate::runtime::{Archive, Runtime};
 use crate::topology::{Node, only_token};
@@ -29,5 +29,5 @@ pub fn standalone(folder: &Path, place: Place, runtime: &Runtime) -> Result<Comm
         Node { name: "node".into(), dc, rack, address, is_seed: true, token: only_token(), network_namespace: None };
     let local = LocalNode::new(folder, node);
     local.write_settings(Membership { cluster_name: "standalone", seeds: &[address] })?;
-    local.command(runtime, Lifetime::Detached, Archive::Use)
+    local.command(runtime, Lifetime::Detached, Starts::Again, Archive::Use)
 }

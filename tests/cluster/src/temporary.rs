@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::cluster::{Cluster, Lifetime};
+use crate::cluster::{Cluster, Lifetime, Starts};
 use crate::runtime::Runtime;
 use crate::subnet::{Reservation, Subnet};
 use crate::topology::Topology;
@@ -20,13 +20,20 @@ pub struct TemporaryCluster {
 
 impl TemporaryCluster {
     /// Brings one up in a folder. What an earlier one left there, its processes too, is removed first.
-    pub fn start(folder: &Path, dcs: u8, nodes_per_dc: u8, lifetime: Lifetime, runtime: &Runtime) -> Result<Self> {
+    pub fn start(
+        folder: &Path,
+        dcs: u8,
+        nodes_per_dc: u8,
+        lifetime: Lifetime,
+        starts: Starts,
+        runtime: &Runtime,
+    ) -> Result<Self> {
         if let Some(left) = Cluster::open(folder, runtime)? {
             left.delete()?;
         }
         let topology = |subnet| Topology::new(dcs, nodes_per_dc, subnet);
         let (subnet, reservation) = Subnet::find_free(|subnet| Ok(topology(subnet)?.nodes()))?;
-        let cluster = Cluster::create(folder, topology(subnet)?, runtime)?.with_lifetime(lifetime);
+        let cluster = Cluster::create(folder, topology(subnet)?, runtime)?.with_lifetime(lifetime).with_starts(starts);
         // Owned from here on: what did start ends when the rest does not.
         let temporary = Self { cluster, _reservation: reservation };
         temporary.up()?;

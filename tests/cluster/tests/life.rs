@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use rookery_test_cluster::{Cluster, Lifetime, Runtime, State, TemporaryCluster, Topology, Up};
+use rookery_test_cluster::{Cluster, Lifetime, Runtime, Starts, State, TemporaryCluster, Topology, Up};
 
 fn state(cluster: &Cluster) -> State {
     cluster.nodes().expect("the nodes' states")[0].1
@@ -22,7 +22,7 @@ fn a_node_comes_up_dies_comes_back_and_goes() {
     let folder = tempfile::tempdir().unwrap();
     // Java reads this path from settings, URLs and options.
     let place = folder.path().join("a cluster's #1");
-    let cluster = TemporaryCluster::start(&place, 1, 1, Lifetime::Detached, &runtime).unwrap();
+    let cluster = TemporaryCluster::start(&place, 1, 1, Lifetime::Detached, Starts::Again, &runtime).unwrap();
     let address = cluster.contact_points()[0];
     let State::Running { pid: first } = state(&cluster) else { panic!("the node does not run") };
     assert_eq!(states_of_ring(&cluster), [format!("UN {}", address.ip())]);

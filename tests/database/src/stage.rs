@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rookery_core_db::{CoalesceConfig, CqlConfig, Durability, OpenError, Store};
-use rookery_test_cluster::{Cluster, Lifetime, Runtime, SKIP_VARIABLE, TemporaryCluster};
+use rookery_test_cluster::{Cluster, Lifetime, Runtime, SKIP_VARIABLE, Starts, TemporaryCluster};
 
 /// The keyspace of a scenario; its cluster has no other.
 const KEYSPACE: &str = "rookery_faults";
@@ -36,8 +36,14 @@ impl Stage {
         let turn = File::create(place.join("turn")).unwrap();
         turn.lock().unwrap();
         let folder = place.join(scenario);
-        let cluster =
-            TemporaryCluster::start(&folder.join("cluster"), dcs, nodes_per_dc, Lifetime::OfStartingThread, &programs);
+        let cluster = TemporaryCluster::start(
+            &folder.join("cluster"),
+            dcs,
+            nodes_per_dc,
+            Lifetime::OfStartingThread,
+            Starts::Again,
+            &programs,
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let stage = Self { runtime, cluster: cluster.unwrap(), folder, stores: AtomicU64::new(0), _turn: turn };
         // Nodes that have just met may take a minute to agree on a schema: the way of a program that starts.

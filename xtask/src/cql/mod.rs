@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use rookery_test_cluster::{Cluster, Lifetime, Runtime, Subnet, TemporaryCluster, Topology, Up};
+use rookery_test_cluster::{Cluster, Lifetime, Runtime, Starts, Subnet, TemporaryCluster, Topology, Up};
 
 use crate::paths;
 use crate::setup::{self, Purpose};
@@ -145,7 +145,7 @@ fn nodetool(cluster: &Cluster, name: &str, args: &[String]) -> Result<()> {
 pub fn for_tests() -> Result<TemporaryCluster> {
     let runtime = prepared_runtime()?;
     let folder = state_folder("tests")?;
-    let cluster = TemporaryCluster::start(&folder, 3, 1, Lifetime::OfStartingThread, &runtime)?;
+    let cluster = TemporaryCluster::start(&folder, 3, 1, Lifetime::OfStartingThread, Starts::Once, &runtime)?;
     say!("{}: {}", cluster.topology(), contact_points(&cluster));
     Ok(cluster)
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use rookery_test_cluster::{Lifetime, Runtime, TemporaryCluster};
+use rookery_test_cluster::{Lifetime, Runtime, Starts, TemporaryCluster};
 use rookery_tests::{NatsServer, Process, Signal, run, run_for};
 
 use super::fixed::{Places, REGIONS_MAX};
@@ -104,7 +104,8 @@ impl Started {
                 let regions = u8::try_from(options.regions)?;
                 // `global` asks for three data centres; without it every region has one.
                 let place = folder.path().join("database");
-                let cluster = TemporaryCluster::start(&place, regions, 1, Lifetime::OfStartingThread, &runtime)?;
+                let cluster =
+                    TemporaryCluster::start(&place, regions, 1, Lifetime::OfStartingThread, Starts::Again, &runtime)?;
                 let points = cluster.contact_points().iter().map(ToString::to_string).collect();
                 (Some(cluster), points)
             }
