@@ -7,7 +7,7 @@
 //! gap, what it holds is what the server numbered, each event once and in order, and INVALID SESSION comes only when
 //! there is a reason for it.
 //!
-//! `SIMULATION_SEED=n` runs one seed, `SIMULATION_SEEDS=n` so many.
+//! `ROOKERY_SIM_SEED=n` runs one seed, `ROOKERY_SIM_SEEDS=n` so many.
 
 #[path = "behaviour/common.rs"]
 mod common;
@@ -510,20 +510,13 @@ fn run(seed: u64) -> Counts {
     world.counts
 }
 
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 #[test]
 fn nothing_is_lost_repeated_or_out_of_order() {
-    let seeds = match from_environment("SIMULATION_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_environment("SIMULATION_SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = rookery_test_seeds::seeds(SEEDS);
     let mut sum = Counts::default();
     let whole_run = seeds.end - seeds.start >= SEEDS;
     for seed in seeds {
-        let counts = std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| panic!("SIMULATION_SEED={seed} fails"));
+        let counts = std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| panic!("ROOKERY_SIM_SEED={seed} fails"));
         sum.delivered += counts.delivered;
         sum.resumed += counts.resumed;
         sum.invalid += counts.invalid;

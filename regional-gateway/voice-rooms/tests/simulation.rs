@@ -378,8 +378,7 @@ fn play(seed: u64, plant: Plant) {
 
 #[test]
 fn everybody_ends_in_the_one_room_where_they_should_be() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    (0..seeds).for_each(|seed| play(seed, Plant::None));
+    rookery_test_seeds::seeds(SEEDS).for_each(|seed| play(seed, Plant::None));
 }
 
 #[test]

@@ -272,6 +272,5 @@ fn play(seed: u64) {
 
 #[test]
 fn whatever_the_path_does_both_ends_know_the_same_in_the_end() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    (0..seeds).for_each(play);
+    rookery_test_seeds::seeds(SEEDS).for_each(play);
 }

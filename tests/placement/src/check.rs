@@ -1,7 +1,6 @@
 //! The invariants.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rookery_placement::NodeId;
 
@@ -38,18 +37,12 @@ pub enum Invariant {
     NoPanic,
 }
 
-/// An invariant that did not hold.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    pub invariant: Invariant,
-    pub what: String,
+impl rookery_test_seeds::Invariant for Invariant {
+    const NO_PANIC: Self = Self::NoPanic;
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.invariant, self.what)
-    }
-}
+/// An invariant that did not hold.
+pub type Violation = rookery_test_seeds::Violation<Invariant>;
 
 /// What was seen so far.
 #[derive(Default)]
@@ -91,60 +84,35 @@ impl Check {
     }
 }
 
-macro_rules! counts {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// How often things happened, so that a run that reaches nothing is seen.
-        #[derive(Clone, Copy, Debug, Default)]
-        pub struct Counts {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl Counts {
-            fn all(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)*]
-            }
-
-            /// Adds those of another world.
-            pub fn add(&mut self, other: &Self) {
-                $(self.$name += other.$name;)*
-            }
-        }
-    };
-}
-
-counts! {
-    actions,
-    acknowledged,
-    unacknowledged,
-    refused_calls,
-    activated,
-    drained,
-    released,
-    taken_over,
-    lapsed,
-    suspended,
-    resumed,
-    leases,
-    died,
-    paused,
-    replaced,
-    drains,
-    swaps,
-    refused_swaps,
-    unknown,
-    late,
-    lookups,
-    regions_lost,
-    take_overs,
-    /// Shards that a node of another region came to own.
-    activated_abroad,
-    /// Milliseconds of virtual time.
-    lasted_ms,
-}
-
-impl Counts {
-    /// What happened least.
-    pub fn least(&self) -> (&'static str, u64) {
-        self.all().into_iter().min_by_key(|(_, count)| *count).unwrap_or(("nothing", 0))
+rookery_test_seeds::tally! {
+    /// How often things happened, so that a run that reaches nothing is seen.
+    pub struct Counts {
+        actions,
+        acknowledged,
+        unacknowledged,
+        refused_calls,
+        activated,
+        drained,
+        released,
+        taken_over,
+        lapsed,
+        suspended,
+        resumed,
+        leases,
+        died,
+        paused,
+        replaced,
+        drains,
+        swaps,
+        refused_swaps,
+        unknown,
+        late,
+        lookups,
+        regions_lost,
+        take_overs,
+        /// Shards that a node of another region came to own.
+        activated_abroad,
+        /// Milliseconds of virtual time.
+        lasted_ms,
     }
 }

@@ -21,6 +21,5 @@ pub mod mirrors;
 pub mod plant;
 pub mod process;
 pub mod queue;
-pub mod run;
 pub mod weather;
 pub mod world;

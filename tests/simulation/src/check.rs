@@ -1,7 +1,6 @@
 //! The invariants: what each session is to be told, held against what its client got.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 
 use rookery_model::gateway::SubscriberId;
 
@@ -30,18 +29,12 @@ pub enum Invariant {
     NoPanic,
 }
 
-/// An invariant that did not hold.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    pub invariant: Invariant,
-    pub what: String,
+impl rookery_test_seeds::Invariant for Invariant {
+    const NO_PANIC: Self = Self::NoPanic;
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.invariant, self.what)
-    }
-}
+/// An invariant that did not hold.
+pub type Violation = rookery_test_seeds::Violation<Invariant>;
 
 /// One stream of one session.
 #[derive(Default)]

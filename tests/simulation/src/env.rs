@@ -48,84 +48,32 @@ pub struct Live {
     pub waiting: usize,
 }
 
-/// How often things happened, so that a run that reaches nothing is seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub actions: u64,
-    pub accepted: u64,
-    pub refused: u64,
-    pub unavailable: u64,
-    pub received: u64,
-    pub identified: u64,
-    pub resumed: u64,
-    pub invalidated: u64,
-    pub cut: u64,
-    pub too_slow: u64,
-    pub timed_out: u64,
-    pub reconnects: u64,
-    pub lost: u64,
-    pub reloads: u64,
-    pub failed_commits: u64,
-    pub subscribed: u64,
-    /// Snapshots of guilds that the session had already; none so far.
-    pub resubscribed: u64,
-    pub joined: u64,
-    pub left: u64,
-    pub evicted: u64,
-}
-
-impl Counts {
-    fn all(&self) -> [(&'static str, u64); 19] {
-        [
-            ("actions", self.actions),
-            ("accepted", self.accepted),
-            ("refused", self.refused),
-            ("unavailable", self.unavailable),
-            ("received", self.received),
-            ("identified", self.identified),
-            ("resumed", self.resumed),
-            ("invalidated", self.invalidated),
-            ("cut", self.cut),
-            ("too_slow", self.too_slow),
-            ("timed_out", self.timed_out),
-            ("reconnects", self.reconnects),
-            ("lost", self.lost),
-            ("reloads", self.reloads),
-            ("failed_commits", self.failed_commits),
-            ("subscribed", self.subscribed),
-            ("joined", self.joined),
-            ("left", self.left),
-            ("evicted", self.evicted),
-        ]
+rookery_test_seeds::tally! {
+    /// How often things happened, so that a run that reaches nothing is seen.
+    pub struct Counts {
+        actions,
+        accepted,
+        refused,
+        unavailable,
+        received,
+        identified,
+        resumed,
+        invalidated,
+        cut,
+        too_slow,
+        timed_out,
+        reconnects,
+        lost,
+        reloads,
+        failed_commits,
+        subscribed,
+        joined,
+        left,
+        evicted,
     }
-
-    /// Adds those of another world.
-    pub fn add(&mut self, other: &Self) {
-        self.actions += other.actions;
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.unavailable += other.unavailable;
-        self.received += other.received;
-        self.identified += other.identified;
-        self.resumed += other.resumed;
-        self.invalidated += other.invalidated;
-        self.cut += other.cut;
-        self.too_slow += other.too_slow;
-        self.timed_out += other.timed_out;
-        self.reconnects += other.reconnects;
-        self.lost += other.lost;
-        self.reloads += other.reloads;
-        self.failed_commits += other.failed_commits;
-        self.subscribed += other.subscribed;
-        self.resubscribed += other.resubscribed;
-        self.joined += other.joined;
-        self.left += other.left;
-        self.evicted += other.evicted;
-    }
-
-    /// What happened least.
-    pub fn least(&self) -> (&'static str, u64) {
-        self.all().into_iter().min_by_key(|(_, count)| *count).unwrap_or(("nothing", 0))
+    never {
+        /// Snapshots of guilds that the session had already.
+        resubscribed,
     }
 }
 

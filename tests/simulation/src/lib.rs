@@ -21,7 +21,6 @@ pub mod guild_owner;
 pub mod model;
 pub mod plant;
 mod rest;
-pub mod run;
 pub mod session_process;
 pub mod setup;
 mod shell;

@@ -40,9 +40,13 @@ pub struct World {
     is_over: bool,
 }
 
-impl World {
-    /// The world of a seed.
-    pub fn new(seed: u64, plant: Plant) -> Self {
+impl rookery_test_seeds::World for World {
+    type Plant = Plant;
+    type Action = Action;
+    type Counts = Counts;
+    type Invariant = Invariant;
+
+    fn new(seed: u64, plant: Plant) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let weather = Weather::of(&mut rng);
         let sizes = setup::sizes(&mut rng);
@@ -63,31 +67,23 @@ impl World {
         }
     }
 
-    /// What is to be done in it.
-    pub fn actions(&self) -> &[Action] {
+    fn actions(&self) -> &[Action] {
         &self.actions
     }
 
-    /// Does other things instead.
-    pub fn set_actions(&mut self, actions: Vec<Action>) {
+    fn set_actions(&mut self, actions: Vec<Action>) {
         self.actions = actions;
     }
 
-    /// Keeps a readable line for everything that happens.
-    pub fn keep_trace(&mut self) {
+    fn keep_trace(&mut self) {
         self.env.trace = Some(Vec::new());
     }
 
-    /// What happened, if it was kept.
-    pub fn trace(&self) -> &[String] {
+    fn trace(&self) -> &[String] {
         self.env.trace.as_deref().unwrap_or_default()
     }
 
-    /// Lets everything happen; what was reached, or the first invariant that did not hold.
-    ///
-    /// # Errors
-    /// An invariant did not hold.
-    pub fn run(&mut self) -> Result<Counts, Violation> {
+    fn run(&mut self) -> Result<Counts, Violation> {
         for client in &mut self.clients {
             let pause_ms = self.env.rng.random_range(0..2_000);
             client.connect_in(&mut self.env, pause_ms);
@@ -121,7 +117,9 @@ impl World {
             Counts { received: self.env.check.received, actions: self.actions.len() as u64, ..self.env.counts };
         Ok(counts)
     }
+}
 
+impl World {
     fn happen(&mut self, job: Job) {
         let env = &mut self.env;
         match job {

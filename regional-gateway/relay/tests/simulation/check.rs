@@ -1,7 +1,6 @@
 //! What must hold.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use bytes::Bytes;
 use rookery_relay::{Event, RelayConfig, Stats};
@@ -26,18 +25,12 @@ pub enum Invariant {
     NoPanic,
 }
 
-/// How an invariant was broken.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    pub invariant: Invariant,
-    pub what: String,
+impl rookery_test_seeds::Invariant for Invariant {
+    const NO_PANIC: Self = Self::NoPanic;
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.invariant, self.what)
-    }
-}
+/// How an invariant was broken.
+pub type Violation = rookery_test_seeds::Violation<Invariant>;
 
 /// Fails with an invariant unless something holds.
 pub fn want(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Result<(), Violation> {

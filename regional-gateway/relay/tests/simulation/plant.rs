@@ -10,8 +10,9 @@ use rookery_relay::Event;
 use rookery_relay::wire::{self, Header, Hello, Section, Sections, Writer};
 
 /// What is wrong in a world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plant {
+    #[default]
     Nothing,
     /// Now and then one cell more is acknowledged than came.
     AckAhead,

@@ -13,53 +13,21 @@ use crate::check::{Invariant, Name, Received, Violation, bounds, want};
 use crate::plant::{Plant, Planted};
 use crate::weather::{self, Weather};
 
-/// That the runs reach what they are meant to reach.
-#[derive(Clone, Debug, Default)]
-pub struct Counts {
-    pub frames: u64,
-    pub dropped: u64,
-    pub resent: u64,
-    pub repeated: u64,
-    pub full: u64,
-    pub restarted: u64,
-    pub inbound_lost: u64,
-    pub outbound_lost: u64,
-    pub down: u64,
-    pub retired: u64,
-    pub busy: u64,
-    pub large_frames: u64,
-}
-
-impl Counts {
-    fn fields(&mut self) -> [(&'static str, &mut u64); 12] {
-        [
-            ("frames", &mut self.frames),
-            ("dropped", &mut self.dropped),
-            ("resent", &mut self.resent),
-            ("repeated", &mut self.repeated),
-            ("full", &mut self.full),
-            ("restarted", &mut self.restarted),
-            ("inbound_lost", &mut self.inbound_lost),
-            ("outbound_lost", &mut self.outbound_lost),
-            ("down", &mut self.down),
-            ("retired", &mut self.retired),
-            ("busy", &mut self.busy),
-            ("large_frames", &mut self.large_frames),
-        ]
-    }
-
-    pub fn add(&mut self, other: &Self) {
-        let mut other = other.clone();
-        for ((_, sum), (_, more)) in self.fields().into_iter().zip(other.fields()) {
-            *sum += *more;
-        }
-    }
-
-    /// What was reached least.
-    pub fn least(&self) -> (&'static str, u64) {
-        let mut counts = self.clone();
-        let least = counts.fields().into_iter().map(|(name, count)| (name, *count)).min_by_key(|(_, count)| *count);
-        least.expect("there are fields")
+rookery_test_seeds::tally! {
+    /// That the runs reach what they are meant to reach.
+    pub struct Counts {
+        frames,
+        dropped,
+        resent,
+        repeated,
+        full,
+        restarted,
+        inbound_lost,
+        outbound_lost,
+        down,
+        retired,
+        busy,
+        large_frames,
     }
 }
 
@@ -111,8 +79,13 @@ pub struct World {
 /// After the faults: longer than a peer may be silent and a stream be stalled.
 const CALM_MS: u64 = 16_000;
 
-impl World {
-    pub fn new(seed: u64, plant: Plant, trace: bool) -> Self {
+impl rookery_test_seeds::World for World {
+    type Plant = Plant;
+    type Action = ();
+    type Counts = Counts;
+    type Invariant = Invariant;
+
+    fn new(seed: u64, plant: Plant) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let weather = Weather::of(&mut rng);
         let config = weather::config(&mut rng, &weather);
@@ -124,7 +97,7 @@ impl World {
             config,
             plant,
             planted: Planted::default(),
-            trace,
+            trace: false,
             now_ms: 0,
             jobs: BinaryHeap::new(),
             payloads: HashMap::new(),
@@ -139,6 +112,35 @@ impl World {
         world
     }
 
+    /// It prints what happens, as it happens.
+    fn keep_trace(&mut self) {
+        self.trace = true;
+    }
+
+    fn run(&mut self) -> Result<Counts, Violation> {
+        let storm_ends_ms = self.weather.lasts_ms;
+        self.run_until(storm_ends_ms)?;
+        self.log(|| "the faults end".into());
+        self.weather.clear_up();
+        self.cuts.clear();
+        self.stalls.clear();
+        for node in 0..self.processes.len() {
+            self.start(node);
+        }
+        self.run_until(storm_ends_ms + CALM_MS)?;
+        // One frame more each way: behind every hole that there may be.
+        for from in 0..self.processes.len() {
+            for to in (0..self.processes.len()).filter(|to| *to != from) {
+                self.send(from, to, 100)?;
+            }
+        }
+        self.run_until(storm_ends_ms + CALM_MS + 5_000)?;
+        self.converged()?;
+        Ok(self.counts)
+    }
+}
+
+impl World {
     fn at(&mut self, at_ms: u64, job: Job) {
         self.next_job += 1;
         self.jobs.push(Reverse((at_ms, self.next_job)));
@@ -217,29 +219,6 @@ impl World {
         let ends = ends.collect();
         self.processes[node] = Some(Process { ends });
         self.log(|| format!("{node} starts"));
-    }
-
-    /// Runs the world to its end.
-    pub fn run(mut self) -> Result<Counts, Violation> {
-        let storm_ends_ms = self.weather.lasts_ms;
-        self.run_until(storm_ends_ms)?;
-        self.log(|| "the faults end".into());
-        self.weather.clear_up();
-        self.cuts.clear();
-        self.stalls.clear();
-        for node in 0..self.processes.len() {
-            self.start(node);
-        }
-        self.run_until(storm_ends_ms + CALM_MS)?;
-        // One frame more each way: behind every hole that there may be.
-        for from in 0..self.processes.len() {
-            for to in (0..self.processes.len()).filter(|to| *to != from) {
-                self.send(from, to, 100)?;
-            }
-        }
-        self.run_until(storm_ends_ms + CALM_MS + 5_000)?;
-        self.converged()?;
-        Ok(self.counts)
     }
 
     fn run_until(&mut self, end_ms: u64) -> Result<(), Violation> {

@@ -2,8 +2,9 @@
 
 use rookery_forwarder::{Body, Forward, MemberFlags, Packet, Payload, PictureId, Ssrc, Vp8};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plant {
+    #[default]
     Nothing,
     IgnoresMute,
     IgnoresDeafness,

@@ -1,12 +1,12 @@
 //! Two rooms, their members, what happens to them, and what must be true of all that is sent.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::AddAssign;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rookery_forwarder::*;
 use rookery_model::UserId;
+use rookery_test_seeds::Violation;
 use smallvec::smallvec;
 
 use crate::model::{Place, ROOMS, User, may_hear, may_see};
@@ -23,59 +23,21 @@ const LAYERS: [LayerSpec; 3] = [
     LayerSpec { quality: 100, expected_bps: 400_000 },
 ];
 
-/// What was reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub heard: u64,
-    pub seen: u64,
-    pub not_permitted: u64,
-    pub not_selected: u64,
-    pub too_late: u64,
-    pub paced: u64,
-    pub again: u64,
-    pub padding: u64,
-    pub layer_switches: u64,
-    pub moves: u64,
-    pub key_frames: u64,
-    pub degraded: u64,
-}
-
-impl Counts {
-    fn all(&self) -> [(&'static str, u64); 12] {
-        [
-            ("heard", self.heard),
-            ("seen", self.seen),
-            ("not_permitted", self.not_permitted),
-            ("not_selected", self.not_selected),
-            ("too_late", self.too_late),
-            ("paced", self.paced),
-            ("again", self.again),
-            ("padding", self.padding),
-            ("layer_switches", self.layer_switches),
-            ("moves", self.moves),
-            ("key_frames", self.key_frames),
-            ("degraded", self.degraded),
-        ]
-    }
-    pub fn least(&self) -> (&'static str, u64) {
-        self.all().into_iter().min_by_key(|(_, count)| *count).unwrap()
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.heard += other.heard;
-        self.seen += other.seen;
-        self.not_permitted += other.not_permitted;
-        self.not_selected += other.not_selected;
-        self.too_late += other.too_late;
-        self.paced += other.paced;
-        self.again += other.again;
-        self.padding += other.padding;
-        self.layer_switches += other.layer_switches;
-        self.moves += other.moves;
-        self.key_frames += other.key_frames;
-        self.degraded += other.degraded;
+rookery_test_seeds::tally! {
+    /// What was reached.
+    pub struct Counts {
+        heard,
+        seen,
+        not_permitted,
+        not_selected,
+        too_late,
+        paced,
+        again,
+        padding,
+        layer_switches,
+        moves,
+        key_frames,
+        degraded,
     }
 }
 
@@ -89,7 +51,7 @@ struct UnderWay {
     late: bool,
 }
 
-struct World {
+pub struct World {
     random: ChaCha8Rng,
     plant: Plant,
     now_us: u64,
@@ -115,16 +77,24 @@ struct World {
     narrow: bool,
 }
 
-pub fn run(seed: u64, plant: Plant) -> Result<Counts, String> {
-    let mut world = World::new(seed, plant);
-    for round in 0..ROUNDS {
-        world.round = round;
-        world.step().map_err(|why| format!("seed {seed}, round {round}: {why}"))?;
-    }
-    world.finish().map_err(|why| format!("seed {seed}, at the end: {why}"))
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// What is sent is what the model says.
+    Model,
+    NoPanic,
 }
 
-impl World {
+impl rookery_test_seeds::Invariant for Rule {
+    const NO_PANIC: Self = Self::NoPanic;
+}
+
+impl rookery_test_seeds::World for World {
+    type Plant = Plant;
+    type Action = ();
+    type Counts = Counts;
+    type Invariant = Rule;
+
     fn new(seed: u64, plant: Plant) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let speakers_max = random.random_range(1..=4);
@@ -182,6 +152,18 @@ impl World {
         }
     }
 
+    fn run(&mut self) -> Result<Counts, Violation<Rule>> {
+        let broken =
+            |round: u64, why: String| Violation { invariant: Rule::Model, what: format!("round {round}: {why}") };
+        for round in 0..ROUNDS {
+            self.round = round;
+            self.step().map_err(|why| broken(round, why))?;
+        }
+        self.finish().map_err(|why| broken(self.round, why))
+    }
+}
+
+impl World {
     fn step(&mut self) -> Result<(), String> {
         self.voices.clear();
         self.replaced = [0; ROOMS];
@@ -673,7 +655,7 @@ impl World {
         }
     }
 
-    fn finish(mut self) -> Result<Counts, String> {
+    fn finish(&mut self) -> Result<Counts, String> {
         for _ in 0..60 {
             self.round += 1;
             self.deliver()?;

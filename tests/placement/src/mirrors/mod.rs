@@ -15,7 +15,6 @@ use crate::check::{Check, Invariant, Violation};
 use crate::clock::Clock;
 use crate::plant::Plant;
 use crate::queue::Queue;
-use crate::run::Simulated;
 use crate::weather::{happens, pick};
 use truth::{Change, State, Truth};
 
@@ -66,41 +65,18 @@ struct Follower {
     timer_ms: Option<u64>,
 }
 
-/// How often things happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub reads: u64,
-    pub forwarded: u64,
-    pub writes: u64,
-    pub acknowledged: u64,
-    pub owners: u64,
-    pub snapshots: u64,
-    pub restarted: u64,
-    pub paused: u64,
-    pub cut_off: u64,
-}
-
-impl Counts {
-    /// Adds those of another world.
-    pub fn add(&mut self, other: &Self) {
-        self.reads += other.reads;
-        self.forwarded += other.forwarded;
-        self.writes += other.writes;
-        self.acknowledged += other.acknowledged;
-        self.owners += other.owners;
-        self.snapshots += other.snapshots;
-        self.restarted += other.restarted;
-        self.paused += other.paused;
-        self.cut_off += other.cut_off;
-    }
-
-    /// The least of them.
-    pub fn least(&self) -> u64 {
-        let Self { reads, forwarded, writes, acknowledged, owners, snapshots, restarted, paused, cut_off } = *self;
-        [reads, forwarded, writes, acknowledged, owners, snapshots, restarted, paused, cut_off]
-            .into_iter()
-            .min()
-            .unwrap_or(0)
+rookery_test_seeds::tally! {
+    /// How often things happened.
+    pub struct Counts {
+        reads,
+        forwarded,
+        writes,
+        acknowledged,
+        owners,
+        snapshots,
+        restarted,
+        paused,
+        cut_off,
     }
 }
 
@@ -135,8 +111,11 @@ fn node(number: usize, incarnation: u64) -> NodeId {
     NodeId::from_row((incarnation << 10) | number as u64).expect("an incarnation that is not 0")
 }
 
-impl Simulated for Mirrors {
+impl rookery_test_seeds::World for Mirrors {
+    type Plant = Plant;
+    type Action = Action;
     type Counts = Counts;
+    type Invariant = Invariant;
 
     fn new(seed: u64, plant: Plant) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -19,7 +19,6 @@ use crate::lease_store::LeaseStore;
 use crate::plant::Plant;
 use crate::process::{Machine, Place, Process};
 use crate::queue::{Job, ProcessId, Queue};
-use crate::run::Simulated;
 use crate::weather::{Reach, Weather, pick};
 
 /// Between two looks at whether two nodes own one shard.
@@ -71,8 +70,11 @@ pub struct World {
     trace: Option<Vec<String>>,
 }
 
-impl Simulated for World {
+impl rookery_test_seeds::World for World {
+    type Plant = Plant;
+    type Action = Action;
     type Counts = Counts;
+    type Invariant = Invariant;
 
     fn new(seed: u64, plant: Plant) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
