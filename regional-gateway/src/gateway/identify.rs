@@ -11,8 +11,8 @@ use rookery_session::{Connection, Session, SessionInit};
 use rookery_user::{SessionClient, UserSession};
 use tracing::Instrument as _;
 
-use super::identify_line::Place;
-use super::input::{Attach, Control, Input};
+use super::identify_line::{Place, TurnedAway};
+use super::input::{AskedAt, Attach, Control, Input};
 use super::registry::{SessionHandle, SessionId};
 use super::session_task::SessionTask;
 use super::socket::Socket;
@@ -225,30 +225,44 @@ async fn run(
         subscriber.clone(),
     );
     handle.start(Box::new(task.asking_for(ready.clone()))).await;
-    let begin = begin(Arc::clone(region), handle, subscriber, ready, is_bot);
-    let begin = async move {
-        begin.await;
-        drop(place);
-    };
+    let question = handle.begin_to_ask();
+    let begin = begin(Arc::clone(region), handle, subscriber, ready, is_bot, question, Some(place));
     region.tasks.spawn(begin.instrument(span));
 }
 
-/// Asks the owner of a session's user for READY.
+/// Asks the owner of a session's user for READY, when it can be reached. While it cannot, a place among those who are
+/// worked on is another's.
 pub async fn begin(
     region: Arc<Region>,
     handle: Arc<SessionHandle>,
     subscriber: UserSession,
     ready: Box<Ready>,
     is_bot: bool,
+    question: u32,
+    mut place: Option<Place>,
 ) {
+    let mut from = AskedAt::Nowhere;
     let asked = async {
         let owner = region.owners.user(handle.user_id).await?;
-        handle.note_asked();
+        if !owner.is_in_reach() {
+            place = None;
+            owner.in_reach().await?;
+        }
+        if place.is_none() {
+            place = Some(region.identify_line.enter().await.map_err(|TurnedAway| ErrorCode::Unavailable)?);
+        }
+        from = owner.asked();
+        if !handle.note_asked(question, from) {
+            return Ok(());
+        }
         owner.subscribe(&handle, &subscriber, ready, is_bot).await
     };
-    if let Err(error) = asked.await {
-        handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
+    if let Err(error) = asked.await
+        && handle.question() == question
+    {
+        handle.send(Input::Control(Control::NotReady(from, Box::new(error)))).await;
     }
+    drop(place);
 }
 
 /// READY without guilds, DMs and read states, which the user's owner adds.

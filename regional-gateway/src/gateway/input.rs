@@ -7,6 +7,7 @@ use rookery_model::{ApiError, GuildId};
 use rookery_session::{Connection, Payload};
 
 use super::socket::Socket;
+use crate::peers::PeerIndex;
 
 /// One entry of a session's inbox; small, because every inbox holds a block of them.
 pub enum Input {
@@ -33,8 +34,17 @@ pub enum Control {
     GuildCut(GuildId),
     /// The members that were asked for do not come.
     NoMembers(GuildId, Box<ApiError>),
-    /// The session could not be started.
-    NotReady(Box<ApiError>),
+    /// The session could not be started, says whoever was asked: that is nothing to it once another is asked.
+    NotReady(AskedAt, Box<ApiError>),
+}
+
+/// Where a session's READY was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedAt {
+    /// Nowhere yet: whoever is to ask waits until the owner of the session's user can be reached.
+    Nowhere,
+    Here,
+    There(PeerIndex),
 }
 
 /// A connection on its way to the session that it resumes.

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use futures_util::task::ArcWake;
+use parking_lot::Mutex;
 use rand::Rng as _;
 use rookery_model::gateway::SubscriberId;
 use rookery_model::{DeviceId, UserId};
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::input::{Attach, Control, Input};
+use super::input::{AskedAt, Attach, Control, Input};
 use super::worker::{Entry, Worker, Workers};
 
 /// The unguessable name of a session, 128 random bits; 32 hexadecimal digits on the wire.
@@ -96,19 +97,35 @@ pub struct SessionHandle {
     signals: AtomicU8,
     /// The worker was asked to look at it and has not yet.
     is_ready: AtomicBool,
-    /// An owner of its user was asked for READY, one that may have ended since.
-    asked_owner: AtomicBool,
+    /// How often its READY was asked for, and where last; that owner may have ended since.
+    asked: Mutex<(u32, AskedAt)>,
 }
 
 impl SessionHandle {
-    /// An owner of its user is asked for READY now; until then whoever is to ask waits for one.
-    pub fn note_asked(&self) {
-        self.asked_owner.store(true, Ordering::Release);
+    /// READY is to be asked for, whatever was asked before; the number of the question.
+    pub fn begin_to_ask(&self) -> u32 {
+        let mut asked = self.asked.lock();
+        *asked = (asked.0.wrapping_add(1), AskedAt::Nowhere);
+        asked.0
     }
 
-    /// Whether one was asked.
-    pub fn has_asked(&self) -> bool {
-        self.asked_owner.load(Ordering::Acquire)
+    /// It is asked for there now; false if another question came after this one.
+    pub fn note_asked(&self, question: u32, at: AskedAt) -> bool {
+        let mut asked = self.asked.lock();
+        if asked.0 == question {
+            asked.1 = at;
+        }
+        asked.0 == question
+    }
+
+    /// The number of the last question.
+    pub fn question(&self) -> u32 {
+        self.asked.lock().0
+    }
+
+    /// Where it was asked for last.
+    pub fn asked(&self) -> AskedAt {
+        self.asked.lock().1
     }
 
     /// Hands over something in order with the events, waiting while the worker has no room; a session that is gone
@@ -210,7 +227,7 @@ impl Sessions {
             worker,
             signals: AtomicU8::new(0),
             is_ready: AtomicBool::new(false),
-            asked_owner: AtomicBool::new(false),
+            asked: Mutex::new((0, AskedAt::Nowhere)),
         });
         let mut of_user = self.by_user.entry(user_id).or_default();
         if of_user.len() >= self.per_user {
@@ -260,7 +277,7 @@ impl Sessions {
             worker: Arc::clone(worker),
             signals: AtomicU8::new(0),
             is_ready: AtomicBool::new(false),
-            asked_owner: AtomicBool::new(false),
+            asked: Mutex::new((0, AskedAt::Nowhere)),
         });
         self.remote_by_user.entry(user_id).or_default().push(Arc::clone(&handle));
         Some(handle)

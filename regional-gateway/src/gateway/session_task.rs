@@ -17,7 +17,7 @@ use rookery_session::{Action, EndReason, Frame, Freezer, Payload, Session};
 use rookery_user::UserSession;
 
 use super::connection;
-use super::input::{Attach, Control, Input};
+use super::input::{AskedAt, Attach, Control, Input};
 use super::kept::{self, KeptClient, KeptSession};
 use super::looks::Looks;
 use super::member_requests::{MemberRequests, TooMany};
@@ -80,8 +80,6 @@ struct Parked {
 pub struct Resumed {
     pub guild_ids: Vec<GuildId>,
     pub user: Option<UserSession>,
-    /// Nobody said READY before: the owner that begins is asked for it like the one before.
-    pub asked_ready: Option<Box<Ready>>,
     pub is_attached: bool,
 }
 
@@ -361,7 +359,12 @@ impl SessionTask {
             }
             Input::Control(Control::GuildCut(id)) => self.guild_cut(id),
             Input::Control(Control::NoMembers(id, error)) => self.no_members(now_ms, id, &error),
-            Input::Control(Control::NotReady(error)) => {
+            Input::Control(Control::NotReady(from, error)) => {
+                // Who has READY loses its owner by it.
+                if self.asked_ready.is_some() && self.handle.asked() != from {
+                    tracing::debug!(session_id = %self.handle.id, %error, ?from, "another is asked for READY meanwhile");
+                    return;
+                }
                 let unauthorized = error.is(ErrorCode::Unauthorized);
                 tracing::info!(session_id = %self.handle.id, %error, "a session could not start");
                 let code = if unauthorized { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
@@ -426,9 +429,7 @@ impl SessionTask {
             match self.user_parked.take() {
                 Some(parked) if predecessor == Some(parked.epoch) => resumed.user = Some(self.user_as_it_is()),
                 // The owner that was asked is gone. If none was yet, whoever is to ask finds this one.
-                None if self.asked_ready.is_some() => {
-                    resumed.asked_ready = self.asked_ready.clone().filter(|_| self.handle.has_asked());
-                }
+                None if self.asked_ready.is_some() => self.ask_anew(),
                 parked => {
                     let ended = parked.map(|parked| parked.epoch);
                     tracing::info!(session_id = %self.handle.id, ?ended, ?predecessor, "its user's owner left a gap");
@@ -454,6 +455,16 @@ impl SessionTask {
             }
         }
         resumed
+    }
+
+    /// Nobody said READY yet, and who was asked for it is gone: whoever comes after is asked. Before anybody is asked, the
+    /// question finds its way itself.
+    fn ask_anew(&self) {
+        let Some(ready) = self.asked_ready.clone().filter(|_| self.handle.asked() != AskedAt::Nowhere) else { return };
+        let (region, handle) = (Arc::clone(&self.region), Arc::clone(&self.handle));
+        let question = handle.begin_to_ask();
+        let begin = super::identify::begin(region, handle, self.user_as_it_is(), ready, self.is_bot, question, None);
+        self.region.tasks.spawn(begin);
     }
 
     /// As which its user's owner is asked for READY.
@@ -490,8 +501,11 @@ impl SessionTask {
     /// Every owner of another region is out of reach: what they said last may be missing.
     pub fn cut_off(&mut self, now_ms: u64, lives_there: impl Fn(u64) -> bool) {
         if self.user_parked.is_none() && lives_there(self.handle.user_id.get()) {
-            // What is the user's own would be missing for good.
-            return self.handle.signal(Signal::Lost);
+            if self.asked_ready.is_none() {
+                // What is the user's own would be missing for good.
+                return self.handle.signal(Signal::Lost);
+            }
+            self.ask_anew();
         }
         if let Some(asked) = self.member_requests.asked().filter(|id| lives_there(id.get())) {
             self.member_requests.failed(asked, now_ms);

@@ -6,12 +6,13 @@ use rookery_model::gateway::{Event, StreamDeleteReason, StreamDeleted, Subscribe
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 
+use super::PeerIndex;
 use super::frame::{
     Between, ControlForm, Frame, SessionRef, ToOwner, ToSessions, UserSessionForm, read_event, write_event,
 };
 use super::marks::Mark;
 use super::task::PeerTask;
-use crate::gateway::input::{Control, Input};
+use crate::gateway::input::{AskedAt, Control, Input};
 use crate::gateway::registry::{SessionHandle, SessionId};
 use crate::gateway::worker::{WORKERS_MAX, worker_of};
 use crate::owners::guild::command::MembersCommand;
@@ -196,7 +197,7 @@ impl PeerTask {
                 owner.subscribe(&handle, &user_session, ready, is_bot).await
             };
             if let Err(error) = started.await {
-                handle.send(Input::Control(Control::NotReady(Box::new(error)))).await;
+                handle.send(Input::Control(Control::NotReady(AskedAt::Here, Box::new(error)))).await;
             }
             drop(place);
         });
@@ -237,7 +238,7 @@ impl PeerTask {
             }
             ToSessions::Control { session, control } => {
                 if let Some(id) = own_id(session) {
-                    self.outbox.send(id, Input::Control(control.read()));
+                    self.outbox.send(id, Input::Control(control.read(self.peer.index)));
                 }
             }
             ToSessions::Began { batch, shards } => self.marks.heard.push_back(Mark::Began { batch, shards }),
@@ -306,20 +307,21 @@ impl ControlForm {
             Control::NotSubscribed(id, error) => Self::NotSubscribed(id, error),
             Control::Subscribed(id) => Self::Subscribed(id),
             Control::NoMembers(id, error) => Self::NoMembers(id, error),
-            Control::NotReady(error) => Self::NotReady(error),
+            // Where it comes from, whoever reads it knows.
+            Control::NotReady(_, error) => Self::NotReady(error),
             Control::GuildCut(id) => Self::GuildCut(id),
             Control::Attach(_) => return None,
         })
     }
 
-    fn read(self) -> Control {
+    fn read(self, from: PeerIndex) -> Control {
         match self {
             Self::GuildJoined(id) => Control::GuildJoined(id),
             Self::GuildLeft(id) => Control::GuildLeft(id),
             Self::NotSubscribed(id, error) => Control::NotSubscribed(id, error),
             Self::Subscribed(id) => Control::Subscribed(id),
             Self::NoMembers(id, error) => Control::NoMembers(id, error),
-            Self::NotReady(error) => Control::NotReady(error),
+            Self::NotReady(error) => Control::NotReady(AskedAt::There(from), error),
             Self::GuildCut(id) => Control::GuildCut(id),
         }
     }

@@ -41,8 +41,9 @@ use stream::PeerStream;
 pub const PEERS_MAX: usize = 127;
 /// Stands for the owners of whom nobody knows where they live.
 const NOBODY: PeerIndex = PeerIndex(u8::MAX);
-/// How long the start of a session waits for its user's owner, and how often it looks.
-const IN_REACH_WITHIN: Duration = Duration::from_secs(8);
+/// How long the start of a session waits for its user's owner, and how often it looks. An owner that died has a successor
+/// by then, unless it died a moment before; discord.js gives a READY up after fifteen seconds.
+const IN_REACH_WITHIN: Duration = Duration::from_secs(14);
 const IN_REACH_LOOK: Duration = Duration::from_millis(100);
 /// Frames that may wait for one region's task.
 const OUTGOING_MAX: usize = 8_192;

@@ -315,6 +315,8 @@ async fn a_bot_hears_its_guilds_of_every_region() -> anyhow::Result<()> {
 #[tokio::test]
 async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> anyhow::Result<()> {
     const GUILDS: usize = 6;
+    // So many that there are some of either node.
+    const PEOPLE: usize = 8;
     let Some(cluster) = cluster("regions_nodes") else { return Ok(()) };
     let deployment = Deployment::prepare_as(cluster, true).await?;
     let (one, two) = (deployment.start(0).await?, deployment.start(1).await?);
@@ -388,8 +390,16 @@ async fn nodes_of_a_region_share_its_owners_and_take_over_from_each_other() -> a
     }
     talk(two.api()?, &mut [&mut of_bob, &mut of_alice]).await?;
 
-    // It dies: what it owned is the other's when its lease is over, with everything that was acknowledged.
+    // It dies: what it owned is the other's when its lease is over, with everything that was acknowledged. Whoever comes
+    // meanwhile waits for it, and has READY on the same connection.
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(Person::register(two.api()?, &format!("carol{number}")).await?);
+    }
     again.kill().await?;
+    futures_util::future::try_join_all(people.iter().map(|person| two.session(person)))
+        .await
+        .with_context(|| two.region.log())?;
     let bob = Person::new(two.api()?, &bob.id, &bob.token);
     for guild in &guilds {
         let path = format!("/channels/{}/messages", guild.channel_id);

@@ -24,7 +24,6 @@ use super::slots::Slab;
 use super::timers::Timers;
 use super::{Entry, Worker, WorkerInbox};
 use crate::Region;
-use crate::gateway::identify;
 use crate::gateway::input::{Control, Input};
 use crate::gateway::kept::KeptSession;
 use crate::gateway::registry::SessionHandle;
@@ -224,10 +223,6 @@ impl WorkerTask {
             }
             if let Some(user_session) = resumed.user {
                 region.owners.resume_user(session.handle(), user_session, resumed.is_attached);
-            }
-            if let Some(ready) = resumed.asked_ready {
-                let (handle, subscriber) = (Arc::clone(session.handle()), session.user_session().clone());
-                region.tasks.spawn(identify::begin(Arc::clone(&region), handle, subscriber, ready, session.is_bot()));
             }
         });
         for (guild_id, sessions) in guilds {

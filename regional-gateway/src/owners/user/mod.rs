@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::errors::from_store;
+use crate::gateway::input::AskedAt;
 use crate::gateway::registry::SessionHandle;
 use crate::operations::OperationContext;
 use crate::peers::frame::{SessionRef, ToOwner, UserSessionForm};
@@ -77,6 +78,21 @@ impl UserHandle {
         let query = Box::new(move |core: Result<&UserCore, ApiError>| drop(reply.send(core.map(look))));
         self.shared.send_user(self.id, UserCommand::Query(query))?;
         received(answer.await)
+    }
+
+    /// Whether sessions can subscribe to it now.
+    pub(crate) fn is_in_reach(&self) -> bool {
+        self.shared.peers.is_in_reach(self.id.get())
+    }
+
+    /// Waits until they can; not for ever.
+    pub(crate) async fn in_reach(&self) -> Result<(), ApiError> {
+        self.shared.peers.in_reach(self.id.get()).await
+    }
+
+    /// Where it is asked.
+    pub(crate) fn asked(&self) -> AskedAt {
+        self.shared.peers.elsewhere(self.id.get()).map_or(AskedAt::Here, |peer| AskedAt::There(peer.index))
     }
 
     /// Starts a session: READY goes to it, and from then on the user's events.
