@@ -2,7 +2,7 @@
 
 use rookery_model::voice::node::{
     PrepareMember, PreparedMember, VoiceLeaveReason, VoiceMember, VoiceMemberFlags, VoiceMemberKey, VoiceNodeEvent,
-    VoiceNodeLoad, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest, VoiceRoomKey,
+    VoiceNodeLoad, VoiceNodeRefusal, VoiceRoomKey,
 };
 use rookery_model::voice::{RoomLink, VoiceCloseCode};
 use rookery_node_link::DropReason as LinkDropReason;
@@ -35,32 +35,6 @@ pub struct VoiceNode {
 }
 
 impl VoiceNode {
-    /// Does what is asked, whoever asks: this process or another.
-    pub async fn call(&self, request: VoiceNodeRequest) -> Result<VoiceNodeReply, VoiceNodeRefusal> {
-        Ok(match request {
-            VoiceNodeRequest::Prepare(prepare) => VoiceNodeReply::Prepared(self.prepare_member(prepare)?),
-            VoiceNodeRequest::Move(prepare) => VoiceNodeReply::Prepared(self.move_member(prepare).await?),
-            VoiceNodeRequest::Update { member, flags } => {
-                self.update_member(member, flags).await?;
-                VoiceNodeReply::Done
-            }
-            VoiceNodeRequest::Remove { member } => {
-                self.remove_member(member).await?;
-                VoiceNodeReply::Done
-            }
-            VoiceNodeRequest::CloseRoom { room } => {
-                self.close_room(room).await?;
-                VoiceNodeReply::Done
-            }
-            VoiceNodeRequest::Drain { within_ms } => {
-                self.drain(Duration::from_millis(within_ms)).await;
-                VoiceNodeReply::Done
-            }
-            VoiceNodeRequest::Load => VoiceNodeReply::Load(self.load().await),
-            VoiceNodeRequest::Members => VoiceNodeReply::Members { members: self.members() },
-        })
-    }
-
     /// Makes a token for somebody who may come, once VOICE_STATE_UPDATE was accepted.
     pub fn prepare_member(&self, prepare: PrepareMember) -> Result<PreparedMember, VoiceNodeRefusal> {
         let token = match &prepare.token {

@@ -109,38 +109,6 @@ pub struct VoiceMemberKey {
     pub user_id: UserId,
 }
 
-/// What can be asked of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum VoiceNodeRequest {
-    /// Answered with [`VoiceNodeReply::Prepared`].
-    Prepare(PrepareMember),
-    /// Another voice state or other permissions.
-    Update { member: VoiceMemberKey, flags: VoiceMemberFlags },
-    /// To another channel of the server: the old connection is closed with 4014 at once, and the user comes with the new token.
-    Move(PrepareMember),
-    /// Out of the room, with 4014: disconnected by a moderator, left by the main gateway, or sent to another node.
-    Remove { member: VoiceMemberKey },
-    /// The channel or the call is gone: everybody is closed with 4022.
-    CloseRoom { room: VoiceRoomKey },
-    /// Nobody is prepared any more; whoever is here after `within_ms` is closed with 4015.
-    Drain { within_ms: u64 },
-    /// Answered with [`VoiceNodeReply::Load`].
-    Load,
-    /// Who is here, answered with [`VoiceNodeReply::Members`]: after events were lost.
-    Members,
-}
-
-/// What a node answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum VoiceNodeReply {
-    Done,
-    Prepared(PreparedMember),
-    Load(VoiceNodeLoad),
-    Members { members: Vec<VoiceMember> },
-}
-
 /// Why a node does not do what it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,7 +214,7 @@ pub enum VoiceNodeEvent {
     },
     /// A token was not used in time: of somebody who never came, or of one who left and might have come back.
     NeverCame(VoiceMember),
-    /// So many events did not fit: ask for [`VoiceNodeRequest::Members`].
+    /// So many events did not fit: who is there has to be asked.
     Lost {
         events: u64,
     },
@@ -255,25 +223,6 @@ pub enum VoiceNodeEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn requests_cross_processes() {
-        let room = VoiceRoomKey { server_id: VoiceServerId::new(1), channel_id: ChannelId::new(2) };
-        let request = VoiceNodeRequest::Prepare(PrepareMember {
-            room,
-            user_id: UserId::new(3),
-            session_id: "s".into(),
-            flags: VoiceMemberFlags::SPEAKER,
-            settings: VoiceRoomSettings::default(),
-            token: None,
-        });
-        let text = serde_json::to_string(&request).unwrap();
-        assert_eq!(serde_json::from_str::<VoiceNodeRequest>(&text).unwrap(), request);
-        // What a newer process leaves out or adds.
-        let sparse = r#"{"type":"update","member":{"server_id":"1","user_id":"3"},"flags":{"may_speak":true,"new":1}}"#;
-        let VoiceNodeRequest::Update { flags, .. } = serde_json::from_str(sparse).unwrap() else { panic!("no update") };
-        assert_eq!(flags, VoiceMemberFlags::SPEAKER);
-    }
 
     #[test]
     fn a_token_does_not_show() {

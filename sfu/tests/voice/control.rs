@@ -1,9 +1,7 @@
 //! What owners of rooms have a node do.
 
 use crate::common::*;
-use rookery_model::voice::node::{
-    VoiceLeaveReason, VoiceNodeEvent, VoiceNodeRefusal, VoiceNodeReply, VoiceNodeRequest,
-};
+use rookery_model::voice::node::{VoiceLeaveReason, VoiceNodeEvent, VoiceNodeRefusal};
 use std::time::Duration;
 
 async fn left(world: &mut World) -> (u64, VoiceLeaveReason) {
@@ -40,8 +38,7 @@ async fn a_member_is_moved() {
     let mut left_behind = world.join(5, 1, 8, AES).await;
     let mut welcoming = world.join(6, 3, 8, AES).await;
     let mut bob = world.join(5, 2, 8, AES).await;
-    let request = VoiceNodeRequest::Move(prepare(6, 2));
-    let Ok(VoiceNodeReply::Prepared(prepared)) = world.node.call(request).await else { panic!("not moved") };
+    let prepared = world.node.move_member(prepare(6, 2)).await.unwrap();
     assert_eq!(bob.wire.close_code().await, Some(4014));
     assert_eq!(left(&mut world).await, (2, VoiceLeaveReason::Removed));
     let mut bob = world.come(2, &prepared, 8, AES).await;
