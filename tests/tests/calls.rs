@@ -264,8 +264,14 @@ async fn connect_stream(
 ) -> anyhow::Result<VoiceClient> {
     let created = session.event("STREAM_CREATE").await?;
     ensure!(created["stream_key"] == key && created["paused"] == false, "{created}");
-    let server = session.event("STREAM_SERVER_UPDATE").await?;
-    ensure!(server["stream_key"] == key && server["guild_id"].is_null(), "{server}");
+    let server = loop {
+        let server = session.event("STREAM_SERVER_UPDATE").await?;
+        ensure!(server["stream_key"] == key && server["guild_id"].is_null(), "{server}");
+        // While there is no node another one of these follows.
+        if server["endpoint"].is_string() {
+            break server;
+        }
+    };
     let place = VoicePlace::of_stream(&created, &person.id, voice_session)?;
     let ca_file = setting.rookery.address("ca_file")?;
     VoiceClient::connect(&server, Path::new(ca_file), &place).await

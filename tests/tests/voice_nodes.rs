@@ -1,9 +1,12 @@
 //! Voice nodes as processes of their own, which die and drain under bots with an unmodified library.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Guild, NatsServer, Person, Process, bot_in, free_address, run, text};
+use rookery_tests::{
+    Gateway, Guild, NatsServer, Person, Process, VoiceClient, VoicePlace, bot_in, free_address, run, text,
+};
 use serde_json::{Value, json};
 
 mod programs;
@@ -15,6 +18,10 @@ use singer::{Singer, Stage, sessions};
 /// Between the last packet that a client hears by a node that dies and the first by another one: the node's silence is
 /// noticed after 0.7 s, and clients connect anew.
 const GAP_MAX_MS: u64 = 2_000;
+/// Opcodes of the main gateway.
+const STREAM_CREATE: u8 = 18;
+const STREAM_DELETE: u8 = 19;
+const STREAM_WATCH: u8 = 20;
 
 struct Deployment {
     folder: tempfile::TempDir,
@@ -153,6 +160,116 @@ async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyh
     high.hears(&low.id).await?;
     low.hears(&high.id).await?;
     ensure!(third.terminate().await? == Some(0));
+    Ok(())
+}
+
+/// Somebody who streams, or watches, with a session and a voice connection for it.
+struct Streaming<'a> {
+    session: Gateway,
+    place: VoicePlace,
+    client: VoiceClient,
+    ca_file: &'a Path,
+}
+
+impl<'a> Streaming<'a> {
+    /// Is in a voice channel, and says `d` with this opcode.
+    async fn start(
+        (region, ca_file): (&Process, &'a Path),
+        person: &Person,
+        guild: &Guild,
+        channel: &str,
+        (op, d): (u8, Value),
+    ) -> anyhow::Result<Self> {
+        let mut session = Gateway::start(region.address("gateway")?, &person.token, None).await?;
+        let join = json!({ "guild_id": guild.id, "channel_id": channel, "self_mute": true, "self_deaf": false });
+        session.send(&json!({ "op": 4, "d": join })).await?;
+        let state = session.event("VOICE_STATE_UPDATE").await?;
+        ensure!(state["user_id"] == person.id.as_str(), "{state}");
+        session.send(&json!({ "op": op, "d": d })).await?;
+        let created = session.event("STREAM_CREATE").await?;
+        let place = VoicePlace::of_stream(&created, &person.id, text(&state, "session_id")?)?;
+        let client = Self::connect(&mut session, ca_file, &place).await?;
+        Ok(Self { session, place, client, ca_file })
+    }
+
+    /// Goes where it is told to.
+    async fn moves(&mut self) -> anyhow::Result<()> {
+        self.client = Self::connect(&mut self.session, self.ca_file, &self.place).await?;
+        Ok(())
+    }
+
+    async fn connect(session: &mut Gateway, ca_file: &Path, place: &VoicePlace) -> anyhow::Result<VoiceClient> {
+        loop {
+            let server = session.event("STREAM_SERVER_UPDATE").await?;
+            // While there is no node another one of these follows.
+            if server["endpoint"].is_string() {
+                return VoiceClient::connect(&server, ca_file, place).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_at_another_node_when_its_node_dies_or_drains() -> anyhow::Result<()> {
+    if std::env::var_os("ROOKERY_SKIP_NATS").is_some() {
+        return Ok(());
+    }
+    let deployment = Deployment::prepare().await?;
+    let (region, pop) = deployment.region(2_500).await?;
+    let result = streamed(&deployment, &region, &pop).await;
+    result.with_context(|| format!("the region's log:\n{}", region.log()))
+}
+
+async fn streamed(deployment: &Deployment, region: &Process, pop: &Process) -> anyhow::Result<()> {
+    let api = pop.address("api")?;
+    let (alice, bob) = (Person::register(api, "alice").await?, Person::register(api, "bob").await?);
+    let guild = Guild::create(&alice, "Choir").await?;
+    guild.welcome(&alice, &bob).await?;
+    let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
+    let channel = text(&channel, "id")?;
+    let first = deployment.voice(1).await?;
+    let ca_file = deployment.path("voice").join("ca.pem");
+    let at = (region, &*ca_file);
+    let create = json!({ "type": "guild", "guild_id": guild.id, "channel_id": channel, "preferred_region": null });
+    let mut streamer = Streaming::start(at, &alice, &guild, channel, (STREAM_CREATE, create)).await?;
+    streamer.client.show().await?;
+    let key = format!("guild:{}:{channel}:{}", guild.id, alice.id);
+    let watch = json!({ "stream_key": key });
+    let mut viewer = Streaming::start(at, &bob, &guild, channel, (STREAM_WATCH, watch)).await?;
+    viewer.client.sees_from(&mut streamer.client, 1).await?;
+
+    // It dies.
+    let second = deployment.voice(2).await?;
+    viewer.client.sees_from(&mut streamer.client, 2).await?;
+    let died = Instant::now();
+    first.kill().await?;
+    sees_again(&mut viewer, &mut streamer, 3).await?;
+    let gap = died.elapsed();
+    ensure!(gap < Duration::from_millis(GAP_MAX_MS), "nothing was seen for {gap:?}");
+
+    // It drains: the stream goes to the one that came back, and the process ends well.
+    let third = deployment.voice(1).await?;
+    let (ended, seen) = tokio::join!(second.terminate(), sees_again(&mut viewer, &mut streamer, 4));
+    seen?;
+    ensure!(ended? == Some(0));
+    // Of all that nobody was told that it ended.
+    for member in [&mut streamer, &mut viewer] {
+        member.session.send(&json!({ "op": STREAM_DELETE, "d": { "stream_key": key } })).await?;
+        ensure!(member.session.event("STREAM_DELETE").await?["reason"] == "user_requested");
+    }
+    ensure!(third.terminate().await? == Some(0));
+    Ok(())
+}
+
+/// Both go where they are told to, and one sees what the other shows there.
+async fn sees_again(viewer: &mut Streaming<'_>, streamer: &mut Streaming<'_>, mark: u8) -> anyhow::Result<()> {
+    let (came, shows) = tokio::join!(viewer.moves(), async {
+        streamer.moves().await?;
+        streamer.client.show().await
+    });
+    came?;
+    shows?;
+    viewer.client.sees_from(&mut streamer.client, mark).await?;
     Ok(())
 }
 
