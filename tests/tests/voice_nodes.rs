@@ -4,24 +4,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{
-    Gateway, Guild, NatsServer, Person, Process, VoiceClient, VoicePlace, bot_in, free_address, run, text,
-};
+use rookery_tests::{Guild, NatsServer, Person, Process, bot_in, free_address, run, text};
 use serde_json::{Value, json};
 
 mod programs;
 #[path = "programs/singer.rs"]
 mod singer;
 use programs::skipped;
+#[path = "programs/streaming.rs"]
+mod streaming;
 use singer::{Singer, Stage, sessions};
+use streaming::{Streaming, Theatre, sees_again};
 
 /// Between the last packet that a client hears by a node that dies and the first by another one: the node's silence is
 /// noticed after 0.7 s, and clients connect anew.
 const GAP_MAX_MS: u64 = 2_000;
-/// Opcodes of the main gateway.
-const STREAM_CREATE: u8 = 18;
+/// Of the main gateway.
 const STREAM_DELETE: u8 = 19;
-const STREAM_WATCH: u8 = 20;
 
 struct Deployment {
     folder: tempfile::TempDir,
@@ -163,52 +162,6 @@ async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyh
     Ok(())
 }
 
-/// Somebody who streams, or watches, with a session and a voice connection for it.
-struct Streaming<'a> {
-    session: Gateway,
-    place: VoicePlace,
-    client: VoiceClient,
-    ca_file: &'a Path,
-}
-
-impl<'a> Streaming<'a> {
-    /// Is in a voice channel, and says `d` with this opcode.
-    async fn start(
-        (region, ca_file): (&Process, &'a Path),
-        person: &Person,
-        guild: &Guild,
-        channel: &str,
-        (op, d): (u8, Value),
-    ) -> anyhow::Result<Self> {
-        let mut session = Gateway::start(region.address("gateway")?, &person.token, None).await?;
-        let join = json!({ "guild_id": guild.id, "channel_id": channel, "self_mute": true, "self_deaf": false });
-        session.send(&json!({ "op": 4, "d": join })).await?;
-        let state = session.event("VOICE_STATE_UPDATE").await?;
-        ensure!(state["user_id"] == person.id.as_str(), "{state}");
-        session.send(&json!({ "op": op, "d": d })).await?;
-        let created = session.event("STREAM_CREATE").await?;
-        let place = VoicePlace::of_stream(&created, &person.id, text(&state, "session_id")?)?;
-        let client = Self::connect(&mut session, ca_file, &place).await?;
-        Ok(Self { session, place, client, ca_file })
-    }
-
-    /// Goes where it is told to.
-    async fn moves(&mut self) -> anyhow::Result<()> {
-        self.client = Self::connect(&mut self.session, self.ca_file, &self.place).await?;
-        Ok(())
-    }
-
-    async fn connect(session: &mut Gateway, ca_file: &Path, place: &VoicePlace) -> anyhow::Result<VoiceClient> {
-        loop {
-            let server = session.event("STREAM_SERVER_UPDATE").await?;
-            // While there is no node another one of these follows.
-            if server["endpoint"].is_string() {
-                return VoiceClient::connect(&server, ca_file, place).await;
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_stream_goes_on_at_another_node_when_its_node_dies_or_drains() -> anyhow::Result<()> {
     if std::env::var_os("ROOKERY_SKIP_NATS").is_some() {
@@ -229,13 +182,10 @@ async fn streamed(deployment: &Deployment, region: &Process, pop: &Process) -> a
     let channel = text(&channel, "id")?;
     let first = deployment.voice(1).await?;
     let ca_file = deployment.path("voice").join("ca.pem");
-    let at = (region, &*ca_file);
-    let create = json!({ "type": "guild", "guild_id": guild.id, "channel_id": channel, "preferred_region": null });
-    let mut streamer = Streaming::start(at, &alice, &guild, channel, (STREAM_CREATE, create)).await?;
-    streamer.client.show().await?;
-    let key = format!("guild:{}:{channel}:{}", guild.id, alice.id);
-    let watch = json!({ "stream_key": key });
-    let mut viewer = Streaming::start(at, &bob, &guild, channel, (STREAM_WATCH, watch)).await?;
+    let theatre = Theatre { ca_file: &ca_file, guild: &guild.id, channel };
+    let mut streamer = Streaming::create(&theatre, region, &alice).await?;
+    let mut viewer = Streaming::watch(&theatre, region, &bob, &alice).await?;
+    let key = theatre.key(&alice);
     viewer.client.sees_from(&mut streamer.client, 1).await?;
 
     // It dies.
@@ -258,18 +208,6 @@ async fn streamed(deployment: &Deployment, region: &Process, pop: &Process) -> a
         ensure!(member.session.event("STREAM_DELETE").await?["reason"] == "user_requested");
     }
     ensure!(third.terminate().await? == Some(0));
-    Ok(())
-}
-
-/// Both go where they are told to, and one sees what the other shows there.
-async fn sees_again(viewer: &mut Streaming<'_>, streamer: &mut Streaming<'_>, mark: u8) -> anyhow::Result<()> {
-    let (came, shows) = tokio::join!(viewer.moves(), async {
-        streamer.moves().await?;
-        streamer.client.show().await
-    });
-    came?;
-    shows?;
-    viewer.client.sees_from(&mut streamer.client, mark).await?;
     Ok(())
 }
 
