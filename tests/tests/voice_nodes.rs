@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use rookery_tests::{Guild, NatsServer, Person, Process, bot_in, free_address, run, text};
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
 
 mod programs;
 #[path = "programs/singer.rs"]
@@ -26,15 +27,20 @@ struct Deployment {
     folder: tempfile::TempDir,
     bus: String,
     _nats: NatsServer,
+    /// One deployment at a time: pauses are measured.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Deployment {
     /// A bus, and certificates for a region, a point of presence and voice nodes.
     async fn prepare() -> anyhow::Result<Self> {
+        let turn = TURN.lock().await;
         let folder = tempfile::tempdir()?;
         let nats = NatsServer::start(folder.path()).await?;
         let bus = nats.url.clone();
-        let deployment = Self { folder, bus, _nats: nats };
+        let deployment = Self { folder, bus, _nats: nats, _turn: turn };
         for (role, name) in [("region", "region"), ("pop", "pop"), ("https", "voice")] {
             let (ca, out) = (deployment.path("ca").display().to_string(), deployment.path(name).display().to_string());
             let args = ["ca", "--dir", &ca, "issue", "--role", role, "--out", &out, "--name", "127.0.0.1"];
