@@ -13,6 +13,7 @@ mod rookery;
 mod scene;
 mod shared;
 mod store;
+mod voice;
 
 pub use answer::Answer;
 pub use gateway::{Arrival, Gateway, intents};
@@ -25,6 +26,7 @@ pub use rookery::Rookery;
 pub use scene::{Guild, bot_in, text};
 pub use shared::{InUse, Shared};
 pub use store::{Cluster, cluster};
+pub use voice::{VoiceClient, VoicePlace};
 
 use std::time::Duration;
 

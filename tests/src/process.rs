@@ -24,10 +24,23 @@ pub fn program(name: &str) -> anyhow::Result<Command> {
     Ok(Command::new(path))
 }
 
-/// An address where nobody listened a moment ago.
+/// An address where nobody listened a moment ago, neither over TCP nor over UDP.
 pub fn free_address() -> anyhow::Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    // Those that the system chose and UDP has not are held, so that each is another one.
+    let mut passed = Vec::new();
+    while passed.len() < ADDRESSES_TRIED {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        if std::net::UdpSocket::bind(address).is_ok() {
+            return Ok(address.to_string());
+        }
+        passed.push(listener);
+    }
+    bail!("of {ADDRESSES_TRIED} addresses all were in use over UDP")
 }
+
+/// How many of those that are free over TCP are looked at.
+const ADDRESSES_TRIED: usize = 1_000;
 
 /// A running role; killed when dropped.
 pub struct Process {

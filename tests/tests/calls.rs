@@ -1,8 +1,10 @@
 //! Calls in DMs and group DMs: as people's clients see them over the main gateway, and as they are heard.
 
+use std::path::Path;
+
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use rookery_tests::{Gateway, Lines, Person, Rookery, text};
+use rookery_tests::{Gateway, Lines, Person, Rookery, VoiceClient, VoicePlace, text};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -16,6 +18,13 @@ const HIGH: u32 = 880;
 const TOLERANCE: f64 = 10.0;
 /// Of messages: a call.
 const CALL: u64 = 3;
+/// Opcodes of the main gateway.
+const STREAM_CREATE: u8 = 18;
+const STREAM_WATCH: u8 = 20;
+const STREAM_PING: u8 = 21;
+const STREAM_SET_PAUSED: u8 = 22;
+/// The voice gateway's close code for whoever is put out.
+const DISCONNECTED: u16 = 4014;
 /// API error codes.
 const UNKNOWN_VOICE_STATE: u64 = 10_065;
 const MISSING_ACCESS: u64 = 50_001;
@@ -235,6 +244,116 @@ async fn a_group_of_three_calls_and_one_does_not_come() -> anyhow::Result<()> {
     setting.explain(result)
 }
 
+/// Says something of a stream.
+async fn of_stream(session: &mut Gateway, op: u8, key: &str) -> anyhow::Result<()> {
+    session.send(&json!({ "op": op, "d": { "stream_key": key } })).await
+}
+
+async fn stream(session: &mut Gateway, channel_id: &str) -> anyhow::Result<()> {
+    let d = json!({ "type": "call", "guild_id": null, "channel_id": channel_id, "preferred_region": null });
+    session.send(&json!({ "op": STREAM_CREATE, "d": d })).await
+}
+
+/// Somebody's voice connection for a stream, whose session is told of it now.
+async fn connect_stream(
+    setting: &Setting,
+    session: &mut Gateway,
+    person: &Person,
+    voice_session: &str,
+    key: &str,
+) -> anyhow::Result<VoiceClient> {
+    let created = session.event("STREAM_CREATE").await?;
+    ensure!(created["stream_key"] == key && created["paused"] == false, "{created}");
+    let server = loop {
+        let server = session.event("STREAM_SERVER_UPDATE").await?;
+        ensure!(server["stream_key"] == key && server["guild_id"].is_null(), "{server}");
+        // While there is no node another one of these follows.
+        if server["endpoint"].is_string() {
+            break server;
+        }
+    };
+    let place = VoicePlace::of_stream(&created, &person.id, voice_session)?;
+    let ca_file = setting.rookery.address("ca_file")?;
+    VoiceClient::connect(&server, Path::new(ca_file), &place).await
+}
+
+/// The name of a person's voice connection, as everybody is told.
+async fn voice_session(session: &mut Gateway, who: &Person) -> anyhow::Result<String> {
+    loop {
+        let state = session.event("VOICE_STATE_UPDATE").await?;
+        if state["user_id"] == who.id.as_str() {
+            return Ok(text(&state, "session_id")?.to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_shares_a_screen_in_a_call() -> anyhow::Result<()> {
+    let setting = Setting::prepare(&["alice", "bob", "carol", "dave"]).await?;
+    let result = shared(&setting).await;
+    setting.explain(result)
+}
+
+async fn shared(setting: &Setting) -> anyhow::Result<()> {
+    let [alice, bob, carol, dave] = &setting.people[..] else { anyhow::bail!("four people") };
+    let dm = setting.dm(&[bob, carol]).await?;
+    let key = format!("call:{dm}:{}", alice.id);
+    let (mut one, mut other) = (setting.session(alice).await?, setting.session(bob).await?);
+    let (mut third, mut stranger) = (setting.session(carol).await?, setting.session(dave).await?);
+    // Before there is a call there is no stream in it.
+    stream(&mut one, &dm).await?;
+    let refused = one.event("STREAM_DELETE").await?;
+    ensure!(refused == json!({ "stream_key": key, "reason": "invalid_channel", "unavailable": false }), "{refused}");
+
+    let mut names = Vec::new();
+    for (session, person) in [(&mut one, alice), (&mut other, bob), (&mut third, carol)] {
+        join(session, Some(&dm)).await?;
+        names.push(voice_session(session, person).await?);
+    }
+    stream(&mut one, &dm).await?;
+    let mut screen = connect_stream(setting, &mut one, alice, &names[0], &key).await?;
+    screen.show().await?;
+    loop {
+        let state = third.event("VOICE_STATE_UPDATE").await?;
+        if state["user_id"] == alice.id.as_str() && state["self_stream"] == true {
+            break;
+        }
+    }
+    of_stream(&mut other, STREAM_WATCH, &key).await?;
+    let mut his = connect_stream(setting, &mut other, bob, &names[1], &key).await?;
+    of_stream(&mut third, STREAM_WATCH, &key).await?;
+    let mut hers = connect_stream(setting, &mut third, carol, &names[2], &key).await?;
+    let mut viewers = [bob.id.clone(), carol.id.clone()];
+    viewers.sort_by_key(|id| id.parse::<u64>().unwrap_or_default());
+    ensure!(other.event("STREAM_UPDATE").await?["viewer_ids"] == json!(viewers));
+    his.sees_from(&mut screen, 1).await?;
+    hers.sees_from(&mut screen, 2).await?;
+
+    // Of all that nobody else learns.
+    of_stream(&mut stranger, STREAM_WATCH, &key).await?;
+    ensure!(stranger.event("STREAM_DELETE").await?["reason"] == "invalid_channel");
+
+    let paused = json!({ "stream_key": key, "paused": true });
+    one.send(&json!({ "op": STREAM_SET_PAUSED, "d": paused })).await?;
+    ensure!(other.event("STREAM_UPDATE").await?["paused"] == true);
+    // One leaves the call, and with it the stream.
+    join(&mut third, None).await?;
+    ensure!(third.event("STREAM_DELETE").await?["reason"] == "stream_ended");
+    ensure!(hers.closed().await? == Some(DISCONNECTED));
+    ensure!(other.event("STREAM_UPDATE").await?["viewer_ids"] == json!([bob.id]));
+    his.sees_from(&mut screen, 3).await?;
+    of_stream(&mut third, STREAM_PING, &key).await?;
+    ensure!(third.event("STREAM_DELETE").await?["reason"] == "stream_ended");
+    // The streamer hangs up.
+    join(&mut one, None).await?;
+    let over = other.event("STREAM_DELETE").await?;
+    ensure!(over == json!({ "stream_key": key, "reason": "stream_ended", "unavailable": false }), "{over}");
+    ensure!(his.closed().await? == Some(DISCONNECTED));
+    of_stream(&mut other, STREAM_PING, &key).await?;
+    ensure!(other.event("STREAM_DELETE").await?["reason"] == "stream_ended");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_call_that_a_crash_took_is_over_when_anybody_asks() -> anyhow::Result<()> {
     let setting = Setting::prepare(&["alice", "bob"]).await?;
@@ -258,6 +377,10 @@ async fn a_call_that_a_crash_took_is_over_when_anybody_asks() -> anyhow::Result<
         join(&mut other, Some(&dm)).await?;
         let created = other.event("CALL_CREATE").await?;
         ensure!(created["message_id"] != ended["id"], "{created}");
+        // And whoever watched in the one before learns that this is over.
+        let key = format!("call:{dm}:{}", alice.id);
+        of_stream(&mut other, STREAM_PING, &key).await?;
+        ensure!(other.event("STREAM_DELETE").await?["reason"] == "stream_ended");
         Ok(())
     };
     let result: anyhow::Result<()> = result.await;

@@ -1,34 +1,46 @@
 //! Voice nodes as processes of their own, which die and drain under bots with an unmodified library.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use rookery_tests::{Guild, NatsServer, Person, Process, bot_in, free_address, run, text};
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
 
 mod programs;
 #[path = "programs/singer.rs"]
 mod singer;
 use programs::skipped;
+#[path = "programs/streaming.rs"]
+mod streaming;
 use singer::{Singer, Stage, sessions};
+use streaming::{Streaming, Theatre, sees_again};
 
 /// Between the last packet that a client hears by a node that dies and the first by another one: the node's silence is
 /// noticed after 0.7 s, and clients connect anew.
 const GAP_MAX_MS: u64 = 2_000;
+/// Of the main gateway.
+const STREAM_DELETE: u8 = 19;
 
 struct Deployment {
     folder: tempfile::TempDir,
     bus: String,
     _nats: NatsServer,
+    /// One deployment at a time: pauses are measured.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Deployment {
     /// A bus, and certificates for a region, a point of presence and voice nodes.
     async fn prepare() -> anyhow::Result<Self> {
+        let turn = TURN.lock().await;
         let folder = tempfile::tempdir()?;
         let nats = NatsServer::start(folder.path()).await?;
         let bus = nats.url.clone();
-        let deployment = Self { folder, bus, _nats: nats };
+        let deployment = Self { folder, bus, _nats: nats, _turn: turn };
         for (role, name) in [("region", "region"), ("pop", "pop"), ("https", "voice")] {
             let (ca, out) = (deployment.path("ca").display().to_string(), deployment.path(name).display().to_string());
             let args = ["ca", "--dir", &ca, "issue", "--role", role, "--out", &out, "--name", "127.0.0.1"];
@@ -152,6 +164,55 @@ async fn moved(deployment: &Deployment, region: &Process, pop: &Process) -> anyh
     ensure!(second.terminate().await? == Some(0));
     high.hears(&low.id).await?;
     low.hears(&high.id).await?;
+    ensure!(third.terminate().await? == Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_at_another_node_when_its_node_dies_or_drains() -> anyhow::Result<()> {
+    if std::env::var_os("ROOKERY_SKIP_NATS").is_some() {
+        return Ok(());
+    }
+    let deployment = Deployment::prepare().await?;
+    let (region, pop) = deployment.region(2_500).await?;
+    let result = streamed(&deployment, &region, &pop).await;
+    result.with_context(|| format!("the region's log:\n{}", region.log()))
+}
+
+async fn streamed(deployment: &Deployment, region: &Process, pop: &Process) -> anyhow::Result<()> {
+    let api = pop.address("api")?;
+    let (alice, bob) = (Person::register(api, "alice").await?, Person::register(api, "bob").await?);
+    let guild = Guild::create(&alice, "Choir").await?;
+    guild.welcome(&alice, &bob).await?;
+    let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
+    let channel = text(&channel, "id")?;
+    let first = deployment.voice(1).await?;
+    let ca_file = deployment.path("voice").join("ca.pem");
+    let theatre = Theatre { ca_file: &ca_file, guild: &guild.id, channel };
+    let mut streamer = Streaming::create(&theatre, region, &alice).await?;
+    let mut viewer = Streaming::watch(&theatre, region, &bob, &alice).await?;
+    let key = theatre.key(&alice);
+    viewer.client.sees_from(&mut streamer.client, 1).await?;
+
+    // It dies.
+    let second = deployment.voice(2).await?;
+    viewer.client.sees_from(&mut streamer.client, 2).await?;
+    let died = Instant::now();
+    first.kill().await?;
+    sees_again(&mut viewer, &mut streamer, 3).await?;
+    let gap = died.elapsed();
+    ensure!(gap < Duration::from_millis(GAP_MAX_MS), "nothing was seen for {gap:?}");
+
+    // It drains: the stream goes to the one that came back, and the process ends well.
+    let third = deployment.voice(1).await?;
+    let (ended, seen) = tokio::join!(second.terminate(), sees_again(&mut viewer, &mut streamer, 4));
+    seen?;
+    ensure!(ended? == Some(0));
+    // Of all that nobody was told that it ended.
+    for member in [&mut streamer, &mut viewer] {
+        member.session.send(&json!({ "op": STREAM_DELETE, "d": { "stream_key": key } })).await?;
+        ensure!(member.session.event("STREAM_DELETE").await?["reason"] == "user_requested");
+    }
     ensure!(third.terminate().await? == Some(0));
     Ok(())
 }

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::VoiceState;
-use super::event::VoiceServerUpdate;
+use super::{Event, VoiceState};
 use crate::message::MessageCall;
 use crate::{ChannelId, MessageId, UserId};
 
@@ -34,13 +33,13 @@ pub struct CallDelete {
     pub channel_id: ChannelId,
 }
 
-/// VOICE_SERVER_UPDATE for the one session of a user that is in a call: it goes the way of the user's other events, so that
-/// it comes behind the voice state that libraries wait for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallServerUpdate {
+/// An event for the one session of a user that is in a call, as VOICE_SERVER_UPDATE and those of streams are: it goes the way of
+/// the user's other events, so that it comes behind the voice state that libraries wait for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallSessionEvent {
     /// The name of the session, which no client is told.
     pub session_name: u128,
-    pub update: VoiceServerUpdate,
+    pub event: Event,
 }
 
 /// MESSAGE_UPDATE of what changes in the message of a call; everything else of it stays as it was told.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
+    CallCreate, CallDelete, CallMessageUpdate, CallSessionEvent, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
     Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, StreamCreated,
     StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
 };
@@ -255,7 +255,7 @@ pub enum Event {
     CallUpdate(CallUpdate),
     CallDelete(CallDelete),
     CallMessageUpdate(CallMessageUpdate),
-    CallServerUpdate(CallServerUpdate),
+    CallSession(Box<CallSessionEvent>),
     ChannelCreate(Channel),
     ChannelUpdate(Channel),
     ChannelDelete(Channel),
@@ -358,7 +358,19 @@ impl Event {
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
-            Self::VoiceServerUpdate(_) | Self::CallServerUpdate(_) => "VOICE_SERVER_UPDATE",
+            Self::VoiceServerUpdate(_) => "VOICE_SERVER_UPDATE",
+            Self::CallSession(to) => to.event.name(),
+        }
+    }
+
+    /// The stream of Go Live that it tells of.
+    pub fn stream_key(&self) -> Option<&str> {
+        match self {
+            Self::StreamCreate(d) => Some(&d.stream_key),
+            Self::StreamServerUpdate(d) => Some(&d.stream_key),
+            Self::StreamUpdate(d) => Some(&d.stream_key),
+            Self::StreamDelete(d) => Some(&d.stream_key),
+            _ => None,
         }
     }
 
@@ -396,7 +408,7 @@ impl Event {
             | Self::CallCreate(_)
             | Self::CallUpdate(_)
             | Self::CallDelete(_)
-            | Self::CallServerUpdate(_) => Intents::empty(),
+            | Self::CallSession(_) => Intents::empty(),
             Self::PresenceUpdate(_) => Intents::GUILD_PRESENCES,
             Self::VoiceStateUpdate(state) if state.guild_id.is_none() => Intents::empty(),
             Self::VoiceStateUpdate(_) => Intents::GUILD_VOICE_STATES,
@@ -448,7 +460,7 @@ impl Event {
             Self::CallUpdate(d) => d.serialize(serializer),
             Self::CallDelete(d) => d.serialize(serializer),
             Self::CallMessageUpdate(d) => d.serialize(serializer),
-            Self::CallServerUpdate(d) => d.update.serialize(serializer),
+            Self::CallSession(d) => d.event.serialize_data(serializer),
             Self::ChannelCreate(d) | Self::ChannelUpdate(d) | Self::ChannelDelete(d) => d.serialize(serializer),
             Self::ChannelPinsUpdate(d) => d.serialize(serializer),
             Self::GuildCreate(d) => d.serialize(serializer),

@@ -27,7 +27,7 @@ mod voice_state_update;
 pub use activity::{
     Activity, ActivityAssets, ActivityEmoji, ActivityParty, ActivitySecrets, ActivityTimestamps, ActivityType,
 };
-pub use call::{CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate};
+pub use call::{CallCreate, CallDelete, CallMessageUpdate, CallSessionEvent, CallUpdate};
 pub use call_connect::CallConnect;
 pub use capabilities::Capabilities;
 pub use close_code::CloseCode;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identify::null_is_default;
 use crate::voice::VoiceToken;
-use crate::{ChannelId, GuildId, UserId, VoiceServerId};
+use crate::{ApiError, ChannelId, ErrorCode, GuildId, UserId, VoiceServerId};
 
 /// Names a stream: `guild:{guild}:{channel}:{user}`, or `call:{channel}:{user}` in DMs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -218,6 +218,16 @@ pub struct StreamDeleted {
     pub reason: StreamDeleteReason,
     /// For a while only: the client may ask again.
     pub unavailable: bool,
+}
+
+impl StreamDeleted {
+    /// What a session is told whose wish reached nobody, for this reason: in a DM that is not there, or in which nobody is in
+    /// a call, there are no streams; anywhere else there may be soon.
+    pub fn unheard(key: StreamKey, why: &ApiError) -> Self {
+        let unavailable = !why.is(ErrorCode::UnknownChannel);
+        let reason = if unavailable { StreamDeleteReason::StreamEnded } else { StreamDeleteReason::InvalidChannel };
+        Self { stream_key: key.to_string(), reason, unavailable }
+    }
 }
 
 #[cfg(test)]

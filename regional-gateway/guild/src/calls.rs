@@ -8,10 +8,8 @@
 use std::collections::BTreeMap;
 
 use rookery_model::channel::ChannelType;
-use rookery_model::gateway::event::VoiceServerUpdate;
 use rookery_model::gateway::{
-    CallCreate, CallDelete, CallMessageUpdate, CallServerUpdate, CallUpdate, Event, SubscriberId, VoiceState,
-    VoiceStateUpdate,
+    CallCreate, CallDelete, CallMessageUpdate, CallSessionEvent, CallUpdate, Event, VoiceState, VoiceStateUpdate,
 };
 use rookery_model::message::{MessageCall, MessageRow, MessageType};
 use rookery_model::store::Write;
@@ -22,7 +20,7 @@ use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, Timestamp, UserId
 use crate::commands::{Cx, new_row};
 use crate::mentions::Mentions;
 use crate::state::{DmSpace, GuildCore, Space};
-use crate::voice::{Connection, Voice};
+use crate::voice::{Connection, Voice, VoiceSession};
 use crate::{Caller, Given, IdSource, Outcome};
 
 /// How long somebody is rung.
@@ -51,20 +49,9 @@ struct DmCall {
     message: MessageRow,
     /// None: wherever the DM lives.
     region: Option<String>,
-    /// The names of the sessions of those who are in it.
-    session_names: BTreeMap<UserId, u128>,
     /// Until when each is rung. Nobody is who is in the call.
     ringing: BTreeMap<UserId, Timestamp>,
     is_saved: bool,
-}
-
-/// A session that joins a call, or leaves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallSession {
-    pub user_id: UserId,
-    pub subscriber: SubscriberId,
-    /// As all nodes know it.
-    pub name: u128,
 }
 
 impl Calls {
@@ -80,7 +67,7 @@ impl Calls {
     }
 
     /// The region that was chosen for the call.
-    fn region(&self) -> Option<&str> {
+    pub fn region(&self) -> Option<&str> {
         self.current.as_ref()?.region.as_deref()
     }
 
@@ -109,12 +96,12 @@ impl GuildCore {
     pub fn update_call(
         &mut self,
         now: Timestamp,
-        session: CallSession,
+        session: VoiceSession,
         voice_session_id: &str,
         update: &VoiceStateUpdate,
         ids: &mut dyn IdSource,
     ) -> Result<Outcome, ApiError> {
-        let CallSession { user_id, subscriber, name } = session;
+        let VoiceSession { user_id, subscriber, .. } = session;
         let mut out = Outcome::default();
         let Some(channel_id) = update.channel_id else {
             // A session that another has taken over from has nothing to leave.
@@ -124,26 +111,20 @@ impl GuildCore {
         let caller = self.caller_of_call(now, user_id, channel_id)?;
         let old = self.voice.get(user_id).filter(|old| old.is_of(subscriber));
         let connection =
-            Connection::in_call(subscriber, old.map_or(voice_session_id, Connection::session_id), channel_id, update);
+            Connection::in_call(session, old.map_or(voice_session_id, Connection::session_id), channel_id, update);
         if self.calls.current.is_none() {
             self.begin_call(&mut out, now, caller, ids);
         } else {
             self.calls.note_participant(user_id);
             self.stop_ringing(&mut out, |rung, _| rung == user_id);
         }
-        if let Some(current) = &mut self.calls.current {
-            current.session_names.insert(user_id, name);
-        }
         self.connect(&mut out, user_id, connection);
         Ok(out)
     }
 
-    /// Tells the session of somebody in the call where to go.
-    pub(crate) fn send_call_server(&self, out: &mut Outcome, user_id: UserId, update: VoiceServerUpdate) {
-        let names = self.calls.current.as_ref().map(|current| &current.session_names);
-        if let Some(session_name) = names.and_then(|names| names.get(&user_id).copied()) {
-            out.send_to_users(Event::CallServerUpdate(CallServerUpdate { session_name, update }), [user_id]);
-        }
+    /// Sends an event to one session of somebody, which is known by its name.
+    pub(crate) fn send_to_call_session(out: &mut Outcome, user_id: UserId, session_name: u128, event: Event) {
+        out.send_to_users(Event::CallSession(Box::new(CallSessionEvent { session_name, event })), [user_id]);
     }
 
     /// Somebody who may be in the call of a DM.
@@ -187,22 +168,13 @@ impl GuildCore {
         // One write of a row in a batch.
         out.writes.retain(|write| !matches!(write, Write::PutDm(_)));
         out.writes.push(Write::PutDm(dm.row()));
-        self.calls.current = Some(DmCall {
-            message,
-            region: None,
-            session_names: BTreeMap::new(),
-            ringing: BTreeMap::new(),
-            is_saved: true,
-        });
+        self.calls.current = Some(DmCall { message, region: None, ringing: BTreeMap::new(), is_saved: true });
         // Their voice state follows.
         self.send_to_dm(out, |core| core.call_create());
     }
 
     /// Somebody is in the call no longer; it ends with the last.
-    pub(crate) fn left_call(&mut self, out: &mut Outcome, user_id: UserId) {
-        if let Some(current) = &mut self.calls.current {
-            current.session_names.remove(&user_id);
-        }
+    pub(crate) fn left_call(&mut self, out: &mut Outcome) {
         if self.voice.users().next().is_some() {
             return;
         }
@@ -390,8 +362,13 @@ impl GuildCore {
 
 impl DmSpace {
     /// How somebody is in the call.
-    pub(crate) fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
-        self.contains(user_id).then(|| connection.state_in_call(user_id))
+    pub(crate) fn voice_state(
+        &self,
+        user_id: UserId,
+        connection: &Connection,
+        self_stream: bool,
+    ) -> Option<VoiceState> {
+        self.contains(user_id).then(|| connection.state_in_call(user_id, self_stream))
     }
 
     /// Somebody in the call, as its room is to let them in: a call has no moderators.

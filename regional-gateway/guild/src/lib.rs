@@ -39,7 +39,7 @@ mod view;
 mod voice;
 
 pub use access::History;
-pub use calls::{CallSession, RING_TIMEOUT_MS};
+pub use calls::RING_TIMEOUT_MS;
 pub use create_guild::create_guild;
 pub use limits::{Limits, StreamQualityLimit};
 pub use mentions::Mentions;
@@ -50,3 +50,4 @@ pub use request_members::MembersCursor;
 pub use rookery_model::gateway::SubscriberId;
 pub use state::{DmState, GuildCore, GuildState, Transient};
 pub use subscribers::Subscriber;
+pub use voice::VoiceSession;

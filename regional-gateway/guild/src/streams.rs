@@ -1,4 +1,4 @@
-//! Go Live: who streams in which voice channel, and who watches. Nothing of it is stored.
+//! Go Live: who streams in which voice channel or call, and who watches. Nothing of it is stored.
 //!
 //! Everybody who has to do with a stream is in its channel, by the session that is in voice: a stream ends with its
 //! streamer's voice connection, and whoever leaves the channel watches no more. Each stream is a voice server of its own.
@@ -10,16 +10,14 @@ use rookery_model::gateway::{
     Event, StreamAction, StreamCreated, StreamDeleteReason, StreamDeleted, StreamKey, StreamServerUpdate, StreamUpdate,
     SubscriberId,
 };
-use rookery_model::voice::{
-    RoomOwner, StreamQuality, StreamSettings, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken,
-};
+use rookery_model::voice::{StreamQuality, StreamSettings, VoiceEntry, VoiceRights, VoiceRoomKind, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, UserId, VoiceServerId};
 
 use crate::Outcome;
 use crate::limits::StreamQualityLimit;
 use crate::outcome::Effect;
 use crate::state::{GuildCore, Space};
-use crate::voice::Connection;
+use crate::voice::{Connection, VoiceSession};
 
 /// The guild's premium tier from which on streams are larger and faster.
 const BOOSTED_FROM_TIER: u8 = 2;
@@ -123,19 +121,17 @@ impl GuildCore {
     /// Starts, watches, leaves, ends or pauses a stream, as a session asks. What it may not do is answered with
     /// STREAM_DELETE, which tells why. A stream that begins has this id; without one, for the moment, it does not.
     ///
-    /// 10004 for sessions that are not subscribed, and for streams of elsewhere.
+    /// 10004 for sessions that are not subscribed, and for streams outside of the guild; 10003 for those who are not in the DM,
+    /// and for streams outside of it.
     pub fn stream(
         &mut self,
-        id: SubscriberId,
+        session: VoiceSession,
         key: StreamKey,
         action: &StreamAction,
         server_id: Option<VoiceServerId>,
     ) -> Result<Outcome, ApiError> {
-        let guild_id = self.guild()?.id();
-        let user_id = self.subscribers.get(id).ok_or(ErrorCode::UnknownGuild)?.user_id;
-        if key.guild_id != Some(guild_id) {
-            return Err(ErrorCode::UnknownGuild.into());
-        }
+        let user_id = self.stream_asker(session, key)?;
+        let id = session.subscriber;
         let mut out = Outcome::default();
         let done = match action {
             StreamAction::Create { preferred_region } => match server_id {
@@ -147,7 +143,7 @@ impl GuildCore {
                     }
                     let (stream_key, reason) = (key.to_string(), StreamDeleteReason::StreamEnded);
                     let event = Event::StreamDelete(StreamDeleted { stream_key, reason, unavailable: true });
-                    out.send(event, vec![id]);
+                    self.answer(&mut out, session, event);
                     Ok(())
                 }
             },
@@ -161,9 +157,40 @@ impl GuildCore {
             }
         };
         if let Err(reason) = done {
-            out.send(deleted(key.to_string(), reason), vec![id]);
+            self.answer(&mut out, session, deleted(key.to_string(), reason));
         }
         Ok(out)
+    }
+
+    /// Who asks about a stream, which may be here.
+    fn stream_asker(&self, session: VoiceSession, key: StreamKey) -> Result<UserId, ApiError> {
+        match &self.space {
+            Space::Guild(_) => {
+                let guild_id = self.guild()?.id();
+                let subscriber = self.subscribers.get(session.subscriber).ok_or(ErrorCode::UnknownGuild)?;
+                if key.guild_id == Some(guild_id) {
+                    Ok(subscriber.user_id)
+                } else {
+                    Err(ErrorCode::UnknownGuild.into())
+                }
+            }
+            Space::Dm(dm) => {
+                let is_here = (key.guild_id, key.channel_id) == (None, dm.channel.id);
+                if is_here && dm.contains(session.user_id) {
+                    Ok(session.user_id)
+                } else {
+                    Err(ErrorCode::UnknownChannel.into())
+                }
+            }
+        }
+    }
+
+    /// Tells the session that asked.
+    fn answer(&self, out: &mut Outcome, session: VoiceSession, event: Event) {
+        match &self.space {
+            Space::Guild(_) => out.send(event, vec![session.subscriber]),
+            Space::Dm(_) => Self::send_to_call_session(out, session.user_id, session.name, event),
+        }
     }
 
     fn create_stream(
@@ -273,8 +300,9 @@ impl GuildCore {
 
     /// Whether somebody who is in voice may stream where they are.
     fn may_stream(&self, user_id: UserId) -> bool {
-        let Space::Guild(guild) = &self.space else { return false };
         let Some(connection) = self.voice.get(user_id) else { return false };
+        // In a call everybody may who is there.
+        let Space::Guild(guild) = &self.space else { return true };
         let channel = guild.channels().get(&connection.channel_id);
         let is_stage = channel.is_some_and(|channel| channel.kind == ChannelType::GuildStageVoice);
         let is_audience = is_stage && connection.suppress;
@@ -282,11 +310,10 @@ impl GuildCore {
     }
 
     fn stream_quality(&self) -> StreamQuality {
-        let Space::Guild(guild) = &self.space else { return StreamQuality::Standard };
+        // A DM has no tier.
+        let tier = self.guild().map_or(0, |guild| guild.properties().premium_tier);
         match self.limits.stream_quality {
-            StreamQualityLimit::ByTier if guild.properties().premium_tier < BOOSTED_FROM_TIER => {
-                StreamQuality::Standard
-            }
+            StreamQualityLimit::ByTier if tier < BOOSTED_FROM_TIER => StreamQuality::Standard,
             StreamQualityLimit::ByTier | StreamQualityLimit::Boosted => StreamQuality::Boosted,
             StreamQualityLimit::Standard => StreamQuality::Standard,
         }
@@ -313,11 +340,9 @@ impl GuildCore {
     fn end_stream(&mut self, out: &mut Outcome, streamer: UserId, reason: StreamDeleteReason) {
         let Some(stream) = self.streams.by_streamer.get(&streamer) else { return };
         let (server_id, key) = (stream.server_id, self.stream_key(streamer, stream));
-        let event = deleted(key, reason);
-        let to = self.stream_audience(streamer, stream, None);
         let everybody = stream.viewer_ids().into_iter().chain([streamer]);
         out.effects.extend(everybody.map(|user_id| Effect::VoiceDisconnected { server_id, user_id }));
-        out.send(event, to);
+        self.send_to_stream(out, streamer, stream, None, &deleted(key, reason));
         self.streams.remove(streamer);
     }
 
@@ -325,7 +350,7 @@ impl GuildCore {
         let Some(stream) = self.streams.by_streamer.get(&streamer) else { return };
         let event = deleted(self.stream_key(streamer, stream), reason);
         out.effects.push(Effect::VoiceDisconnected { server_id: stream.server_id, user_id: viewer });
-        out.send(event, self.stream_session(stream, viewer).into_iter().collect::<Vec<_>>());
+        self.send_to_one(out, stream, viewer, event);
         self.streams.remove_viewer(streamer, viewer);
         self.announce_stream(out, streamer, None);
     }
@@ -341,7 +366,7 @@ impl GuildCore {
             rtc_channel_id: stream.channel_id,
             paused: stream.paused,
         };
-        out.send(Event::StreamCreate(created), self.stream_session(stream, user_id).into_iter().collect::<Vec<_>>());
+        self.send_to_one(out, stream, user_id, Event::StreamCreate(created));
         self.let_into_stream(out, streamer, stream, user_id);
     }
 
@@ -353,7 +378,6 @@ impl GuildCore {
     }
 
     fn let_into_stream(&self, out: &mut Outcome, streamer: UserId, stream: &Stream, user_id: UserId) {
-        let Space::Guild(guild) = &self.space else { return };
         let Some(connection) = self.voice.get(user_id) else { return };
         let Some(state) = self.voice_state(user_id, connection) else { return };
         let rights = if user_id == streamer {
@@ -367,7 +391,7 @@ impl GuildCore {
         };
         let visit = stream.viewers.get(&user_id).copied().unwrap_or_default();
         out.effects.push(Effect::VoiceConnected(Box::new(VoiceEntry {
-            owner: RoomOwner::Guild(guild.id()),
+            owner: self.room_owner(),
             server_id: stream.server_id,
             channel_id: stream.channel_id,
             kind: VoiceRoomKind::Stream(stream.settings),
@@ -398,8 +422,7 @@ impl GuildCore {
             token: token.clone(),
             guild_id: None,
         };
-        let to: Vec<SubscriberId> = self.stream_session(stream, user_id).into_iter().collect();
-        out.send(Event::StreamServerUpdate(update), to);
+        self.send_to_one(out, stream, user_id, Event::StreamServerUpdate(update));
     }
 
     /// Somebody's connection to a stream's room is gone for good.
@@ -421,15 +444,36 @@ impl GuildCore {
 
     /// A session may have missed what was told of a stream: it has nothing to do with it any more, and may ask anew.
     pub fn forget_stream(&mut self, id: SubscriberId, stream_key: &str) -> Outcome {
+        match self.subscribers.get(id) {
+            Some(subscriber) => {
+                // A guild does not know sessions by name.
+                let session = VoiceSession { user_id: subscriber.user_id, subscriber: id, name: 0 };
+                self.forget_stream_of(session, stream_key)
+            }
+            None => Outcome::default(),
+        }
+    }
+
+    /// The same in a call, whose sessions are known by their names.
+    pub fn forget_call_stream(&mut self, user_id: UserId, name: u128, stream_key: &str) -> Outcome {
+        if let Some(there) = self.voice.get(user_id).filter(|there| there.is_named(name)) {
+            let subscriber = there.subscriber;
+            return self.forget_stream_of(VoiceSession { user_id, subscriber, name }, stream_key);
+        }
         let mut out = Outcome::default();
-        let (Some(subscriber), Ok(key)) = (self.subscribers.get(id), stream_key.parse::<StreamKey>()) else {
-            return out;
-        };
-        let user_id = subscriber.user_id;
+        let event = deleted(stream_key.to_owned(), StreamDeleteReason::StreamEnded);
+        Self::send_to_call_session(&mut out, user_id, name, event);
+        out
+    }
+
+    fn forget_stream_of(&mut self, session: VoiceSession, stream_key: &str) -> Outcome {
+        let mut out = Outcome::default();
+        let Ok(key) = stream_key.parse::<StreamKey>() else { return out };
+        let VoiceSession { user_id, subscriber: id, .. } = session;
         let ended = StreamDeleteReason::StreamEnded;
         if !self.has_to_do(id, user_id, key) {
             if !self.has_vanished_for(user_id, key.channel_id) {
-                out.send(deleted(stream_key.to_owned(), ended), vec![id]);
+                self.answer(&mut out, session, deleted(stream_key.to_owned(), ended));
             }
         } else if user_id == key.user_id {
             self.end_stream(&mut out, user_id, ended);
@@ -485,30 +529,49 @@ impl GuildCore {
             viewer_ids: stream.viewer_ids(),
             paused: stream.paused,
         };
-        out.send(Event::StreamUpdate(update), self.stream_audience(streamer, stream, except));
+        self.send_to_stream(out, streamer, stream, except, &Event::StreamUpdate(update));
     }
 
     /// Tells everybody who sees the channel that a member streams, or no longer.
     fn announce_streaming(&mut self, out: &mut Outcome, streamer: UserId) {
         let Some(connection) = self.voice.get(streamer).cloned() else { return };
         let Some(state) = self.voice_state(streamer, &connection) else { return };
-        let to = self.voice_audience(streamer, connection.channel_id);
-        out.send(Event::VoiceStateUpdate(Box::new(state)), to);
+        self.tell_voice(out, connection.channel_id, state);
     }
 
-    /// The sessions that have to do with a stream, ascending; none before which its channel vanished.
-    fn stream_audience(&self, streamer: UserId, stream: &Stream, except: Option<UserId>) -> Vec<SubscriberId> {
+    /// Tells all who have to do with a stream but one.
+    fn send_to_stream(
+        &self,
+        out: &mut Outcome,
+        streamer: UserId,
+        stream: &Stream,
+        except: Option<UserId>,
+        event: &Event,
+    ) {
         let everybody = stream.viewers.keys().copied().chain([streamer]).filter(|id| Some(*id) != except);
-        let mut to: Vec<SubscriberId> = everybody.filter_map(|id| self.stream_session(stream, id)).collect();
+        if let Space::Dm(_) = self.space {
+            return everybody.for_each(|user_id| self.send_to_one(out, stream, user_id, event.clone()));
+        }
+        let there = everybody.filter_map(|user_id| Some(self.stream_connection_of(stream, user_id)?.subscriber));
+        let mut to: Vec<SubscriberId> = there.collect();
         to.sort_unstable();
-        to
+        out.send(event.clone(), to);
     }
 
-    /// The session by which somebody has to do with a stream.
-    fn stream_session(&self, stream: &Stream, user_id: UserId) -> Option<SubscriberId> {
-        let id = self.voice.get(user_id)?.subscriber;
-        let is_there = self.subscribers.get(id).is_some() && !self.has_vanished_for(user_id, stream.channel_id);
-        is_there.then_some(id)
+    fn send_to_one(&self, out: &mut Outcome, stream: &Stream, user_id: UserId, event: Event) {
+        if let Some(connection) = self.stream_connection_of(stream, user_id) {
+            self.send_to_connection(out, user_id, connection, event);
+        }
+    }
+
+    /// The connection by whose session somebody hears of a stream; none of a session that left the guild, or before which the
+    /// channel vanished.
+    fn stream_connection_of(&self, stream: &Stream, user_id: UserId) -> Option<&Connection> {
+        let connection = self.voice.get(user_id)?;
+        let Space::Guild(_) = self.space else { return Some(connection) };
+        let is_there =
+            self.subscribers.get(connection.subscriber).is_some() && !self.has_vanished_for(user_id, stream.channel_id);
+        is_there.then_some(connection)
     }
 
     fn stream_of_session(
@@ -531,8 +594,10 @@ impl GuildCore {
 
     /// Where a stream's room is to be, if it matters.
     fn wanted_region(&self, stream: &Stream) -> Option<Box<str>> {
-        let Space::Guild(guild) = &self.space else { return None };
-        let of_channel = guild.channels().get(&stream.channel_id).and_then(|channel| channel.rtc_region.as_deref());
+        let of_channel = match &self.space {
+            Space::Guild(guild) => guild.channels().get(&stream.channel_id).and_then(|c| c.rtc_region.as_deref()),
+            Space::Dm(_) => self.calls.region(),
+        };
         of_channel.map(Into::into).or_else(|| stream.preferred_region.clone())
     }
 

@@ -19,11 +19,22 @@ use crate::subscribers::Wanters;
 /// What of a channel's permissions somebody needs to be in it.
 const ENTRY: Permissions = Permissions::VIEW_CHANNEL.union(Permissions::CONNECT);
 
+/// A session that has something to say of voice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoiceSession {
+    pub user_id: UserId,
+    pub subscriber: SubscriberId,
+    /// As all nodes know it, and no client.
+    pub name: u128,
+}
+
 /// A member in a voice channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// The session that it ends with.
     pub subscriber: SubscriberId,
+    /// What that session's user's owner knows it by; only in a call, of which users' owners tell.
+    session_name: Option<u128>,
     /// Names the connection to others.
     pub session_id: Box<str>,
     pub channel_id: ChannelId,
@@ -41,14 +52,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Somebody in the call of a DM.
-    pub fn in_call(
-        subscriber: SubscriberId,
-        session_id: &str,
-        channel_id: ChannelId,
-        update: &VoiceStateUpdate,
-    ) -> Self {
+    pub fn in_call(session: VoiceSession, session_id: &str, channel_id: ChannelId, update: &VoiceStateUpdate) -> Self {
         Self {
-            subscriber,
+            subscriber: session.subscriber,
+            session_name: Some(session.name),
             session_id: session_id.into(),
             channel_id,
             self_mute: update.self_mute,
@@ -64,6 +71,10 @@ impl Connection {
     pub fn is_of(&self, id: SubscriberId) -> bool {
         self.subscriber == id
     }
+    /// Whether this is its session in a call.
+    pub fn is_named(&self, session_name: u128) -> bool {
+        self.session_name == Some(session_name)
+    }
     pub const fn subscriber(&self) -> SubscriberId {
         self.subscriber
     }
@@ -71,7 +82,7 @@ impl Connection {
         &self.session_id
     }
     /// As the others of a call see it.
-    pub fn state_in_call(&self, user_id: UserId) -> VoiceState {
+    pub fn state_in_call(&self, user_id: UserId, self_stream: bool) -> VoiceState {
         VoiceState {
             guild_id: None,
             channel_id: Some(self.channel_id),
@@ -85,7 +96,7 @@ impl Connection {
             self_video: self.self_video,
             suppress: false,
             request_to_speak_timestamp: None,
-            self_stream: false,
+            self_stream,
         }
     }
 }
@@ -172,6 +183,7 @@ impl GuildCore {
         let same_session = old.filter(|old| old.subscriber == id);
         let connection = Connection {
             subscriber: id,
+            session_name: None,
             session_id: same_session.map_or_else(|| voice_session_id.into(), |old| old.session_id.clone()),
             channel_id,
             self_mute: update.self_mute,
@@ -262,7 +274,7 @@ impl GuildCore {
     }
 
     /// Tells those who see a channel, or are in the DM, and the user's own sessions.
-    fn tell_voice(&mut self, out: &mut Outcome, channel_id: ChannelId, state: VoiceState) {
+    pub(crate) fn tell_voice(&mut self, out: &mut Outcome, channel_id: ChannelId, state: VoiceState) {
         let user_id = state.user_id;
         let event = Event::VoiceStateUpdate(Box::new(state));
         match &self.space {
@@ -289,12 +301,17 @@ impl GuildCore {
             let channel_id = guild_id.is_none().then_some(connection.channel_id);
             let endpoint = endpoint.map(str::to_owned);
             let update = VoiceServerUpdate { token: token.clone(), guild_id, channel_id, endpoint };
-            match &self.space {
-                Space::Guild(_) => out.send(Event::VoiceServerUpdate(update), vec![connection.subscriber]),
-                Space::Dm(_) => self.send_call_server(&mut out, user_id, update),
-            }
+            self.send_to_connection(&mut out, user_id, connection, Event::VoiceServerUpdate(update));
         }
         out
+    }
+
+    /// Sends an event to the session by which somebody is in voice.
+    pub(crate) fn send_to_connection(&self, out: &mut Outcome, user_id: UserId, connection: &Connection, event: Event) {
+        match connection.session_name {
+            None => out.send(event, vec![connection.subscriber]),
+            Some(name) => Self::send_to_call_session(out, user_id, name, event),
+        }
     }
 
     /// A member's connection to a room is gone for good: they are in no channel any more, or in no stream. Nothing happens if it is not
@@ -320,7 +337,7 @@ impl GuildCore {
         let Some(old) = self.voice.remove(user_id) else { return };
         self.put_out(out, user_id);
         self.tell_voice(out, old.channel_id, left_state(self.guild_id(), user_id, &old.session_id));
-        self.left_call(out, user_id);
+        self.left_call(out);
     }
 
     /// Ends all connections, as the process ends that they lead to.
@@ -485,7 +502,8 @@ impl GuildCore {
             Space::Guild(guild) => guild,
             Space::Dm(dm) => {
                 let entry = dm.voice_entry(&self.calls, state.user_id, connection);
-                return out.effects.push(Effect::VoiceConnected(Box::new(entry)));
+                out.effects.push(Effect::VoiceConnected(Box::new(entry)));
+                return self.let_into_streams(out, state.user_id);
             }
         };
         let Some(channel) = guild.channels().get(&connection.channel_id) else { return };
@@ -538,6 +556,14 @@ impl GuildCore {
         out.effects.push(Effect::VoiceDisconnected { server_id: self.voice_server_id(), user_id });
     }
 
+    /// Who decides who is in rooms here.
+    pub(crate) fn room_owner(&self) -> RoomOwner {
+        match &self.space {
+            Space::Guild(guild) => RoomOwner::Guild(guild.id()),
+            Space::Dm(dm) => RoomOwner::Dm(dm.channel.id),
+        }
+    }
+
     /// What voice connections here are for.
     fn voice_server_id(&self) -> VoiceServerId {
         match &self.space {
@@ -549,7 +575,7 @@ impl GuildCore {
     pub(crate) fn voice_state(&self, user_id: UserId, connection: &Connection) -> Option<VoiceState> {
         let guild = match &self.space {
             Space::Guild(guild) => guild,
-            Space::Dm(dm) => return dm.voice_state(user_id, connection),
+            Space::Dm(dm) => return dm.voice_state(user_id, connection, self.streams.has(user_id)),
         };
         let member = guild.members().get(user_id)?;
         Some(VoiceState {

@@ -64,17 +64,10 @@ impl SessionVoice {
 
 /// Takes what a session says of a stream; what it is to be told if nobody can be asked.
 pub fn stream(owners: &Owners, session: &SessionHandle, request: StreamRequest) -> Result<(), StreamDeleted> {
-    let refused = |stream_key, reason, unavailable| Err(StreamDeleted { stream_key, reason, unavailable });
-    let (key, action) = match request.read(session.user_id) {
-        Ok(read) => read,
-        Err(text) => return refused(text, StreamDeleteReason::ParseFailed, false),
-    };
-    let Some(guild_id) = key.guild_id else {
-        return refused(key.to_string(), StreamDeleteReason::InvalidChannel, false);
-    };
-    owners
-        .stream(guild_id, session.subscriber, key, action)
-        .or_else(|_| refused(key.to_string(), StreamDeleteReason::StreamEnded, true))
+    let unreadable =
+        |stream_key| StreamDeleted { stream_key, reason: StreamDeleteReason::ParseFailed, unavailable: false };
+    let (key, action) = request.read(session.user_id).map_err(unreadable)?;
+    owners.stream(session, key, action).map_err(|error| StreamDeleted::unheard(key, &error))
 }
 
 fn ask(owners: &Owners, session: &SessionHandle, owner: OwnerKey, update: VoiceStateUpdate) {

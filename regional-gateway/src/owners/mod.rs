@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use rookery_core_db::Store;
-use rookery_guild::Effect;
+use rookery_guild::{Effect, VoiceSession};
 use rookery_model::gateway::{Event, PresenceUpdate, StreamAction, StreamKey, SubscriberId, Subscription};
 use rookery_model::user::User;
 use rookery_model::voice::RoomOwner;
@@ -75,6 +75,10 @@ impl OwnerKey {
             Self::Guild(id) => id.get(),
             Self::Dm(id) => id.get(),
         }
+    }
+    /// Where a stream is.
+    pub fn of_stream(key: StreamKey) -> Self {
+        key.guild_id.map_or(Self::Dm(key.channel_id), Self::Guild)
     }
     /// What somebody is told who asks for it in vain.
     pub fn unknown(self) -> ApiError {
@@ -370,25 +374,21 @@ impl Owners {
         }
     }
 
-    /// Asks a guild for what a session wants of a stream in it. It is answered by the events that come of it.
+    /// Asks a guild, or a DM with a call, for what a session wants of a stream in it. It is answered by the events that come
+    /// of it.
     ///
     /// # Errors
-    /// Its owner has no room for that, or is out of reach.
-    pub(crate) fn stream(
-        &self,
-        guild_id: GuildId,
-        id: SubscriberId,
-        key: StreamKey,
-        action: StreamAction,
-    ) -> Result<(), ApiError> {
-        if let Some(peer) = self.shared.peers.elsewhere(guild_id.get()) {
-            return peer.ask(ToOwner::Stream { guild_id, session: id.0, key, action });
+    /// 10004 for guilds and 10003 for DMs that are not loaded, and so have no sessions; others if the owner has no room for
+    /// that, or is out of reach.
+    pub(crate) fn stream(&self, session: &SessionHandle, key: StreamKey, action: StreamAction) -> Result<(), ApiError> {
+        let owner = OwnerKey::of_stream(key);
+        if let Some(peer) = self.shared.peers.elsewhere(owner.raw()) {
+            return peer.ask(ToOwner::Stream { session: session.subscriber.0, key, action });
         }
-        let command = StreamCommand { subscriber: id, key, action, has_waited: false };
-        let command = GuildCommand::Stream(Box::new(command));
-        let unanswered = self.shared.guilds.send_if_loaded(OwnerKey::Guild(guild_id), command).map_err(full)?;
-        // A guild that is not loaded has no sessions.
-        unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
+        let session = VoiceSession { user_id: session.user_id, subscriber: session.subscriber, name: session.id.raw() };
+        let command = GuildCommand::Stream(Box::new(StreamCommand { session, key, action, has_waited: false }));
+        let unanswered = self.shared.guilds.send_if_loaded(owner, command).map_err(full)?;
+        unanswered.map_or(Ok(()), |_| Err(owner.unknown()))
     }
 
     /// Takes the leave of sessions of a guild; gives them back if its owner has no room for that now.

@@ -225,7 +225,6 @@ pub enum ToOwner {
     },
     /// What the session wants of a stream.
     Stream {
-        guild_id: GuildId,
         session: u64,
         key: StreamKey,
         action: StreamAction,
@@ -462,7 +461,7 @@ pub fn read_event(bytes: &[u8]) -> Result<Event, Unreadable> {
 mod tests {
     use rookery_model::channel::{Channel, ChannelType};
     use rookery_model::gateway::event::{MessageAck, ReadyAuth, VoiceServerUpdate};
-    use rookery_model::gateway::{ActivityType, CallCreate, CallServerUpdate, CallUpdate, ClientKind};
+    use rookery_model::gateway::{ActivityType, CallCreate, CallSessionEvent, CallUpdate, ClientKind};
     use rookery_model::guild::UnavailableGuild;
     use rookery_model::voice::VoiceToken;
     use rookery_user::SessionClient;
@@ -542,7 +541,10 @@ mod tests {
             ringing: vec![UserId::new(1 << 60)],
         };
         for event in [
-            Event::CallServerUpdate(CallServerUpdate { session_name: u128::MAX - 5, update }),
+            Event::CallSession(Box::new(CallSessionEvent {
+                session_name: u128::MAX - 5,
+                event: Event::VoiceServerUpdate(update),
+            })),
             Event::CallCreate(Box::new(CallCreate { call, voice_states: Vec::new() })),
             Event::MessageAck(ack),
             Event::ChannelCreate(Channel::new(ChannelId::new(5), ChannelType::GroupDm)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_model::gateway::{Event, StreamDeleteReason, StreamDeleted, SubscriberId};
+use rookery_model::gateway::{Event, StreamDeleted, SubscriberId};
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
 use rookery_session::Payload;
 
@@ -57,8 +57,8 @@ impl PeerTask {
             ToOwner::UnsubscribeGuild { guild_id, .. }
             | ToOwner::Looks { guild_id, .. }
             | ToOwner::Voice { guild_id, .. }
-            | ToOwner::Stream { guild_id, .. }
                 if !self.is_here(guild_id.get()) => {}
+            ToOwner::Stream { key, .. } if !self.is_here(OwnerKey::of_stream(key).raw()) => {}
             ToOwner::Call { channel_id, .. } | ToOwner::CallConnect { channel_id, .. }
                 if !self.is_here(channel_id.get()) => {}
             ToOwner::UnsubscribeUser { user_id, .. } | ToOwner::News { user_id, .. }
@@ -127,12 +127,14 @@ impl PeerTask {
                     self.region.owners.session_is(handle, link);
                 }
             }
-            ToOwner::Stream { guild_id, session, key, action } => {
-                let Some(handle) = self.proxies.get(session) else { return };
-                if self.region.owners.stream(guild_id, handle.subscriber, key, action).is_err() {
-                    let ended = StreamDeleteReason::StreamEnded;
-                    let deleted = StreamDeleted { stream_key: key.to_string(), reason: ended, unavailable: true };
-                    let event = write_event(&Event::StreamDelete(deleted));
+            ToOwner::Stream { session, key, action } => {
+                let asked = match self.proxies.get(session) {
+                    Some(handle) => self.region.owners.stream(handle, key, action),
+                    // It is neither subscribed nor in a call.
+                    None => Err(OwnerKey::of_stream(key).unknown()),
+                };
+                if let Err(error) = asked {
+                    let event = write_event(&Event::StreamDelete(StreamDeleted::unheard(key, &error)));
                     self.send(&Frame::ToSessions(ToSessions::Dispatch { event, sessions: vec![session] }));
                 }
             }

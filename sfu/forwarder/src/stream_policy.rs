@@ -2,7 +2,9 @@
 
 use rookery_model::UserId;
 
-use crate::reception::to_clock;
+use crate::Layer;
+use crate::ids::LAYERS_MAX;
+use crate::video::frame_gate::FrameGate;
 
 /// What a deployment or a guild's tier lets streams be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,23 +72,20 @@ pub(crate) struct Policer {
     budget: i64,
     bps: i64,
     refilled_us: u64,
-    frames: u32,
-    frames_since_us: u64,
-    last_timestamp: Option<u32>,
+    /// By layer.
+    gates: [FrameGate; LAYERS_MAX],
 }
 
 impl Policer {
     pub(crate) fn new(now_us: u64, policy: &StreamPolicy) -> Self {
         let bps = i64::try_from(policy.bps_max.saturating_mul(TOLERANCE_PERCENT) / 100).unwrap_or(i64::MAX / BURST_US);
         let bps = bps.min(10_000_000_000);
-        Self {
-            budget: bps * BURST_US,
-            bps,
-            refilled_us: now_us,
-            frames: 0,
-            frames_since_us: now_us,
-            last_timestamp: None,
-        }
+        Self { budget: bps * BURST_US, bps, refilled_us: now_us, gates: [FrameGate::default(); LAYERS_MAX] }
+    }
+
+    /// How many frames a second are let through of a layer.
+    pub(crate) fn gate(&mut self, layer: Layer) -> Option<&mut FrameGate> {
+        self.gates.get_mut(layer.index())
     }
 
     /// Whether a packet is within what was granted.
@@ -100,22 +99,6 @@ impl Policer {
             self.budget -= cost;
         }
         fits
-    }
-
-    /// Notes a packet of the picture; whether in the last two seconds there were too many frames.
-    pub(crate) fn note_frame(&mut self, now_us: u64, timestamp: u32, frames_per_second: u8) -> bool {
-        if self.last_timestamp.replace(timestamp) != Some(timestamp) {
-            self.frames += 1;
-        }
-        let passed_us = now_us.saturating_sub(self.frames_since_us);
-        if passed_us < 2_000_000 {
-            return false;
-        }
-        // A fifth more is a clock that is a little fast, or a burst at the edge.
-        let allowed = to_clock(passed_us, u32::from(frames_per_second)).saturating_mul(6) / 5 + 2;
-        let too_many = self.frames > allowed;
-        (self.frames, self.frames_since_us) = (0, now_us);
-        too_many
     }
 }
 
@@ -140,16 +123,5 @@ mod tests {
         let mut policer = Policer::new(0, &StreamPolicy { bps_max: 1_000_000, ..StreamPolicy::STANDARD });
         let passed: u64 = (0..10_000_u64).filter(|n| policer.admit(n * 1_000, 1_000)).map(|_| 8_000).sum();
         assert!((15_000_000..=16_600_000).contains(&passed), "{passed} bits in ten seconds and a burst");
-    }
-
-    #[test]
-    fn more_frames_than_granted_are_noticed() {
-        let mut policer = Policer::new(0, &StreamPolicy::STANDARD);
-        let mut run = |fps: u64| {
-            (0..fps * 3)
-                .any(|n| policer.note_frame(n * 1_000_000 / fps + 10_000_000 * fps, (n * 90_000 / fps) as u32, 30))
-        };
-        assert!(!run(30));
-        assert!(run(60));
     }
 }

@@ -45,9 +45,13 @@ fn key_frame(width: u16, height: u16) -> Vec<u8> {
 }
 
 async fn show(streamer: &mut Client, ssrc: u32, frame: u16, picture: &[u8]) {
+    show_at(streamer, ssrc, frame, u32::from(frame) * 3_000, picture).await;
+}
+
+async fn show_at(streamer: &mut Client, ssrc: u32, frame: u16, timestamp: u32, picture: &[u8]) {
     let mut header = vec![0x80, 0x80 | VP8];
     header.extend(frame.to_be_bytes());
-    header.extend((u32::from(frame) * 3_000).to_be_bytes());
+    header.extend(timestamp.to_be_bytes());
     header.extend(ssrc.to_be_bytes());
     let packet = streamer.seal(header, picture);
     streamer.udp.send(&packet).await.unwrap();
@@ -107,4 +111,38 @@ async fn a_stream_is_no_larger_than_was_granted() {
     assert_eq!(viewer.hear().await.of(), (ssrc, &upright[..]));
     show(&mut streamer, ssrc, 5, &[0x10, 0x51, 9]).await;
     assert_eq!(viewer.hear().await.of(), (ssrc, &[0x10, 0x51, 9][..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_no_faster_than_was_granted() {
+    let world = World::new();
+    let (mut streamer, own) = join(&world, STREAMER).await;
+    let ssrc = u32::try_from(own["ssrc"].as_u64().unwrap()).unwrap();
+    let (mut viewer, _) = join(&world, 2).await;
+    let stream = json!({"type": "screen", "rid": "100", "ssrc": ssrc, "rtx_ssrc": own["rtx_ssrc"], "active": true,
+        "quality": 100, "max_bitrate": 4_000_000, "max_framerate": 60});
+    let video =
+        json!({"audio_ssrc": streamer.ssrc, "video_ssrc": ssrc, "rtx_ssrc": own["rtx_ssrc"], "streams": [stream]});
+    streamer.wire.send(json!({"op": 12, "d": video})).await;
+    viewer.wire.until(12).await;
+    viewer.wire.send(json!({"op": 15, "d": {"any": 100}})).await;
+    streamer.wire.until(15).await;
+
+    // 60 frames a second by their timestamps, of which no other frame needs every second one.
+    show_at(&mut streamer, ssrc, 100, 0, &key_frame(640, 360)).await;
+    let mut heard = vec![viewer.hear().await];
+    let (needed, not_needed) = ([0x10, 0x51, 1], [0x30, 0x51, 2]);
+    for frame in 1..40 {
+        let picture = if frame % 2 == 0 { needed } else { not_needed };
+        show_at(&mut streamer, ssrc, 100 + frame, u32::from(frame) * 1_500, &picture).await;
+        // The first few are a burst that may be.
+        if frame % 2 == 0 || frame <= 5 {
+            heard.push(viewer.hear().await);
+            assert_eq!(heard.last().unwrap().payload, picture, "frame {frame}");
+        }
+    }
+    world.until_dropped("over_policy", 17).await;
+    assert_eq!(viewer.hear_now(), None);
+    let numbers: Vec<u16> = heard.iter().map(|packet| packet.sequence.wrapping_sub(heard[0].sequence)).collect();
+    assert_eq!(numbers, (0..23).collect::<Vec<u16>>(), "nothing seems to be missing");
 }

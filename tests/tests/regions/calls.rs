@@ -57,6 +57,31 @@ async fn sees_end(us: &Region, who: &Person, dm: &str) -> anyhow::Result<Value> 
     }
 }
 
+/// Somebody shows their screen to a person whose session is in another region.
+async fn watched(
+    streamer: &mut Gateway,
+    viewer: &mut Gateway,
+    by: &Person,
+    to: &Person,
+    dm: &str,
+) -> anyhow::Result<()> {
+    let key = format!("call:{dm}:{}", by.id);
+    streamer.send(&json!({ "op": 18, "d": { "type": "call", "guild_id": null, "channel_id": dm } })).await?;
+    ensure!(streamer.event("STREAM_CREATE").await?["stream_key"] == key.as_str());
+    for session in [&mut *streamer, &mut *viewer] {
+        hears(session, by, Some(dm)).await?;
+    }
+    viewer.send(&json!({ "op": 20, "d": { "stream_key": key } })).await?;
+    let created = viewer.event("STREAM_CREATE").await?;
+    ensure!(created["stream_key"] == key.as_str() && created["viewer_ids"] == json!([to.id]), "{created}");
+    ensure!(streamer.event("STREAM_UPDATE").await?["viewer_ids"] == json!([to.id]));
+    for session in [streamer, viewer] {
+        let server = session.event("STREAM_SERVER_UPDATE").await?;
+        ensure!(server["stream_key"] == key.as_str() && server["endpoint"] == Value::Null, "{server}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn people_of_two_regions_call_each_other() -> anyhow::Result<()> {
     let Some(cluster) = cluster("regions_call") else { return Ok(()) };
@@ -87,19 +112,31 @@ async fn people_of_two_regions_call_each_other() -> anyhow::Result<()> {
     join(&mut at_eu, Some(&dm)).await?;
     hears(&mut at_us, &alice, Some(&dm)).await?;
 
-    // His session ends, and so does the next one with its region.
+    // His session ends, and so does the next one with its region; with each what it showed.
     let normal = tokio_tungstenite::tungstenite::protocol::CloseFrame {
         code: tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode::Normal,
         reason: "".into(),
     };
     hears(&mut at_eu, &alice, Some(&dm)).await?;
+    watched(&mut at_us, &mut at_eu, &bob, &alice, &dm).await?;
+    let key = format!("call:{dm}:{}", bob.id);
+    travelling.send(&json!({ "op": 20, "d": { "stream_key": key } })).await?;
+    ensure!(
+        travelling.event("STREAM_DELETE").await?["reason"] == "unauthorized",
+        "by that session she is not in the call"
+    );
     at_us.send_raw(tokio_tungstenite::tungstenite::Message::Close(Some(normal))).await?;
     hears(&mut at_eu, &bob, None).await?;
+    ensure!(at_eu.event("STREAM_DELETE").await?["reason"] == "stream_ended");
     let mut at_us = us.session(&bob).await?;
     join(&mut at_us, Some(&dm)).await?;
-    hears(&mut at_eu, &bob, Some(&dm)).await?;
+    for session in [&mut at_us, &mut at_eu] {
+        hears(session, &bob, Some(&dm)).await?;
+    }
+    watched(&mut at_us, &mut at_eu, &bob, &alice, &dm).await?;
     us.region.kill().await?;
     hears(&mut at_eu, &bob, None).await?;
+    ensure!(at_eu.event("STREAM_DELETE").await?["reason"] == "stream_ended");
 
     // The process ends in which the DM lives: who is in the call elsewhere learns that it is over.
     let region = deployment.start_region(1).await?;

@@ -8,6 +8,8 @@ mod restarts;
 mod sessions;
 #[path = "../programs/singer.rs"]
 mod singer;
+#[path = "../programs/streaming.rs"]
+mod streaming;
 mod voice;
 
 use std::path::Path;

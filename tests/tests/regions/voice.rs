@@ -5,10 +5,14 @@ use std::path::Path;
 use anyhow::ensure;
 use rookery_tests::{Guild, Person, Process, bot_in, cluster, run, text};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::deployment::{Deployment, NAMES, Region};
 use crate::programs::skipped;
 use crate::singer::{Singer, Stage, sessions};
+use crate::streaming::{Streaming, Theatre, sees_again};
 
 /// A voice node of a region.
 async fn voice(deployment: &Deployment, index: usize) -> anyhow::Result<Process> {
@@ -79,6 +83,28 @@ async fn members_in_two_regions_are_each_at_a_node_near_them_and_hear_each_other
         singer.hears(other).await?;
     }
     drop(singers);
+
+    // She streams from a session in eu to one in us, where the channel is, and the stream moves with the channel.
+    let bob = Person::register(us.api()?, "bob").await?;
+    guild.welcome(&alice, &bob).await?;
+    let theatre = Theatre { ca_file: &ca_file, guild: &guild.id, channel };
+    let mut streamer = Streaming::create(&theatre, &eu.region, &alice).await?;
+    let mut viewer = Streaming::watch(&theatre, &us.region, &bob, &alice).await?;
+    viewer.client.sees_from(&mut streamer.client, 1).await?;
+    alice.patch(&format!("/channels/{channel}"), &json!({ "rtc_region": "eu" })).await?;
+    sees_again(&mut viewer, &mut streamer, 2).await?;
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    viewer.session.send_raw(Message::Close(Some(normal))).await?;
+    let watched = async {
+        loop {
+            let update = streamer.session.event("STREAM_UPDATE").await?;
+            if update["viewer_ids"] == json!([]) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    watched.await?;
+    drop((streamer, viewer));
     for node in nodes {
         ensure!(node.terminate().await? == Some(0));
     }

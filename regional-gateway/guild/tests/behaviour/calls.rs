@@ -1,10 +1,10 @@
 //! Calls in DMs: who begins, joins, rings and ends them, and what their message says.
 
-use rookery_guild::{Audience, CallSession, Effect, GuildCore, Limits, Outcome, RING_TIMEOUT_MS, SubscriberId};
+use rookery_guild::{Audience, Effect, GuildCore, Limits, Outcome, RING_TIMEOUT_MS, SubscriberId, VoiceSession};
 use rookery_model::call::{Call, Reply};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::event::EventData;
-use rookery_model::gateway::{CallCreate, CallServerUpdate, CallUpdate, Event, VoiceStateUpdate};
+use rookery_model::gateway::{CallCreate, CallUpdate, Event, VoiceStateUpdate};
 use rookery_model::message::{MessageCall, MessageType};
 use rookery_model::voice::{RoomOwner, VoiceRegion, VoiceRights, VoiceToken};
 use rookery_model::{ApiError, ChannelId, ErrorCode, Patch, UserId};
@@ -130,8 +130,8 @@ impl Dm {
     }
 }
 
-fn as_session(user_id: UserId, subscriber: SubscriberId) -> CallSession {
-    CallSession { user_id, subscriber, name: 1 << 100 | u128::from(subscriber.0) }
+pub fn as_session(user_id: UserId, subscriber: SubscriberId) -> VoiceSession {
+    VoiceSession { user_id, subscriber, name: 1 << 100 | u128::from(subscriber.0) }
 }
 
 fn quiet() -> VoiceStateUpdate {
@@ -211,8 +211,9 @@ fn rooms_and_states_of_a_call_are_of_no_guild() {
     let server = |dm: &Dm, name: &str| dm.world.core.voice_server(dm.id.into(), ALICE, name, &token, Some("host:1"));
     let outcome = server(&dm, &session_id);
     let events = events_for_user(&outcome, ALICE);
-    let Event::CallServerUpdate(CallServerUpdate { session_name, update }) = &events[0] else { panic!() };
-    assert_eq!(*session_name, as_session(ALICE, session(ALICE)).name);
+    let Event::CallSession(to) = &events[0] else { panic!() };
+    assert_eq!(to.session_name, as_session(ALICE, session(ALICE)).name);
+    let Event::VoiceServerUpdate(update) = &to.event else { panic!() };
     assert_eq!((update.guild_id, update.channel_id, update.endpoint.as_deref()), (None, Some(dm.id), Some("host:1")));
     assert_eq!(events_for_user(&outcome, BOB), []);
     let data = serde_json::to_value(EventData(&events[0])).unwrap();

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rookery_guild::{Audience, Outcome, RING_TIMEOUT_MS};
+use rookery_guild::{Audience, IdSource as _, Outcome, RING_TIMEOUT_MS};
 use rookery_model::call::Call;
 use rookery_model::channel::ChannelType;
-use rookery_model::gateway::{CallUpdate, Event};
+use rookery_model::gateway::{CallUpdate, Event, StreamAction, StreamKey};
 use rookery_model::message::MessageType;
-use rookery_model::{MessageId, UserId};
+use rookery_model::{MessageId, UserId, VoiceServerId};
 
-use crate::calls::Dm;
+use crate::calls::{Dm, as_session, session};
 use crate::rng::Rng;
 use crate::world::*;
 
@@ -28,6 +28,8 @@ struct Known {
 #[derive(Default)]
 struct Listeners {
     known: BTreeMap<UserId, Known>,
+    /// The streams that the sessions of each have to do with, and who watches them.
+    streams: BTreeMap<UserId, BTreeMap<StreamKey, Vec<UserId>>>,
 }
 
 impl Listeners {
@@ -36,7 +38,11 @@ impl Listeners {
             let Audience::Users(user_ids) = &dispatch.audience else { panic!("{dispatch:?}") };
             for user_id in user_ids.iter() {
                 // Whoever just left hears that they did.
-                let is_last_word = matches!(&*dispatch.event, Event::ChannelDelete(_) | Event::VoiceStateUpdate(_));
+                let is_last_word = match &*dispatch.event {
+                    Event::ChannelDelete(_) | Event::VoiceStateUpdate(_) => true,
+                    Event::CallSession(to) => matches!(to.event, Event::StreamDelete(_)),
+                    _ => false,
+                };
                 assert!(are_there.contains(user_id) || is_last_word, "{user_id} hears {:?}", dispatch.event);
                 self.take(*user_id, &dispatch.event);
             }
@@ -55,12 +61,32 @@ impl Listeners {
                 assert_eq!(known.message_id, update.message_id);
                 known.ringing.clone_from(&update.ringing);
             }
-            Event::CallDelete(_) => drop(self.known.remove(&user_id)),
+            Event::CallDelete(_) => {
+                self.known.remove(&user_id);
+                self.streams.remove(&user_id);
+            }
+            Event::CallSession(to) => {
+                assert_eq!(to.session_name, as_session(user_id, session(user_id)).name);
+                self.take_stream(user_id, &to.event);
+            }
             Event::VoiceStateUpdate(state) => match (self.known.get_mut(&user_id), state.channel_id) {
                 (Some(known), Some(_)) => drop(known.present.insert(state.user_id)),
                 (Some(known), None) => drop(known.present.remove(&state.user_id)),
                 (None, channel_id) => assert_eq!(channel_id, None, "in a call that nobody told of"),
             },
+            _ => {}
+        }
+    }
+
+    fn take_stream(&mut self, user_id: UserId, event: &Event) {
+        let Some(key) = event.stream_key().map(|key| key.parse::<StreamKey>().expect("a key")) else { return };
+        let own = self.streams.entry(user_id).or_default();
+        match event {
+            Event::StreamCreate(created) => drop(own.insert(key, created.viewer_ids.clone())),
+            Event::StreamUpdate(update) => {
+                own.get_mut(&key).expect("a stream that it knows").clone_from(&update.viewer_ids);
+            }
+            Event::StreamDelete(_) => drop(own.remove(&key)),
             _ => {}
         }
     }
@@ -73,20 +99,22 @@ struct Run {
     present: BTreeSet<UserId>,
     rung: BTreeSet<UserId>,
     heard: Listeners,
+    /// Streams after all steps that somebody watched.
+    watched: usize,
 }
 
 impl Run {
     fn new(seed: u64) -> Self {
         let (dm, there) = (Dm::new(ChannelType::GroupDm, &PEOPLE), PEOPLE.to_vec());
         let (present, rung) = (BTreeSet::new(), BTreeSet::new());
-        Self { rng: Rng(seed), dm, there, present, rung, heard: Listeners::default() }
+        Self { rng: Rng(seed), dm, there, present, rung, heard: Listeners::default(), watched: 0 }
     }
 
     fn step(&mut self) {
         let by = self.rng.pick(&PEOPLE);
         let channel_id = self.dm.id;
         let is_there = self.there.contains(&by);
-        let outcome = match self.rng.below(100) {
+        let outcome = match self.rng.below(150) {
             0..30 => match self.dm.update(by, Some(channel_id)) {
                 Ok(outcome) => {
                     assert!(is_there);
@@ -139,6 +167,27 @@ impl Run {
                 self.rung.clear();
                 self.dm.world.core.end_voice()
             }
+            100..150 => {
+                // Mostly of streams that there are.
+                let near: Vec<UserId> = self.dm.world.core.streams().iter().map(|(key, _)| key.user_id).collect();
+                let user_id = match near.is_empty() || self.rng.chance(30) {
+                    true if self.rng.chance(80) => by,
+                    true => self.rng.pick(&PEOPLE),
+                    false => self.rng.pick(&near),
+                };
+                let key = StreamKey { guild_id: None, channel_id, user_id };
+                let action = match self.rng.below(10) {
+                    0..4 if user_id == by => StreamAction::Create { preferred_region: None },
+                    0..7 => StreamAction::Watch,
+                    7..9 => StreamAction::Delete,
+                    _ => StreamAction::SetPaused(self.rng.chance(50)),
+                };
+                let (session, server_id) = (as_session(by, session(by)), VoiceServerId(self.dm.world.ids.next_id()));
+                match self.dm.world.core.stream(session, key, &action, Some(server_id)) {
+                    Ok(outcome) => outcome,
+                    Err(_) => return assert!(!is_there),
+                }
+            }
             _ if self.there.len() > 2 && is_there => {
                 self.there.retain(|id| *id != by);
                 self.out(by);
@@ -170,6 +219,14 @@ impl Run {
         for user_id in &self.there {
             assert_eq!(self.heard.known.get(user_id), seen.as_ref(), "as {user_id} knows it");
         }
+        let streams = self.dm.world.core.streams();
+        self.watched += streams.iter().filter(|(_, viewers)| !viewers.is_empty()).count();
+        for user_id in &self.there {
+            let concerns =
+                |(key, viewers): &&(StreamKey, Vec<UserId>)| key.user_id == *user_id || viewers.contains(user_id);
+            let own: BTreeMap<StreamKey, Vec<UserId>> = streams.iter().filter(concerns).cloned().collect();
+            assert_eq!(self.heard.streams.get(user_id).cloned().unwrap_or_default(), own, "as {user_id} knows them");
+        }
         let (present, ringing) = seen.clone().map(|seen| (seen.present, seen.ringing)).unwrap_or_default();
         assert_eq!(present, self.present);
         assert_eq!(ringing.iter().copied().collect::<BTreeSet<_>>(), self.rung);
@@ -196,6 +253,7 @@ impl Run {
 
 #[test]
 fn whoever_listened_knows_what_is_and_the_store_what_was() {
+    let mut watched = 0;
     for seed in 0..60 {
         let mut run = Run::new(seed);
         for _ in 0..STEPS {
@@ -203,5 +261,7 @@ fn whoever_listened_knows_what_is_and_the_store_what_was() {
             run.check();
         }
         assert!(run.dm.told().len() > 3, "seed {seed} hardly calls");
+        watched += run.watched;
     }
+    assert!(watched > 300, "{watched}: hardly anybody watches");
 }

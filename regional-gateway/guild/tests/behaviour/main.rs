@@ -1,6 +1,7 @@
 //! The guild's core from outside: calls in, rows, events and answers out.
 
 mod audiences;
+mod call_streams;
 mod calls;
 mod calls_property;
 mod channels;

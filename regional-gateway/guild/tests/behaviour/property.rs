@@ -21,6 +21,7 @@ use crate::member_list_ops::Client;
 use crate::mirror::{Mirror, channel_of, plain};
 use crate::rng::Rng;
 use crate::store::Rows;
+use crate::streams::as_session;
 use crate::world::*;
 
 const PEOPLE: [UserId; 5] = [OWNER, ALICE, BOB, BOT, STRANGER];
@@ -609,7 +610,7 @@ impl Run {
         let key = StreamKey { guild_id: Some(self.world.guild_id()), channel_id, user_id };
         let before = self.world.rows.clone();
         let server_id = Some(VoiceServerId(self.world.ids.next_id()));
-        if let Ok(outcome) = self.world.core.stream(id, key, &action, server_id) {
+        if let Ok(outcome) = self.world.core.stream(as_session(id), key, &action, server_id) {
             let begins = |dispatch: &rookery_guild::Dispatch| matches!(&*dispatch.event, Event::StreamCreate(_));
             let place = usize::from(action == StreamAction::Watch);
             self.streamed[place] += outcome.dispatches.iter().filter(|dispatch| begins(dispatch)).count();

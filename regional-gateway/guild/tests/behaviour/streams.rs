@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rookery_guild::{Effect, IdSource as _, Limits, Outcome, StreamQualityLimit, SubscriberId};
+use rookery_guild::{Effect, IdSource as _, Limits, Outcome, StreamQualityLimit, SubscriberId, VoiceSession};
 use rookery_model::call::{Call, ModifyChannel, ModifyMember, ModifyVoiceState};
 use rookery_model::channel::ChannelType;
 use rookery_model::gateway::{Event, StreamAction, StreamKey};
@@ -29,7 +29,7 @@ impl Voice {
 
     fn try_ask(&mut self, id: SubscriberId, key: StreamKey, action: &StreamAction) -> Result<Outcome, ApiError> {
         let server_id = Some(VoiceServerId(self.world.ids.next_id()));
-        self.world.core.stream(id, key, action, server_id)
+        self.world.core.stream(as_session(id), key, action, server_id)
     }
 
     #[track_caller]
@@ -49,6 +49,11 @@ impl Voice {
         assert_eq!(v.world.core.streams(), [(key, vec![BOB])]);
         v
     }
+}
+
+/// A guild knows by its subscription whose session it is.
+pub fn as_session(subscriber: SubscriberId) -> VoiceSession {
+    VoiceSession { user_id: STRANGER, subscriber, name: 0 }
 }
 
 /// What a session hears of streams, in short.
@@ -226,7 +231,7 @@ fn whoever_comes_anew_is_told_anew_where_to_go() {
     assert_eq!(told(&outcome, v.alice), ["delete stream_ended", "create []"]);
     assert_ne!(entries(&outcome)[0].server_id, first.server_id);
     // And ends what there was if there is no id for another one.
-    let outcome = v.world.core.stream(v.alice, key, &CREATE, None).expect("heard");
+    let outcome = v.world.core.stream(as_session(v.alice), key, &CREATE, None).expect("heard");
     assert_eq!(told(&outcome, v.alice), ["delete stream_ended", "delete stream_ended"]);
     let Some(Event::StreamDelete(last)) = events_for(&outcome, v.alice).pop().as_deref().cloned() else { panic!() };
     assert!(last.unavailable && v.world.core.streams().is_empty());

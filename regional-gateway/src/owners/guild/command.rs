@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber};
+use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber, VoiceSession};
 use rookery_model::call::{Call, Reply};
 use rookery_model::gateway::{RequestGuildMembers, StreamAction, StreamKey, SubscriberId, Subscription};
 use rookery_model::user::User;
@@ -42,7 +42,7 @@ pub enum GuildCommand {
 
 /// What a session wants of a stream.
 pub struct StreamCommand {
-    pub subscriber: SubscriberId,
+    pub session: VoiceSession,
     pub key: StreamKey,
     pub action: StreamAction,
     /// It waited for ids already.
@@ -99,7 +99,7 @@ impl GuildCommand {
             Self::Subscribe(command) => command.refuse(error, outbox),
             Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
-            // A guild that is away has no streams, and its sessions are told that it is.
+            // A guild or DM that is away has no streams, and its sessions are told that it is.
             Self::Load | Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) | Self::Stream(_) => {}
         }
     }

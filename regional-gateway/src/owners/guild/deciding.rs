@@ -107,14 +107,17 @@ impl LoadedGuild {
             });
             return;
         }
-        let StreamCommand { subscriber: id, key, action, .. } = *command;
-        match self.with_core(|core| core.stream(id, key, &action, server_id)).and_then(|outcome| outcome) {
+        let StreamCommand { session, key, action, .. } = *command;
+        match self.with_core(|core| core.stream(session, key, &action, server_id)).and_then(|outcome| outcome) {
             Ok(outcome) => self.submit(outcome, None, Pending::default()),
-            // It does not get the guild's events: of this it is told all the same.
-            Err(_) => {
-                let (stream_key, reason) = (key.to_string(), StreamDeleteReason::Unauthorized);
+            // It does not get the events of the guild or DM: of this it is told all the same.
+            Err(error) => {
+                let is_foreign = error.is(ErrorCode::UnknownChannel);
+                let reason =
+                    if is_foreign { StreamDeleteReason::InvalidChannel } else { StreamDeleteReason::Unauthorized };
+                let stream_key = key.to_string();
                 let event = Event::StreamDelete(StreamDeleted { stream_key, reason, unavailable: false });
-                self.outbox.send(id, Input::Own(Box::new(event)));
+                self.outbox.send(session.subscriber, Input::Own(Box::new(event)));
             }
         }
     }

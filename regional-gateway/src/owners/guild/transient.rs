@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use rookery_guild::{Audience, CallSession, Dispatch, GuildCore, Outcome};
+use rookery_guild::{Audience, Dispatch, GuildCore, Outcome, VoiceSession};
 use rookery_model::UserId;
 use rookery_model::gateway::{Event, Presence, SubscriberId};
 
@@ -68,7 +68,7 @@ impl LoadedGuild {
             Err(error) => return tracing::debug!(%error, "a call does not begin"),
         };
         let VoiceRequest { user_id, session, session_id, update } = &request;
-        let session = CallSession { user_id: *user_id, subscriber: id, name: session.raw() };
+        let session = VoiceSession { user_id: *user_id, subscriber: id, name: session.raw() };
         let generator = Arc::clone(&self.shared.ids);
         let mut ids = IssuedIds::new(&generator);
         let decided = self.with_core(|core| core.update_call(now(), session, session_id, update, &mut ids));
@@ -126,7 +126,7 @@ impl LoadedGuild {
                 self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
             }
         }
-        let Unheard { presences, voice, has_call, streams } = std::mem::take(&mut self.unheard);
+        let Unheard { presences, voice, has_call, streams, call_streams } = std::mem::take(&mut self.unheard);
         for user_id in presences {
             self.decide_transient(|core| core.repeat_presence(user_id));
         }
@@ -138,6 +138,9 @@ impl LoadedGuild {
         }
         for (id, stream_key) in streams {
             self.decide_transient(|core| core.forget_stream(id, &stream_key));
+        }
+        for (user_id, session_name, stream_key) in call_streams {
+            self.decide_transient(|core| core.forget_call_stream(user_id, session_name, &stream_key));
         }
     }
 
@@ -157,6 +160,8 @@ pub(super) struct Unheard {
     has_call: bool,
     /// Streams of which something was to be told to a session.
     streams: BTreeSet<(SubscriberId, String)>,
+    /// The same in a call, whose sessions are known by their names.
+    call_streams: BTreeSet<(UserId, u128, String)>,
 }
 
 impl Unheard {
@@ -167,18 +172,17 @@ impl Unheard {
                 Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
                 Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
                 Event::CallCreate(_) | Event::CallUpdate(_) | Event::CallDelete(_) => self.has_call = true,
-                Event::StreamCreate(event) => self.note_stream(dispatch, &event.stream_key),
-                Event::StreamServerUpdate(event) => self.note_stream(dispatch, &event.stream_key),
-                Event::StreamUpdate(event) => self.note_stream(dispatch, &event.stream_key),
-                Event::StreamDelete(event) => self.note_stream(dispatch, &event.stream_key),
-                _ => {}
+                Event::CallSession(to) => {
+                    if let (Some(key), Audience::Users(ids)) = (to.event.stream_key(), &dispatch.audience) {
+                        self.call_streams.extend(ids.iter().map(|id| (*id, to.session_name, key.to_owned())));
+                    }
+                }
+                event => {
+                    if let (Some(key), Audience::Subscribers(ids)) = (event.stream_key(), &dispatch.audience) {
+                        self.streams.extend(ids.iter().map(|id| (*id, key.to_owned())));
+                    }
+                }
             }
-        }
-    }
-
-    fn note_stream(&mut self, dispatch: &Dispatch, stream_key: &str) {
-        if let Audience::Subscribers(ids) = &dispatch.audience {
-            self.streams.extend(ids.iter().map(|id| (*id, stream_key.to_owned())));
         }
     }
 }

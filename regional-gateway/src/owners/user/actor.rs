@@ -221,8 +221,8 @@ impl LoadedUser {
             UserCommand::Unsubscribe(id) => self.unsubscribe(id),
             UserCommand::Deliver { event, payload } => {
                 let mut sessions = self.core.deliver(&event);
-                if let Event::CallServerUpdate(server) = &*event {
-                    let named = |session: &SessionHandle| session.id.raw() == server.session_name;
+                if let Event::CallSession(to) = &*event {
+                    let named = |session: &SessionHandle| session.id.raw() == to.session_name;
                     sessions.retain(|id| self.sessions.get(id).is_some_and(|(session, _)| named(session)));
                 }
                 self.send(sessions, Outgoing::Shared(payload));

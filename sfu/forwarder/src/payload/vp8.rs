@@ -5,6 +5,8 @@ use crate::{PictureId, Video, Vp8};
 /// Of the first byte: more follows, a partition begins, and its number.
 const EXTENDED: u8 = 0x80;
 const PARTITION_START: u8 = 0x10;
+/// No other frame needs this one.
+const NON_REFERENCE: u8 = 0x20;
 const PARTITION: u8 = 0x07;
 /// Of the second byte: what follows.
 const HAS_PICTURE_ID: u8 = 0x80;
@@ -21,6 +23,7 @@ struct Layout {
     base_index: Option<(usize, u8)>,
     /// Temporal layer, synchronisation and key frame index share a byte.
     temporal: Option<(usize, u8)>,
+    has_layers: bool,
     has_key_index: bool,
     bytes: usize,
 }
@@ -50,6 +53,7 @@ impl Layout {
         }
         if flags & (HAS_TEMPORAL | HAS_KEY_INDEX) != 0 {
             layout.temporal = Some((at, *payload.get(at)?));
+            layout.has_layers = flags & HAS_TEMPORAL != 0;
             layout.has_key_index = flags & HAS_KEY_INDEX != 0;
             at += 1;
         }
@@ -73,7 +77,12 @@ pub fn read(payload: &[u8]) -> Option<Video> {
     let frame_start = first & PARTITION_START != 0 && first & PARTITION == 0;
     // The first bit of a frame says whether it needs others.
     let key_frame = frame_start && payload.get(layout.bytes).is_some_and(|byte| byte & 1 == 0);
-    let (temporal, temporal_sync) = layout.temporal.map_or((0, false), |(_, byte)| (byte >> 6, byte & 0x20 != 0));
+    let (temporal, temporal_sync) = match layout.temporal.filter(|_| layout.has_layers) {
+        Some((_, byte)) => (byte >> 6, byte & 0x20 != 0),
+        // What no other frame needs is as good as a layer above, which needs only the lowest one.
+        None if first & NON_REFERENCE != 0 => (1, true),
+        None => (0, false),
+    };
     Some(Video { frame_start, key_frame, temporal, temporal_sync, vp8: Some(layout.counters()) })
 }
 
@@ -148,6 +157,15 @@ mod tests {
         let video = read(&[0x10, 0x01]).unwrap();
         assert_eq!((video.frame_start, video.key_frame, video.vp8), (true, false, Some(Vp8::default())));
         assert!(!read(&[0x11, 0x00]).unwrap().frame_start, "another partition");
+    }
+
+    #[test]
+    fn what_no_other_frame_needs_is_a_layer_of_its_own() {
+        let layer = |payload: &[u8]| read(payload).map(|video| (video.temporal, video.temporal_sync));
+        assert_eq!(layer(&[0x30, 0x01]), Some((1, true)));
+        assert_eq!(layer(&[0xb0, 0x80, 5, 0x01]), Some((1, true)));
+        assert_eq!(layer(&[0xb0, 0x20, 0x00, 0x01]), Some((0, false)), "of the lowest layer, as it says");
+        assert_eq!(layer(&[0x90, 0x10, 0xc3, 0x01]), Some((0, false)), "a key frame's number, and no layers");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::outlet::{Admission, Waiting};
 use crate::packet::{Body, DropReason, Forward, Header, Inbound, Packet, Verdict, Video};
 use crate::stream_policy::{Policer, RoomKind};
 use crate::video::down_track::Offer;
+use crate::video::frame_gate::Pace;
 use crate::video::track::{LayerSpec, Taken, VideoTrack};
 use crate::{Layer, MemberKey, Slot};
 
@@ -99,9 +100,9 @@ impl Room {
         let Some(member) = self.members.get_mut(sender) else { return Verdict::Dropped(DropReason::UnknownMember) };
         // Out of its place while others are looked at; a move of a pointer.
         let Some(mut track) = member.video.take() else { return Verdict::Dropped(DropReason::NotPermitted) };
-        let verdict = match self.police(now_us, sender, &track, layer, packet) {
-            Some(drop) => Verdict::Dropped(drop),
-            None => self.distribute(now_us, sender, &mut track, layer, packet, video, hops, send),
+        let verdict = match self.police(now_us, sender, &mut track, layer, packet, video) {
+            None => Verdict::Dropped(DropReason::OverPolicy),
+            Some(pace) => self.distribute(now_us, sender, &mut track, layer, packet, video, pace, hops, send),
         };
         if let Some(member) = self.members.get_mut(sender) {
             member.video = Some(track);
@@ -120,23 +121,30 @@ impl Room {
         }
     }
 
-    /// Why a packet of a stream is over what it was granted, if it is.
+    /// Whether a packet of a stream is within what it was granted; none if it takes more bits.
     fn police(
         &mut self,
         now_us: u64,
         sender: MemberKey,
-        track: &VideoTrack,
+        track: &mut VideoTrack,
         layer: Layer,
         packet: &Packet,
-    ) -> Option<DropReason> {
-        let (Some(policer), RoomKind::Stream { policy, .. }) = (&mut self.policer, &self.kind) else { return None };
-        if layer.index() + 1 == track.layers.len()
-            && policer.note_frame(now_us, packet.timestamp, policy.best.frames_per_second)
-        {
+        video: &Video,
+    ) -> Option<Pace> {
+        let (Some(policer), RoomKind::Stream { policy, .. }) = (&mut self.policer, &self.kind) else {
+            return Some(Pace::Fits);
+        };
+        let gate = policer.gate(layer)?;
+        let (pace, is_cut_off) = gate.take(now_us, packet, video, policy.best.frames_per_second);
+        if pace == Pace::Fits && !policer.admit(now_us, packet.length_bytes) {
+            return None;
+        }
+        if is_cut_off {
+            // Whoever saw it goes on with a key frame, without a gap that could be taken for a loss.
+            track.interrupt(layer);
             self.emit(Event::PolicyExceeded { publisher: sender });
         }
-        let fits = self.policer.as_mut().is_none_or(|policer| policer.admit(now_us, packet.length_bytes));
-        (!fits).then_some(DropReason::OverPolicy)
+        Some(pace)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one packet")]
@@ -148,6 +156,7 @@ impl Room {
         layer: Layer,
         packet: &Packet,
         video: &Video,
+        pace: Pace,
         hops: u8,
         mut send: impl FnMut(Forward),
     ) -> Verdict {
@@ -163,7 +172,12 @@ impl Room {
         let VideoTrack { down, clocks, layers, .. } = track;
         let (mut receivers, mut interrupted) = (0, false);
         for down in down {
-            let (header, body) = match down.offer(now_us, layer, packet, video, clocks, ssrc) {
+            let offer = match pace {
+                Pace::Fits => down.offer(now_us, layer, packet, video, clocks, ssrc),
+                Pace::LeftOut => down.leave_out(layer, packet, video, ssrc),
+                Pace::TooFast => Offer::Nothing,
+            };
+            let (header, body) = match offer {
                 Offer::Nothing => continue,
                 Offer::Send(header) => (header, Body::Incoming),
                 Offer::Pad(header) => (header, Body::Padding),
@@ -184,7 +198,11 @@ impl Room {
                 self.emit_key_frame(sender, layer, inbound);
             }
         }
-        Verdict::Forwarded { receivers, store }
+        if pace == Pace::Fits {
+            Verdict::Forwarded { receivers, store }
+        } else {
+            Verdict::Dropped(DropReason::OverPolicy)
+        }
     }
 
     /// Sends a packet to one receiver, or lets it wait.

@@ -145,11 +145,7 @@ impl DownTrack {
         }
         let ahead = self.rewriter.is_ahead(packet.sequence);
         if !self.takes_temporal(video, ahead) {
-            let new_picture = ahead && self.vp8.skip(video.vp8, video.frame_start);
-            let Some(sequence) = self.rewriter.skip(packet.sequence, new_picture) else { return Offer::Nothing };
-            self.padded[usize::from(self.padded_next)] = Some(sequence);
-            self.padded_next = (self.padded_next + 1) % PADDED as u8;
-            return Offer::Pad(self.header(sequence, packet, ssrc));
+            return self.skip(ahead, packet, video, ssrc);
         }
         let Some(mapped) = self.rewriter.accept(packet.sequence) else { return Offer::Nothing };
         let mut header = self.header(mapped.sequence, packet, ssrc);
@@ -161,6 +157,23 @@ impl DownTrack {
         }
         self.packets += 1;
         Offer::Send(header)
+    }
+
+    /// Leaves out a packet that nobody gets.
+    pub(crate) fn leave_out(&mut self, layer: Layer, packet: &Packet, video: &Video, ssrc: Ssrc) -> Offer {
+        if self.layer() != Some(layer) {
+            return Offer::Nothing;
+        }
+        let ahead = self.rewriter.is_ahead(packet.sequence);
+        self.skip(ahead, packet, video, ssrc)
+    }
+
+    fn skip(&mut self, ahead: bool, packet: &Packet, video: &Video, ssrc: Ssrc) -> Offer {
+        let new_picture = ahead && self.vp8.skip(video.vp8, video.frame_start);
+        let Some(sequence) = self.rewriter.skip(packet.sequence, new_picture) else { return Offer::Nothing };
+        self.padded[usize::from(self.padded_next)] = Some(sequence);
+        self.padded_next = (self.padded_next + 1) % PADDED as u8;
+        Offer::Pad(self.header(sequence, packet, ssrc))
     }
 
     fn header(&self, sequence: u16, packet: &Packet, ssrc: Ssrc) -> Header {

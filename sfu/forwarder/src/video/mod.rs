@@ -3,6 +3,7 @@
 pub(crate) mod allocate;
 pub(crate) mod cache;
 pub(crate) mod down_track;
+pub(crate) mod frame_gate;
 pub(crate) mod key_frames;
 pub(crate) mod track;
 

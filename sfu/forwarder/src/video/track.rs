@@ -111,9 +111,7 @@ impl VideoTrack {
                     cache.clear();
                 }
                 // What goes on must begin with a key frame, on a timeline of its own.
-                for down in self.down.iter_mut().filter(|down| down.layer() == Some(layer)) {
-                    down.interrupt();
-                }
+                interrupt(&mut self.down, layer);
             }
             Arrival::First | Arrival::Ahead | Arrival::Late => {}
         }
@@ -126,6 +124,11 @@ impl VideoTrack {
         self.temporal |= video.temporal > 0;
         let cache = state.cache.get_or_insert_with(|| PacketCache::new(config.cache_packets));
         Some(Taken::Kept(cache.insert(packet, video.vp8)))
+    }
+
+    /// Stops whoever gets this layer until its next key frame.
+    pub(crate) fn interrupt(&mut self, layer: Layer) {
+        interrupt(&mut self.down, layer);
     }
 
     pub(crate) fn down_mut(&mut self, receiver: MemberKey) -> Option<&mut DownTrack> {
@@ -163,4 +166,8 @@ impl VideoTrack {
     pub(crate) fn stats(&self) -> impl Iterator<Item = ReceptionStats> {
         self.layers.iter().map(|layer| layer.reception.stats(VIDEO_CLOCK_HZ))
     }
+}
+
+fn interrupt(down: &mut [DownTrack], layer: Layer) {
+    down.iter_mut().filter(|down| down.layer() == Some(layer)).for_each(DownTrack::interrupt);
 }
