@@ -1,5 +1,3 @@
-// Forwards the packets of one speaker to many receivers, each encrypted to a key of its own: pion's RTP and SRTP around one
-// socket. What it is told and says is described in bench/src/voice/peers.rs.
 package main
 
 import (
@@ -7,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/netip"
 	"os"
-	"runtime/debug"
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
@@ -24,7 +20,7 @@ const (
 	socketBuffer = 4 << 20
 )
 
-type order struct {
+type loopOrder struct {
 	Receivers []uint16 `json:"receivers"`
 }
 
@@ -75,18 +71,10 @@ func forward(socket *net.UDPConn, receivers []*receiver) error {
 	}
 }
 
-func version() string {
-	info, _ := debug.ReadBuildInfo()
-	for _, dependency := range info.Deps {
-		if dependency.Path == "github.com/pion/srtp/v3" {
-			return dependency.Version
-		}
-	}
-	return ""
-}
-
-func run() error {
-	var told order
+// Forwards the packets of one speaker to many receivers, each encrypted to a key of its own: RTP and SRTP around one socket,
+// without anything else that a server has. What it is told and says is described in bench/src/voice/peers.rs.
+func loop() error {
+	var told loopOrder
 	decoder := json.NewDecoder(os.Stdin)
 	if err := decoder.Decode(&told); err != nil {
 		return err
@@ -107,7 +95,7 @@ func run() error {
 		receivers = append(receivers, one)
 	}
 	port := socket.LocalAddr().(*net.UDPAddr).Port
-	fmt.Printf("{\"port\":%d,\"pid\":%d,\"version\":%q}\n", port, os.Getpid(), version())
+	fmt.Printf("{\"port\":%d,\"pid\":%d,\"version\":%q}\n", port, os.Getpid(), version("github.com/pion/srtp/v3"))
 	failed := make(chan error, 1)
 	go func() { failed <- forward(socket, receivers) }()
 	go func() {
@@ -115,10 +103,4 @@ func run() error {
 		failed <- err
 	}()
 	return <-failed
-}
-
-func main() {
-	if err := run(); err != nil {
-		log.Fatal(err)
-	}
 }
