@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type room struct {
 type member struct {
 	connection *webrtc.PeerConnection
 	connected  chan struct{}
+	once       sync.Once
 }
 
 func (room *room) fail(err error) {
@@ -84,9 +86,9 @@ func (room *room) offer(speaks bool) (string, error) {
 	connection.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		switch state {
 		case webrtc.PeerConnectionStateConnected:
-			close(one.connected)
-		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateDisconnected:
-			room.fail(fmt.Errorf("a member is %v", state))
+			one.once.Do(func() { close(one.connected) })
+		case webrtc.PeerConnectionStateFailed:
+			room.fail(errors.New("a member is not connected any more"))
 		default:
 		}
 	})

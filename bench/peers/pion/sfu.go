@@ -90,15 +90,8 @@ func readReports(sender *webrtc.RTPSender) {
 
 // sfu forwards one speaker to all others until nobody asks any more: an offer in a line, its answer in a line.
 func sfu() error {
-	var settings webrtc.SettingEngine
-	if os.Getenv("PION_MUX") != "" {
-		socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return err
-		}
-		settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, socket))
-	}
-	api := newAPI(settings)
+	// A port for each member, as pion does by itself: one for all of them cost it as much, or more.
+	api := newAPI(webrtc.SettingEngine{})
 	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
 	track, err := webrtc.NewTrackLocalStaticRTP(opus, "audio", "pion")
 	if err != nil {

@@ -26,6 +26,8 @@ const WARM_UP: usize = 10_000;
 const INTERVAL_US: u64 = 20_000;
 /// Packets of a speaker in a round: four seconds.
 const ON_TIME: usize = 200;
+/// Members of larger rooms take longer than 20 ms for a packet where they share the machine.
+const ON_TIME_RECEIVERS_MAX: usize = 100;
 
 /// How a speaker's packets come.
 #[derive(Clone, Copy)]
@@ -146,10 +148,28 @@ struct Spent {
 }
 
 impl Spent {
+    /// A round of each.
+    fn measure(
+        &mut self,
+        own: &mut Members,
+        node: &Node,
+        other: &mut Members,
+        sfu: &Program,
+        load: Load,
+    ) -> anyhow::Result<()> {
+        self.own.push(own.forward(node.pid(), load)?);
+        self.other.push(other.forward(sfu.pid(), load)?);
+        Ok(())
+    }
+    /// Not a number where nothing was measured, which is no minimum.
     fn ratio(&self) -> f64 {
         median(&self.other) / median(&self.own)
     }
+    /// `null` where nothing was measured.
     fn to_json(&self) -> Value {
+        if self.own.is_empty() {
+            return Value::Null;
+        }
         json!({
             "cpu_us_per_packet": two(median(&self.own)),
             "peer_cpu_us_per_packet": two(median(&self.other)),
@@ -172,20 +192,18 @@ pub async fn run(rounds: usize, most: usize) -> anyhow::Result<Part> {
         let mut sfu = Program::start(Peer::Pion.command()?.arg("sfu"))?;
         version = sfu.answer::<Started>()?.version;
         let mut other = Members::fill(&mut sfu, receivers).await.context("at pion's server")?;
-        let loads = [Load::Bursts(FORWARDED), Load::OnTime(ON_TIME)];
-        let mut spent = [Spent::default(), Spent::default()];
+        let (mut bursts, mut on_time) = (Spent::default(), Spent::default());
         for _ in 0..rounds {
-            for (load, spent) in loads.into_iter().zip(&mut spent) {
-                spent.own.push(own.forward(node.pid(), load)?);
-                spent.other.push(other.forward(sfu.pid(), load)?);
+            bursts.measure(&mut own, &node, &mut other, &sfu, Load::Bursts(FORWARDED))?;
+            if receivers <= ON_TIME_RECEIVERS_MAX {
+                on_time.measure(&mut own, &node, &mut other, &sfu, Load::OnTime(ON_TIME))?;
             }
         }
         let load = node.load()?;
         ensure!(load.packets_unsent == 0, "packets were lost in the node: {load:?}");
-        for (least, spent) in least.iter_mut().zip(&spent) {
+        for (least, spent) in least.iter_mut().zip([&bursts, &on_time]) {
             *least = least.min(spent.ratio());
         }
-        let [bursts, on_time] = spent;
         rows.push(json!({ "receivers": receivers, "bursts": bursts.to_json(), "on_time": on_time.to_json() }));
     }
     let (figure, bar) = Peer::Pion.bar();
