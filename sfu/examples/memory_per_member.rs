@@ -5,31 +5,13 @@ use rookery_forwarder::{Feedback, Join, MemberFlags, NodeId, Room, RoomConfig, R
 use rookery_model::UserId;
 use rookery_model::voice::{EncryptionMode, SecretKey, Ssrc};
 use rookery_rtp::{HEADER_BYTES, OVERHEAD_BYTES, Received, RtpHeader, Sealer, TransportCipher, UdpEndpoint, UdpLimits};
-use std::alloc::{GlobalAlloc, Layout, System};
+use rookery_test_allocations::{CountingAllocator, of_thread};
 use std::error::Error;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: everything is handed to the system's allocator as it comes.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const PAYLOAD: &[u8] = b"opus";
 
@@ -68,11 +50,11 @@ fn fill(mode: EncryptionMode, members: u32) -> Result<(Room, UdpEndpoint<u32>), 
 fn main() -> Result<(), Box<dyn Error>> {
     let members = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(4_000);
     for mode in EncryptionMode::ALL {
-        let before = IN_USE.load(Ordering::Relaxed);
+        let before = of_thread();
         let kept = fill(mode, members)?;
-        let after = IN_USE.load(Ordering::Relaxed);
+        let bytes = (of_thread() - before).in_use_bytes();
         drop(kept);
-        writeln!(std::io::stdout(), "a member with {}: {} bytes", mode.name(), (after - before) / members as usize)?;
+        writeln!(std::io::stdout(), "a member with {}: {} bytes", mode.name(), bytes / members as isize)?;
     }
     Ok(())
 }

@@ -1,35 +1,15 @@
 //! What a packet costs in memory.
 
-// Counting needs an allocator of one's own.
-#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod common;
 
 use common::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use rookery_test_allocations::{CountingAllocator, Counts, of_process};
 use std::time::{Duration, Instant};
 
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const LISTENERS: u64 = 8;
 const PACKETS: usize = 500;
@@ -68,7 +48,7 @@ async fn count(channel: u64, world: &World, other: &World) {
     let udp = speaker.udp.into_std().unwrap();
     let listeners: Vec<_> = listeners.into_iter().map(|listener| listener.udp.into_std().unwrap()).collect();
     listeners.iter().for_each(|socket| socket.set_nonblocking(false).unwrap());
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = of_process();
     let mut buffer = [0; 2_048];
     for packet in &packets {
         assert_eq!(udp.send(packet).unwrap(), packet.len());
@@ -76,7 +56,7 @@ async fn count(channel: u64, world: &World, other: &World) {
             assert_eq!(listener.recv(&mut buffer).unwrap(), packet.len());
         }
     }
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = (of_process() - before).allocations;
     assert!(allocations < PACKETS / 5, "{allocations} for {PACKETS} packets to {LISTENERS} each");
 }
 
@@ -104,7 +84,7 @@ async fn video() {
         viewer.set_read_timeout(Some(PATIENCE)).unwrap();
     }
     let mut buffer = [0; 2_048];
-    let mut before = 0;
+    let mut before = Counts::default();
     let begun = Instant::now();
     for (n, frame) in frames.iter().enumerate() {
         pause((INTERVAL * n as u32).saturating_sub(begun.elapsed()));
@@ -118,10 +98,10 @@ async fn video() {
         }
         if n == FIRST {
             // They did: layers were chosen, and queues got their room.
-            before = ALLOCATIONS.load(Ordering::Relaxed);
+            before = of_process();
         }
     }
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = (of_process() - before).allocations;
     let packets = (FRAMES - FIRST) * LENGTHS.len();
     assert!(allocations < packets / 5, "{allocations} for {packets} packets to {LISTENERS} each");
 }

@@ -15,7 +15,7 @@ use crate::{clients, paths, shell, terraform};
 const MEDIASOUP: &str = "bench/peers/mediasoup";
 const MEDIASOUP_FILES: [&str; 5] = ["package.json", "package-lock.json", "peer.js", "sitecustomize.py", "compat.h"];
 const PION: &str = "bench/peers/pion";
-const PION_FILES: [&str; 3] = ["go.mod", "go.sum", "main.go"];
+const PION_FILES: [&str; 6] = ["go.mod", "go.sum", "main.go", "sfu.go", "members.go", "loop.go"];
 
 /// Installs both where they are missing, and prints the variables by which the benchmark finds them.
 pub fn install() -> Result<()> {

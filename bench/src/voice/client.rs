@@ -29,7 +29,8 @@ const VP8: u8 = 101;
 const TICKS_OF_FRAME: u32 = 90_000 / 60;
 const KEY_FRAME_EVERY: u16 = 60;
 
-type Wire = WebSocketStream<TlsStream<TcpStream>>;
+/// A connection to the voice gateway.
+pub type Wire = WebSocketStream<TlsStream<TcpStream>>;
 
 /// A room of a node, with everybody in it.
 pub struct Room {
@@ -209,29 +210,37 @@ async fn join_all(
     mode: EncryptionMode,
     members: impl Iterator<Item = (u64, String)>,
 ) -> anyhow::Result<Vec<Member>> {
+    let connector = connector(node)?;
+    let join = |(user, token)| {
+        let entered = enter(&connector, node.gateway, channel, user, token);
+        async move { select_udp(entered.await?, mode).await }
+    };
+    let join = |member| {
+        let joined = join(member);
+        async { joined.await.context("a member does not come in") }
+    };
+    stream::iter(members).map(join).buffered(AT_ONCE).try_collect().await
+}
+
+/// Trusts the node.
+pub fn connector(node: &Node) -> anyhow::Result<TlsConnector> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from(node.certificate.clone()))?;
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(tls));
-    let join = |(user, token)| {
-        let connector = connector.clone();
-        async move { join(&connector, node.gateway, channel, mode, user, token).await.context("a member does not come in") }
-    };
-    stream::iter(members).map(join).buffered(AT_ONCE).try_collect().await
+    Ok(TlsConnector::from(Arc::new(tls)))
 }
 
-/// From connecting to SESSION_DESCRIPTION.
-async fn join(
+/// From connecting to READY.
+pub async fn enter(
     connector: &TlsConnector,
     gateway: SocketAddr,
     channel: u64,
-    mode: EncryptionMode,
     user: u64,
     token: String,
-) -> anyhow::Result<Member> {
+) -> anyhow::Result<(Wire, Value)> {
     let stream = TcpStream::connect(gateway).await?;
     let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
     let (mut wire, _) =
@@ -240,6 +249,18 @@ async fn join(
                            "session_id": session_id(user), "token": token, "video": true });
     send(&mut wire, 0, identify).await?;
     let ready = until(&mut wire, 2).await?;
+    Ok((wire, ready))
+}
+
+/// The answer to an offer.
+pub async fn select_web_rtc(wire: &mut Wire, offer: &str) -> anyhow::Result<String> {
+    send(wire, 1, json!({ "protocol": "webrtc", "data": offer, "sdp": offer })).await?;
+    let description = until(wire, 4).await?;
+    Ok(description["sdp"].as_str().context("an answer")?.to_owned())
+}
+
+/// From READY to SESSION_DESCRIPTION.
+async fn select_udp((mut wire, ready): (Wire, Value), mode: EncryptionMode) -> anyhow::Result<Member> {
     let ssrc = Ssrc(ready["ssrc"].as_u64().context("an SSRC")?.try_into()?);
     let video_ssrc = Ssrc(ready["streams"][0]["ssrc"].as_u64().context("an SSRC for video")?.try_into()?);
     let port = u16::try_from(ready["port"].as_u64().context("a port")?)?;

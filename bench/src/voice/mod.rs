@@ -12,6 +12,8 @@ mod forward;
 mod memory;
 mod node;
 mod peers;
+mod pion;
+mod program;
 mod video;
 
 use clap::ValueEnum;

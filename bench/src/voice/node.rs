@@ -1,8 +1,8 @@
 //! The voice node, in a process of its own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use rookery_sfu::{SfuConfig, VoiceNode, VoiceServer};
 use rustls::pki_types::PrivateKeyDer;
 use serde::{Deserialize, Serialize};
 
+use super::program::Program;
 use crate::cpu;
 
 /// Longer than any run: clients do not beat.
@@ -108,11 +109,9 @@ pub fn session_id(user: u64) -> String {
     format!("session-{user}")
 }
 
-/// The node's process; killed when dropped.
+/// The node's process.
 pub struct Node {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    program: Program,
     pub gateway: SocketAddr,
     /// What it shows, to be trusted.
     pub certificate: Vec<u8>,
@@ -120,32 +119,16 @@ pub struct Node {
 
 impl Node {
     pub fn start() -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["bench", "voice-node"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the voice node")?;
-        let orders = child.stdin.take().context("its input")?;
-        let answers = BufReader::new(child.stdout.take().context("its output")?);
-        let gateway = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let mut node = Self { child, orders, answers, gateway, certificate: Vec::new() };
-        match node.answer()? {
-            Answer::Started { gateway, certificate } => (node.gateway, node.certificate) = (gateway, certificate),
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut program = Program::start(command.args(["bench", "voice-node"]))?;
+        match program.answer()? {
+            Answer::Started { gateway, certificate } => Ok(Self { program, gateway, certificate }),
             other => bail!("the voice node answered {other:?}"),
         }
-        Ok(node)
-    }
-
-    fn answer(&mut self) -> anyhow::Result<Answer> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        serde_json::from_str(&line).context("the voice node is gone")
     }
 
     fn ask(&mut self, order: &Order) -> anyhow::Result<Answer> {
-        writeln!(self.orders, "{}", serde_json::to_string(order)?).context("the voice node is gone")?;
-        self.answer()
+        self.program.ask(order).context("the voice node is gone")
     }
 
     /// Tokens for users who may come into a room.
@@ -163,24 +146,20 @@ impl Node {
         }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu::of_process(self.child.id())
+        cpu::of_process(self.program.pid())
     }
 
     /// How long its threads were ready to run and did not, because others did.
     pub fn waited(&self) -> anyhow::Result<Duration> {
-        cpu::waited(self.child.id())
+        cpu::waited(self.program.pid())
     }
 
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        cpu::resident_bytes(self.child.id())
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        cpu::resident_bytes(self.program.pid())
     }
 }

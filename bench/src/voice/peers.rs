@@ -1,11 +1,10 @@
 //! Other servers that forward the same packets to as many receivers, each to its own key, beside the node.
 //!
-//! A peer is a program that is told on standard input where to receive for how many speakers and where to send, and says on
+//! pion's SFU has members of its own kind (`pion.rs`). Any other peer is a program that is told on standard input where to receive for how many speakers and where to send, and says on
 //! standard output where it receives and which process's CPU counts. It gets plain RTP, which spares it decryption.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
@@ -17,6 +16,8 @@ use serde_json::{Value, json};
 use super::burst::{Sink, Sinks};
 use super::forward::{FORWARDED, Measured, ROOMS, burst_packets, us_each};
 use super::node::Node;
+use super::pion;
+use super::program::Program;
 use super::{PAYLOAD_BYTES, Part, room_sizes};
 use crate::bars::Bar;
 use crate::cpu;
@@ -30,28 +31,49 @@ const OPUS: u8 = 100;
 pub enum Peer {
     /// mediasoup: PlainTransports with SRTP.
     Mediasoup,
-    /// pion/srtp around one socket.
+    /// pion: a small SFU of PeerConnections.
     Pion,
+    /// pion/srtp around one socket, and nothing else.
+    PionLoop,
 }
 
 impl Peer {
     const fn variable(self) -> &'static str {
         match self {
             Self::Mediasoup => "ROOKERY_PEER_MEDIASOUP",
-            Self::Pion => "ROOKERY_PEER_PION",
+            Self::Pion | Self::PionLoop => "ROOKERY_PEER_PION",
         }
     }
     const fn name(self) -> &'static str {
         match self {
             Self::Mediasoup => "mediasoup",
             Self::Pion => "pion",
+            Self::PionLoop => "pion_loop",
         }
     }
+    /// Which of the things that its program is.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Mediasoup => &[],
+            Self::Pion => &["sfu"],
+            Self::PionLoop => &["loop"],
+        }
+    }
+    /// Its program as `bench-peers` built it.
+    pub fn command(self) -> anyhow::Result<Command> {
+        let variable = self.variable();
+        let program = std::env::var_os(variable).with_context(|| {
+            format!("{} is not installed: `eval \"$(cargo xtask bench-peers)\"` sets {variable}", self.name())
+        })?;
+        Ok(Command::new(program))
+    }
     /// How many packets the node is to send for each of the peer's, of as much CPU.
-    const fn bar(self) -> (&'static str, f64) {
+    pub const fn bar(self) -> (&'static str, f64) {
         match self {
             Self::Mediasoup => ("least_of_mediasoup", 1.0),
             Self::Pion => ("least_of_pion", 2.0),
+            // It does nothing but what the node's floor does, in the language of pion.
+            Self::PionLoop => ("least_of_pion_loop", 1.0),
         }
     }
 }
@@ -64,10 +86,9 @@ struct Started {
     version: String,
 }
 
-/// A peer's process with its receivers; killed when dropped.
+/// A peer with its receivers.
 struct Running {
-    child: Child,
-    _input: ChildStdin,
+    _program: Program,
     pid: u32,
     version: String,
     socket: UdpSocket,
@@ -77,25 +98,16 @@ struct Running {
 
 impl Running {
     fn start(peer: Peer, receivers: usize) -> anyhow::Result<Self> {
-        let variable = peer.variable();
-        let program = std::env::var_os(variable).with_context(|| {
-            format!("{} is not installed: `eval \"$(cargo xtask bench-peers)\"` sets {variable}", peer.name())
-        })?;
         let sink = |_| Sink::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, None);
         let sinks = Sinks::new((0..receivers).map(sink).collect::<anyhow::Result<_>>()?);
         let ports: Vec<_> = sinks.addresses()?.iter().map(SocketAddr::port).collect();
-        let mut child =
-            Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the peer")?;
-        let mut input = child.stdin.take().context("its input")?;
-        let mut output = BufReader::new(child.stdout.take().context("its output")?);
-        writeln!(input, "{}", json!({ "receivers": ports, "ssrc": SSRC.0, "payload_type": OPUS }))?;
-        let mut line = String::new();
-        output.read_line(&mut line)?;
+        let mut program = Program::start(peer.command()?.args(peer.arguments()))?;
+        let order = json!({ "receivers": ports, "ssrc": SSRC.0, "payload_type": OPUS });
         let Started { port, pid, version } =
-            serde_json::from_str(&line).with_context(|| format!("{} does not start", peer.name()))?;
+            program.ask(&order).with_context(|| format!("{} does not start", peer.name()))?;
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect((Ipv4Addr::LOCALHOST, port))?;
-        let mut running = Self { child, _input: input, pid, version, socket, sequence: 0, sinks };
+        let mut running = Self { _program: program, pid, version, socket, sequence: 0, sinks };
         running.forward(receivers)?;
         Ok(running)
     }
@@ -126,16 +138,11 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Beside one peer, in rooms of up to `most` receivers, with AES-256-GCM at both.
 pub async fn run(rounds: usize, most: usize, peer: Peer) -> anyhow::Result<Part> {
+    if peer == Peer::Pion {
+        return pion::run(rounds, most).await;
+    }
     let mut node = Node::start()?;
     let mut rows: Vec<Value> = Vec::new();
     let mut least = f64::INFINITY;

@@ -1,48 +1,24 @@
 //! What an idle session costs in this crate.
 
-// Counting bytes needs an allocator of one's own.
-#![allow(unsafe_code)]
-
 #[path = "behaviour/common.rs"]
 mod common;
 
 use common::*;
 use rookery_session::{Connection, Payload, Session, SessionConfig, ZlibMode};
+use rookery_test_allocations::{CountingAllocator, of_thread};
 use serde_json::json;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Whatever it asked for: who has not identified must not cost much.
 fn a_connection_without_session_stays_below_1_kib() {
     let context = Arc::new(SessionConfig { zlib: ZlibMode::Context, ..SessionConfig::default() });
     for query in ["v=10", "compress=zlib-stream", "encoding=etf&compress=zlib-stream", "compress=zstd-stream"] {
         for config in [config(), context.clone()] {
-            let before = IN_USE.load(Ordering::Relaxed);
+            let before = of_thread();
             let mut connection = Connection::new(0, config, params(query));
             let mut reader = Reader::new(params(query));
             for now_ms in 1..5 {
@@ -52,7 +28,7 @@ fn a_connection_without_session_stays_below_1_kib() {
                 reader.read(&transmit);
             }
             drop(reader);
-            let bytes = IN_USE.load(Ordering::Relaxed) - before + size_of::<Connection>();
+            let bytes = (of_thread() - before).in_use_bytes() + size_of::<Connection>() as isize;
             assert!(bytes < 1_024, "{query}: {bytes}");
             black_box(connection);
         }
@@ -76,9 +52,9 @@ fn sending_a_shared_event_allocates_nothing() {
             drain(&mut first, &mut reader);
             second.handle_dispatch(payload.clone());
         }
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = of_thread();
         let bytes: usize = std::iter::from_fn(|| second.poll_transmit()).map(|transmit| transmit.len()).sum();
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{query}");
+        assert_eq!((of_thread() - before).allocations, 0, "{query}");
         assert!(bytes > 64 * 100);
     }
 }
@@ -101,13 +77,13 @@ fn an_idle_session_stays_below_2_kib_and_sending_allocates_nothing() {
     let measure = |act: &dyn Fn(&mut Session)| {
         const SESSIONS: usize = 100;
         let mut sessions = Vec::with_capacity(SESSIONS);
-        let before = IN_USE.load(Ordering::Relaxed);
+        let before = of_thread();
         for _ in 0..SESSIONS {
             let mut session = make();
             act(&mut session);
             sessions.push(session);
         }
-        let per_session = (IN_USE.load(Ordering::Relaxed) - before) / SESSIONS + size_of::<Session>();
+        let per_session = (of_thread() - before).in_use_bytes() / SESSIONS as isize + size_of::<Session>() as isize;
         black_box(sessions);
         per_session
     };

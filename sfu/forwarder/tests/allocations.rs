@@ -1,38 +1,13 @@
 //! Nothing is allocated per packet, and what a member costs.
-#![allow(unsafe_code, reason = "an allocator that counts is unsafe by its trait")]
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use common::*;
 use rookery_forwarder::*;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static BYTES: Cell<i64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; the counters are thread-local and allocate nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as i64));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() - layout.size() as i64));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use rookery_test_allocations::{CountingAllocator, of_thread};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn a_packet_allocates_nothing() {
@@ -55,18 +30,18 @@ fn a_packet_allocates_nothing() {
     for n in 0..600 {
         send(n, &mut world);
     }
-    let before = ALLOCATIONS.get();
+    let before = of_thread();
     for n in 600..1_200 {
         send(n, &mut world);
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!((of_thread() - before).allocations, 0);
 }
 
 #[test]
 fn members_are_small() {
     let mut world = voice();
     let cost = |world: &mut World, browser: bool, first: u64| {
-        let before = BYTES.get();
+        let before = of_thread();
         for user in first..first + 1_000 {
             if browser {
                 world.browser(user)
@@ -74,7 +49,7 @@ fn members_are_small() {
                 world.bot(user)
             };
         }
-        (BYTES.get() - before) / 1_000
+        (of_thread() - before).in_use_bytes() / 1_000
     };
     let (bot, browser) = (cost(&mut world, false, 1), cost(&mut world, true, 10_000));
     println!("{bot} bytes a bot, {browser} bytes a browser");

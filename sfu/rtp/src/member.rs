@@ -6,13 +6,11 @@ use std::net::SocketAddr;
 
 use crate::bucket::TokenBucket;
 use crate::cipher::{CipherError, OVERHEAD_BYTES, Opener, Sealer, TransportCipher};
-use crate::header::{HEADER_BYTES, RtcpHeader, RtpHeader, with_extension};
+use crate::header::{EXTENSION_HEADER_BYTES, HEADER_BYTES, RtcpHeader, RtpHeader};
 use crate::limits::UdpLimits;
 
 /// Addresses from which a client asked for its address that are kept until it tells one.
 const DISCOVERED_MAX: usize = 4;
-/// The profile of the one-byte form of header extensions.
-const ONE_BYTE_PROFILE: [u8; 2] = [0xbe, 0xde];
 
 /// Why nothing can be written for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,22 +98,8 @@ impl<K> UdpMember<K> {
         payload: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, SendError> {
-        let words = elements.len().div_ceil(4);
-        let clear_len = HEADER_BYTES + if words > 0 { 4 } else { 0 };
-        let payload_at = clear_len + 4 * words;
-        let plain_len = payload_at + payload.len();
-        if buffer.len() < plain_len + OVERHEAD_BYTES || words > usize::from(u16::MAX) {
-            return Err(CipherError::Length.into());
-        }
-        buffer[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        if words > 0 {
-            buffer[0] = with_extension(buffer[0]);
-            buffer[HEADER_BYTES..HEADER_BYTES + 2].copy_from_slice(&ONE_BYTE_PROFILE);
-            buffer[HEADER_BYTES + 2..clear_len].copy_from_slice(&(words as u16).to_be_bytes());
-            buffer[clear_len..clear_len + elements.len()].copy_from_slice(elements);
-            buffer[clear_len + elements.len()..payload_at].fill(0);
-        }
-        buffer[payload_at..plain_len].copy_from_slice(payload);
+        let plain_len = header.write_packet(elements, payload, buffer, OVERHEAD_BYTES).ok_or(CipherError::Length)?;
+        let clear_len = HEADER_BYTES + if elements.is_empty() { 0 } else { EXTENSION_HEADER_BYTES };
         self.seal(buffer, clear_len, plain_len)
     }
 

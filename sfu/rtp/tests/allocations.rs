@@ -1,39 +1,15 @@
 //! What a packet and a member cost in memory.
 
-// Counting needs an allocator of one's own.
-#![allow(unsafe_code)]
-
 #[path = "behaviour/common.rs"]
 mod common;
 
 use common::*;
 use rookery_model::voice::{EncryptionMode, Ssrc};
 use rookery_rtp::{DropReason, Received, discovery, rtcp};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
+use rookery_test_allocations::{CountingAllocator, of_thread};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// One test, because others would count too.
 #[test]
@@ -56,7 +32,7 @@ fn nothing_for_a_packet(mode: EncryptionMode) {
     let header = client.header();
     let mut buffer = [0; 1_500];
 
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = of_thread();
     let mut payloads = 0;
     for packet in &mut audio {
         match endpoint.handle(1, address(1), packet) {
@@ -71,13 +47,13 @@ fn nothing_for_a_packet(mode: EncryptionMode) {
     let dropped = endpoint.handle(1, address(9), &mut foreign);
     assert!(matches!(dropped, Received::Dropped(DropReason::ForeignAddress)));
     assert!(matches!(endpoint.handle(1, address(1), &mut question), Received::Answer(_)));
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = (of_thread() - before).allocations;
     assert_eq!((allocations, payloads, plis), (0, 16_000, 1), "{mode:?}");
 }
 
 fn little_for_a_member(mode: EncryptionMode) {
     const MEMBERS: usize = 1_000;
-    let before = IN_USE.load(Ordering::Relaxed);
+    let before = of_thread();
     let mut endpoint = endpoint();
     for n in 0..MEMBERS {
         let ssrc = Ssrc(10_000 + n as u32);
@@ -87,6 +63,6 @@ fn little_for_a_member(mode: EncryptionMode) {
         let mut packet = Client::new(ssrc, mode, &KEY).rtp(b"opus");
         assert!(matches!(endpoint.handle(1, from, &mut packet), Received::Rtp { .. }));
     }
-    let bytes = (IN_USE.load(Ordering::Relaxed) - before) / MEMBERS;
+    let bytes = (of_thread() - before).in_use_bytes() / MEMBERS as isize;
     assert!(bytes < 2_048, "{mode:?}: {bytes} bytes a member");
 }

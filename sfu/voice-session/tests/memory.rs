@@ -1,39 +1,17 @@
 //! What a session costs in this crate.
 
-// Counting bytes needs an allocator of one's own.
-#![allow(unsafe_code)]
-
 #[path = "behaviour/common.rs"]
 mod common;
 
 use common::*;
+use rookery_test_allocations::{CountingAllocator, of_thread};
 use rookery_voice_session::VoiceConfig;
 use serde_json::json;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// One test, because others would count too.
 #[test]
@@ -43,7 +21,7 @@ fn a_session_in_a_lively_room_stays_below_6_kib() {
     // Shared by all, so it does not count: 300 people begin to speak between two heartbeats.
     let room: Vec<_> = (0..300).map(numbered).collect();
     for number in [4, 8] {
-        let before = IN_USE.load(Ordering::Relaxed);
+        let before = of_thread();
         let sessions: Vec<_> = (0..SESSIONS)
             .map(|_| {
                 let mut session = session_with(number, (*config).clone());
@@ -58,7 +36,7 @@ fn a_session_in_a_lively_room_stays_below_6_kib() {
                 session
             })
             .collect();
-        let bytes = (IN_USE.load(Ordering::Relaxed) - before) / SESSIONS;
+        let bytes = (of_thread() - before).in_use_bytes() / SESSIONS as isize;
         assert!(bytes < 6 * 1_024, "version {number}: {bytes}");
         black_box(sessions);
     }

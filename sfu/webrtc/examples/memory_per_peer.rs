@@ -9,38 +9,20 @@ mod world;
 
 use rookery_model::voice::Ssrc;
 use rookery_rtp::RtpHeader;
-use std::alloc::{GlobalAlloc, Layout, System};
+use rookery_test_allocations::{CountingAllocator, of_thread};
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use world::World;
 
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: everything is handed to the system's allocator as it comes.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// What ends with the endpoint was the endpoint's.
-fn of_endpoint(world: World) -> usize {
+fn of_endpoint(world: World) -> isize {
     let World { endpoint, .. } = world;
-    let before = IN_USE.load(Ordering::Relaxed);
+    let before = of_thread();
     drop(endpoint);
-    before - IN_USE.load(Ordering::Relaxed)
+    -(of_thread() - before).in_use_bytes()
 }
 
 fn world(peers: usize) -> World {
@@ -87,7 +69,7 @@ fn main() -> std::io::Result<()> {
         ("that heard 1,000 others", of_endpoint(hearing(peers, 1_000))),
     ];
     for (which, bytes) in bytes {
-        writeln!(out, "a member {which}: {} bytes", bytes / peers)?;
+        writeln!(out, "a member {which}: {} bytes", bytes / peers as isize)?;
     }
     Ok(())
 }

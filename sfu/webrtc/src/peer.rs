@@ -11,12 +11,6 @@ use crate::limits::WebRtcLimits;
 use crate::sdp::RemoteTransport;
 use crate::srtp::{Media, RTP_OVERHEAD_BYTES, SealError};
 
-/// Bytes of the fixed part of an RTP header.
-const HEADER_BYTES: usize = 12;
-/// The flag of an extension, and the profile of its one-byte form.
-const EXTENSION: u8 = 0x10;
-const ONE_BYTE_PROFILE: [u8; 2] = [0xbe, 0xde];
-
 /// Why nothing can be written for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -108,22 +102,8 @@ impl<K> WebRtcPeer<K> {
         payload: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, SendError> {
-        let words = elements.len().div_ceil(4);
-        let payload_at = HEADER_BYTES + if words > 0 { 4 + 4 * words } else { 0 };
-        let plain_len = payload_at + payload.len();
-        if buffer.len() < plain_len + RTP_OVERHEAD_BYTES || words > usize::from(u16::MAX) {
-            return Err(SealError::Length.into());
-        }
-        buffer[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        if words > 0 {
-            buffer[0] |= EXTENSION;
-            buffer[HEADER_BYTES..HEADER_BYTES + 2].copy_from_slice(&ONE_BYTE_PROFILE);
-            buffer[HEADER_BYTES + 2..HEADER_BYTES + 4].copy_from_slice(&(words as u16).to_be_bytes());
-            let elements_at = HEADER_BYTES + 4;
-            buffer[elements_at..elements_at + elements.len()].copy_from_slice(elements);
-            buffer[elements_at + elements.len()..payload_at].fill(0);
-        }
-        buffer[payload_at..plain_len].copy_from_slice(payload);
+        let written = header.write_packet(elements, payload, buffer, RTP_OVERHEAD_BYTES);
+        let plain_len = written.ok_or(SealError::Length)?;
         self.seal_rtp(buffer, plain_len)
     }
 

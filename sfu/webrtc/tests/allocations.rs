@@ -9,28 +9,11 @@ mod world;
 
 use rookery_model::voice::Ssrc;
 use rookery_rtp::RtpHeader;
+use rookery_test_allocations::{CountingAllocator, of_thread};
 use rookery_webrtc::Received;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: everything is handed to the system's allocator as it comes.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn none_for_a_packet() {
@@ -55,7 +38,7 @@ fn none_for_a_packet() {
     let peer = world.endpoint.get_mut(world.peers[n]).unwrap();
     peer.write_rtp(&header, &[7; 120], &mut buffer).unwrap();
 
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = of_thread();
     let mut opened = 0;
     for packet in &mut packets[1..] {
         opened +=
@@ -66,6 +49,6 @@ fn none_for_a_packet() {
         let header = RtpHeader { sequence_number, ..header };
         peer.write_rtp(&header, &[7; 120], &mut buffer).unwrap();
     }
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = (of_thread() - before).allocations;
     assert_eq!((opened, allocations), (199, 0));
 }
