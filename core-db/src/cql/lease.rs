@@ -38,7 +38,7 @@ pub struct Held {
     epoch: AtomicI64,
     /// When it ends by this process's own clock; none before it was taken.
     ends: Mutex<Option<Instant>>,
-    /// Who has it instead.
+    /// Why it is no longer this process's: another has it, or it was given back.
     lost: OnceLock<String>,
     /// What its row was last told to last until, Unix milliseconds. Whoever changes the row waits for a turn: two
     /// compare-and-sets of one partition only hold each other up.
@@ -105,6 +105,13 @@ fn is_anothers(lease: &Lease, holder: &str, now_ms: i64) -> bool {
     lease.holder != holder && lease.expires_at_ms.saturating_add(margin) > now_ms && lease.expires_at_ms > 0
 }
 
+/// Whether a row of the epoch that was to be taken is as that attempt left it.
+///
+/// The holder alone does not tell: the process before may have the same name, and gives back into that epoch.
+fn is_left_by(now: &Lease, attempt: &Lease) -> bool {
+    now.holder == attempt.holder && now.expires_at_ms == attempt.expires_at_ms
+}
+
 /// Takes it as it was found; false when somebody was faster.
 async fn try_take(shared: &Shared, found: Option<Lease>) -> Result<bool, StoreError> {
     let (leases, calls, node_id) = (&shared.tables.leases, &shared.calls, shared.node_id());
@@ -121,7 +128,7 @@ async fn try_take(shared: &Shared, found: Option<Lease>) -> Result<bool, StoreEr
         Applied::Yes => true,
         // An attempt that nobody answered may have taken it.
         Applied::No(Some(current)) if current == epoch => {
-            leases.get(calls, node_id).await?.is_some_and(|now| now.holder == lease.holder)
+            leases.get(calls, node_id).await?.is_some_and(|now| is_left_by(&now, &lease))
         }
         Applied::No(_) => false,
     };
@@ -174,6 +181,9 @@ pub async fn keep(shared: &Shared, stop: &CancellationToken) {
 /// Renews it once, and keeps the ceiling of write timestamps ahead of those in use.
 pub async fn renew(shared: &Shared) -> Result<(), StoreError> {
     let mut told = shared.lease.told.lock().await;
+    if shared.lease.lost.get().is_some() {
+        return Ok(());
+    }
     let begin = Instant::now();
     let lease = next(shared, shared.lease.epoch(), *told);
     *told = lease.expires_at_ms;
@@ -199,8 +209,12 @@ fn lose(shared: &Shared) {
 }
 
 /// Gives it back with what was used, so that the next holder need neither wait nor begin in the future.
+///
+/// The epoch ends with it: an attempt that nobody waits for any more may still be on its way to the replicas.
 pub async fn give_back(shared: &Shared) -> Result<(), StoreError> {
     let _turn = shared.lease.told.lock().await;
+    // Whoever waits for a turn does not renew it again. One that another took over before stays lost to that one.
+    drop(shared.lease.lost.set(format!("the lease of node id {} was given back", shared.config.node_id)));
     let (leases, calls) = (&shared.tables.leases, &shared.calls);
     let (epoch, last_us) = (shared.lease.epoch(), shared.clock.last_us());
     let attempt = || leases.give_back(calls, shared.node_id(), epoch, last_us);
@@ -229,8 +243,9 @@ pub async fn all(shared: &Shared) -> Result<Vec<LeaseRow>, StoreError> {
 
 /// Raises the ceiling of ids, and renews the lease with it.
 pub async fn raise_id_ceiling(shared: &Shared, ceiling_ms: u64) -> Result<(), StoreError> {
-    shared.lease.check(shared.node_id())?;
     let mut told = shared.lease.told.lock().await;
+    // Here and not before: it may have been given back while this waited.
+    shared.lease.check(shared.node_id())?;
     let begin = Instant::now();
     let lease = Lease {
         id_ceiling_ms: i64::try_from(ceiling_ms).unwrap_or(i64::MAX),
@@ -264,6 +279,14 @@ mod tests {
         assert!(!is_anothers(&lease("a", now_ms - 2_000), "b", now_ms));
         assert!(!is_anothers(&lease("a", now_ms + 1), "a", now_ms), "a restart of the same process");
         assert!(!is_anothers(&lease("a", 0), "b", 1), "it was given back");
+    }
+
+    #[test]
+    fn a_row_that_the_process_before_gave_back_was_not_taken() {
+        let taken = Lease { epoch: 6, ..lease("a", 16_000) };
+        assert!(is_left_by(&taken.clone(), &taken));
+        assert!(!is_left_by(&Lease { expires_at_ms: 0, ..taken.clone() }, &taken), "given back, under the same name");
+        assert!(!is_left_by(&Lease { holder: "b".into(), ..taken.clone() }, &taken));
     }
 
     #[test]

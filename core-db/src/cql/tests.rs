@@ -16,6 +16,7 @@ use rookery_model::{ChannelId, MessageId, Snowflake, Timestamp, UserId};
 use scylla::value::CqlValue;
 use tokio::sync::OnceCell;
 
+use super::cas::Applied;
 use super::connect::connect;
 use super::{CqlEngine, batches, clock, migrate, outbox, schema};
 use crate::config::CqlConfig;
@@ -305,6 +306,36 @@ async fn two_processes_with_one_node_id_are_not_both_served() {
     assert_eq!(third.claim(UniqueKey::Username("eight".into()), 9).await, Ok(Ok(())));
     third.submit(write(5)).unwrap().await.unwrap();
     assert!(second.raise_id_ceiling(5).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_was_given_back_stays_so_whatever_arrives_late() {
+    let Some((engine, mut config)) = shared_store().await else { return };
+    let shared = engine.shared().clone();
+    let (leases, calls, node_id) = (&shared.tables.leases, &shared.calls, shared.node_id());
+    let held = leases.get(calls, node_id).await.unwrap().unwrap();
+    engine.close().await.unwrap();
+    let given_back = leases.get(calls, node_id).await.unwrap().unwrap();
+    assert_eq!(given_back.expires_at_ms, 0);
+
+    // Attempts that the holder made before: whoever waited for them is gone, but they were on their way still.
+    let late = super::tables::leases::Lease { id_ceiling_ms: 5, expires_at_ms: held.expires_at_ms + 1, ..held };
+    assert!(matches!(leases.raise_ids(calls, node_id, &late).await, Ok(Applied::No(_))));
+    assert!(matches!(leases.renew(calls, node_id, &late).await, Ok(Applied::No(_))));
+    // One that waited for its turn behind the giving back.
+    let raised = super::lease::raise_id_ceiling(&shared, 6).await;
+    assert!(matches!(&raised, Err(StoreError::Unwritable(reason)) if reason.contains("given back")), "{raised:?}");
+    super::lease::renew(&shared).await.unwrap();
+    // Given back twice, as by an attempt that nobody answered.
+    super::lease::give_back(&shared).await.unwrap();
+    assert_eq!(leases.get(calls, node_id).await.unwrap(), Some(given_back.clone()));
+
+    // The next one, of another name, has it as it was left.
+    config.holder = "somebody else".into();
+    let next = CqlEngine::open(config).await.unwrap();
+    let taken = leases.get(calls, node_id).await.unwrap().unwrap();
+    assert_eq!((taken.epoch, taken.id_ceiling_ms), (given_back.epoch + 1, given_back.id_ceiling_ms));
+    next.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! `leases`: who has a node id until when, and what it may have used; written only by compare-and-set.
 //!
-//! A row is changed by its holder alone, and taken over by raising its epoch: everything else is conditional on that.
+//! A row is changed by its holder alone, and given back and taken over by raising its epoch: everything else is
+//! conditional on that.
 
 use super::prelude::*;
 use crate::cql::cas::Applied;
@@ -63,7 +64,7 @@ impl Leases {
             ),
             table.compare_and_set(
                 "UPDATE",
-                "SET expires_at_ms = 0, write_timestamp_ceiling_us = ? WHERE node_id = ? IF epoch = ?"
+                "SET epoch = ?, expires_at_ms = 0, write_timestamp_ceiling_us = ? WHERE node_id = ? IF epoch = ?"
             ),
         )?;
         Ok(Self { get, nodes, insert, take, renew, raise_ids, give_back })
@@ -128,7 +129,7 @@ impl Leases {
         Applied::read(calls.once(&self.raise_ids, &values).await?, Some("epoch"))
     }
 
-    /// Ends the lease.
+    /// Ends the lease and its epoch, so that no attempt of the holder which arrives later is applied.
     pub async fn give_back(
         &self,
         calls: &Calls,
@@ -136,7 +137,7 @@ impl Leases {
         epoch: i64,
         last_write_timestamp_us: i64,
     ) -> Result<Applied, Failure> {
-        let values = (last_write_timestamp_us, node_id, epoch);
+        let values = (epoch.saturating_add(1), last_write_timestamp_us, node_id, epoch);
         Applied::read(calls.once(&self.give_back, &values).await?, Some("epoch"))
     }
 }
