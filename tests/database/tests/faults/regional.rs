@@ -4,12 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rookery_core_db::{Durability, MessageRange, Store};
-use rookery_model::guild::GuildProperties;
-use rookery_model::id::EPOCH_MS;
-use rookery_model::invite::InviteRow;
-use rookery_model::store::Write;
-use rookery_model::{ChannelId, GuildId, MessageId, Snowflake, Timestamp, UserId};
-use rookery_test_database::{Home, Kind, Ledger, Load, Plan, Post, Stage, differences, digest_of, say};
+use rookery_model::{ChannelId, MessageId};
+use rookery_test_database::{Home, Kind, Ledger, Load, Plan, Post, differences, digest_of, say};
 
 use crate::stage;
 
@@ -41,50 +37,6 @@ fn must_be_untroubled(ledger: &Ledger) {
     let troubles = ledger.troubles_of(&[1, 2]);
     let local: Vec<_> = troubles.iter().filter(|trouble| trouble.kind != Kind::Claim).collect();
     assert!(local.is_empty(), "the survivors met {local:#?}");
-}
-
-fn invite(code: &str) -> InviteRow {
-    InviteRow {
-        code: code.into(),
-        guild_id: GuildId::new(1),
-        channel_id: ChannelId::new(2),
-        inviter_id: None,
-        uses: 0,
-        max_uses: 0,
-        max_age: 0,
-        temporary: false,
-        created_at: Timestamp(1),
-    }
-}
-
-/// Rows that a data centre missed, and gets no hints of: one that may be new is looked for at a majority of all.
-///
-/// Comes last: it leaves one data centre of three.
-fn a_row_that_is_not_near_is_looked_for_farther_off(stage: &Stage) {
-    for node in ["dc1-1", "dc3-1"] {
-        stage.cluster().nodetool(node, &["disablehandoff"]).unwrap();
-    }
-    stage.kill_dc("dc2");
-    // Acknowledged by the two that are left: whichever of them is asked has both rows.
-    let writer = stage.open("dc1", Durability::Global);
-    let guild = GuildProperties::new(GuildId(Snowflake::floor_of_ms(EPOCH_MS + 1)), "of long ago", UserId::new(1));
-    let rows = vec![Write::PutInvite(invite("missed")), Write::PutGuild(guild.clone())];
-    stage.block_on(writer.write(rows)).unwrap();
-    stage.cluster().start("dc2-1").unwrap();
-
-    let near = stage.observe("dc2", Durability::Regional);
-    // Made so long ago that everybody would have heard of it: what is near counts, and it is not near.
-    assert_eq!(stage.block_on(near.guild(guild.id)), Ok(None));
-    let anywhere = stage.observe("dc2", Durability::Global);
-    // An invite does not say when it was made.
-    assert_eq!(stage.block_on(near.invite("missed")), Ok(Some(invite("missed"))));
-    assert_eq!(stage.block_on(near.invite("never made")), Ok(None));
-    assert_eq!(stage.block_on(anywhere.guild(guild.id)), Ok(Some(guild)));
-
-    stage.kill_dc("dc1");
-    stage.kill_dc("dc3");
-    // No majority: what is not near is not there, and that is no error.
-    assert_eq!(stage.block_on(near.invite("never made")), Ok(None));
 }
 
 #[test]
@@ -124,5 +76,4 @@ fn the_others_serve_on_when_a_data_centre_is_killed_and_all_agree_after_repair()
         assert_eq!(differences(&expected, &found), Vec::<String>::new(), "in {dc}");
     }
     say(&format!("regional: {:?}", verdict.must_be_right()));
-    a_row_that_is_not_near_is_looked_for_farther_off(&stage);
 }
