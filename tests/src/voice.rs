@@ -1,4 +1,4 @@
-//! A client of the voice gateway and of UDP voice: it shows a picture, or sees those of others.
+//! A client of the voice gateway and of UDP voice: it says that it speaks, shows a picture, or sees those of others.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -99,6 +99,21 @@ impl VoiceClient {
             sequence: 0,
             begun: Instant::now(),
         })
+    }
+
+    /// Says how it speaks, in the bits of SPEAKING.
+    pub async fn speak(&mut self, flags: u32) -> anyhow::Result<()> {
+        send(&mut self.socket, 5, json!({ "speaking": flags, "delay": 0, "ssrc": self.ssrc })).await
+    }
+
+    /// How a user speaks, when that is told next.
+    pub async fn hears_speak(&mut self, user_id: &str) -> anyhow::Result<u64> {
+        loop {
+            let speaking = until(&mut self.socket, 5).await?;
+            if speaking["user_id"] == user_id {
+                return speaking["speaking"].as_u64().with_context(|| format!("how: {speaking}"));
+            }
+        }
     }
 
     /// Says that it shows its screen.

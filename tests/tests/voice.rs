@@ -1,9 +1,10 @@
 //! Voice with unmodified libraries: bots say tones of known pitch in a channel and tell which they hear of whom.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Guild, Lines, Person, Rookery, bot_in, program, text};
+use rookery_tests::{Gateway, Guild, Lines, Person, Rookery, VoiceClient, VoicePlace, bot_in, program, text};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -427,4 +428,52 @@ async fn full(setting: &Setting) -> anyhow::Result<()> {
     limit(2).await?;
     second.does(json!({ "do": "join", "channel": setting.lounge })).await?;
     first.hears(second.tone()).await
+}
+
+/// Somebody in the lounge, with the session that took them there.
+async fn come(setting: &Setting, person: &Person) -> anyhow::Result<(Gateway, VoiceClient)> {
+    let mut session = Gateway::start(setting.rookery.gateway()?, &person.token, None).await?;
+    let (guild_id, channel_id) = (&setting.guild.id, &setting.lounge);
+    session.send(&json!({ "op": 4, "d": { "guild_id": guild_id, "channel_id": channel_id } })).await?;
+    let state = loop {
+        let state = session.event("VOICE_STATE_UPDATE").await?;
+        if state["user_id"] == person.id.as_str() {
+            break state;
+        }
+    };
+    let server = loop {
+        let server = session.event("VOICE_SERVER_UPDATE").await?;
+        // While there is no node another one of these follows.
+        if server["endpoint"].is_string() {
+            break server;
+        }
+    };
+    let place = VoicePlace {
+        server_id: guild_id.clone(),
+        channel_id: channel_id.clone(),
+        user_id: person.id.clone(),
+        session_id: text(&state, "session_id")?.to_owned(),
+    };
+    let ca_file = setting.rookery.address("ca_file")?;
+    Ok((session, VoiceClient::connect(&server, Path::new(ca_file), &place).await?))
+}
+
+#[tokio::test]
+async fn only_who_may_is_a_priority_speaker() -> anyhow::Result<()> {
+    const MICROPHONE: u32 = 1;
+    const PRIORITY: u32 = 1 << 2;
+    let setting = Setting::prepare().await?;
+    let api = setting.rookery.api()?;
+    let (bob, carol) = (Person::register(api, "bob").await?, Person::register(api, "carol").await?);
+    for person in [&bob, &carol] {
+        setting.guild.welcome(&setting.owner, person).await?;
+    }
+    let (_session_of_bob, mut ears) = come(&setting, &bob).await?;
+    // PRIORITY_SPEAKER is not among what everybody has; an owner has everything.
+    for (speaker, told) in [(&carol, MICROPHONE), (&setting.owner, MICROPHONE | PRIORITY)] {
+        let (_session, mut voice) = come(&setting, speaker).await?;
+        voice.speak(MICROPHONE | PRIORITY).await?;
+        ensure!(ears.hears_speak(&speaker.id).await? == u64::from(told), "{}", speaker.id);
+    }
+    Ok(())
 }
