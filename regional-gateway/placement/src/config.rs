@@ -115,19 +115,19 @@ pub struct Timings {
 impl Default for Timings {
     fn default() -> Self {
         Self {
-            lease_ms: 8_000,
-            renew_interval_ms: 2_000,
+            lease_ms: 6_000,
+            renew_interval_ms: 1_500,
             safety_margin_ms: 1_000,
             write_timeout_ms: 2_500,
             clock_slack_ms: 250,
             heartbeat_interval_ms: 500,
-            silent_after_ms: 2_000,
+            silent_after_ms: 1_500,
             store_timeout_ms: 1_500,
             retry_ms: 50,
             retry_max_ms: 1_000,
             ask_interval_ms: 500,
             release_after_ms: 2_000,
-            ceiling_ahead_ms: 10_000,
+            ceiling_ahead_ms: 8_000,
             ceiling_above_ms: 1_000,
         }
     }

@@ -21,7 +21,7 @@ pub enum Plant {
     CeilingsIgnored,
     /// A shard is reported drained without saying how far its ids and timestamps came.
     DrainedWithoutMarks,
-    /// Half of the nodes think that leases last two and a half seconds.
+    /// Half of the nodes think that leases last a second and a half.
     Impatience,
     /// Nodes do not hear what is asked of them.
     DeafToAsks,

@@ -60,6 +60,11 @@ pub fn shard(number: u16) -> VirtualShard {
 pub fn config(name: &str, worker_id: u16) -> Config {
     let regions = ["eu", "us"].map(region).to_vec();
     let mut config = Config::new(region(name), regions, worker_id, 1_000 + u32::from(worker_id));
+    // The times that these tests speak of.
+    config.timings.lease_ms = 8_000;
+    config.timings.renew_interval_ms = 2_000;
+    config.timings.silent_after_ms = 2_000;
+    config.timings.ceiling_ahead_ms = 10_000;
     config.virtual_shards = SHARDS;
     config
 }

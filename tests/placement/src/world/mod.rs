@@ -272,8 +272,8 @@ impl World {
         }
         if self.plant == Plant::Impatience && machine % 2 == 1 {
             let timings = &mut config.timings;
-            (timings.lease_ms, timings.renew_interval_ms, timings.safety_margin_ms) = (2_500, 600, 300);
-            (timings.ceiling_ahead_ms, timings.write_timeout_ms) = (3_000, 1_000);
+            (timings.lease_ms, timings.renew_interval_ms, timings.safety_margin_ms) = (1_500, 350, 300);
+            (timings.ceiling_ahead_ms, timings.write_timeout_ms) = (2_000, 500);
         }
         let core = NodePlacement::new(config, clock.now(self.now_ms)).expect("the configuration is good");
         let id = self.processes.len();
