@@ -462,15 +462,23 @@ async fn come(setting: &Setting, person: &Person) -> anyhow::Result<(Gateway, Vo
 async fn only_who_may_is_a_priority_speaker() -> anyhow::Result<()> {
     const MICROPHONE: u32 = 1;
     const PRIORITY: u32 = 1 << 2;
+    const PRIORITY_SPEAKER: u64 = 1 << 8;
     let setting = Setting::prepare().await?;
     let api = setting.rookery.api()?;
-    let (bob, carol) = (Person::register(api, "bob").await?, Person::register(api, "carol").await?);
-    for person in [&bob, &carol] {
+    let [bob, carol, dave] = ["bob", "carol", "dave"].map(|name| Person::register(api, name));
+    let (bob, carol, dave) = (bob.await?, carol.await?, dave.await?);
+    for person in [&bob, &carol, &dave] {
         setting.guild.welcome(&setting.owner, person).await?;
     }
+    let guild = format!("/guilds/{}", setting.guild.id);
+    let role = json!({ "name": "herald", "permissions": PRIORITY_SPEAKER.to_string() });
+    let role = setting.owner.post(&format!("{guild}/roles"), &role).await?;
+    let roles = json!({ "roles": [text(&role, "id")?] });
+    setting.owner.patch(&format!("{guild}/members/{}", dave.id), &roles).await?;
     let (_session_of_bob, mut ears) = come(&setting, &bob).await?;
-    // PRIORITY_SPEAKER is not among what everybody has; an owner has everything.
-    for (speaker, told) in [(&carol, MICROPHONE), (&setting.owner, MICROPHONE | PRIORITY)] {
+    // It is not among what everybody has; an owner has everything.
+    let may = MICROPHONE | PRIORITY;
+    for (speaker, told) in [(&carol, MICROPHONE), (&dave, may), (&setting.owner, may)] {
         let (_session, mut voice) = come(&setting, speaker).await?;
         voice.speak(MICROPHONE | PRIORITY).await?;
         ensure!(ears.hears_speak(&speaker.id).await? == u64::from(told), "{}", speaker.id);
