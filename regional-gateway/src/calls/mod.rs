@@ -128,9 +128,14 @@ pub async fn handle(region: &Arc<Region>, header: CallHeader, payload: Bytes) ->
     };
     let here =
         |request| async move { Bytes::from(crate::operations::encode_reply(&answer(region, origin, request).await)) };
+    if region.peers.is_alone() {
+        return here(request).await;
+    }
     match forward::subject(region, &request).await {
-        Ok(None) => here(request).await,
-        Ok(Some(subject)) => forward::carry_out(region, subject, header, payload, || here(request.clone())).await,
+        Ok(subject) => {
+            let is_read = request.call.is_read();
+            forward::carry_out(region, subject, is_read, header, payload, || here(request.clone())).await
+        }
         Err(error) => forward::encoded(Err(error)),
     }
 }

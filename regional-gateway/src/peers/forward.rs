@@ -25,9 +25,6 @@ const REFUSAL_MAX_BYTES: usize = 256;
 
 /// What a call is about, if one owner decides it.
 pub async fn subject(region: &Region, request: &CallRequest) -> Result<Option<u64>, ApiError> {
-    if region.peers.is_alone() {
-        return Ok(None);
-    }
     Ok(match request.call.home() {
         Home::Anywhere => None,
         Home::Guild(id) => Some(id.get()),
@@ -41,11 +38,13 @@ pub async fn subject(region: &Region, request: &CallRequest) -> Result<Option<u6
     })
 }
 
-/// Carries a call out where its owner lives: by `here`, or by sending it on as it came. While the owner changes hands it
-/// waits, as long as the call's time and [`PATIENCE`] last.
+/// Carries a call out where its owner lives: by `here`, or by sending it on as it came. While the owner changes hands, or
+/// may not acknowledge because the node's lease is not renewed yet, it waits, as long as the call's time and [`PATIENCE`]
+/// last. A call without a subject is carried out here. Reads do not wait for a lease.
 pub async fn carry_out<F: Future<Output = Bytes>>(
     region: &Region,
-    subject: u64,
+    subject: Option<u64>,
+    is_read: bool,
     header: CallHeader,
     payload: Bytes,
     here: impl Fn() -> F,
@@ -55,8 +54,11 @@ pub async fn carry_out<F: Future<Output = Bytes>>(
     let until = Instant::now() + time;
     loop {
         let changed = ownership.changed();
-        let before = ownership.locate(subject);
-        let reply = match region.peers.elsewhere(subject) {
+        let location = || subject.map_or(Location::Here, |subject| ownership.locate(subject));
+        let (before, was_suspended) = (location(), ownership.is_suspended());
+        let reply = match subject.and_then(|subject| region.peers.elsewhere(subject)) {
+            // It would be refused, and counted.
+            None if was_suspended && !is_read => refusal(),
             None => here().await,
             Some(peer) if peer.is_nobody() => refusal(),
             Some(peer) if header.is_forwarded => {
@@ -71,8 +73,8 @@ pub async fn carry_out<F: Future<Output = Bytes>>(
             }
         };
         // The same operation may be tried again: it happens once.
-        let is_settled = !is_refusal(&reply) || before == Location::Here && ownership.locate(subject) == before;
-        if is_settled || Instant::now() + PAUSE >= until {
+        let is_final = !was_suspended && !ownership.is_suspended() && before == Location::Here && location() == before;
+        if is_final || !is_refusal(&reply) || Instant::now() + PAUSE >= until {
             return reply;
         }
         metrics::counter!("rookery_calls_waited_for_owner_total").increment(1);

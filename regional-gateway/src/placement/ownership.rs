@@ -138,6 +138,11 @@ impl Ownership {
         if self.is_alone() { Location::Here } else { self.location(self.shard_of(raw)) }
     }
 
+    /// Whether what lives here may acknowledge nothing, because the node's lease is not renewed yet.
+    pub fn is_suspended(&self) -> bool {
+        !self.lease.is_ahead()
+    }
+
     /// Where the owners of a shard live.
     pub fn location(&self, shard: ShardRef) -> Location {
         match self.word(shard) & CODE_MASK {
@@ -488,6 +493,9 @@ mod tests {
         let shard = ownership.shard_of(id(5));
         ownership.begin(shard, 3, None);
         let tenure = ownership.tenure(id(5)).unwrap();
+        assert!(!ownership.is_suspended());
+        ownership.acknowledges_until(1);
+        assert!(ownership.is_suspended() && !tenure.may_acknowledge() && ownership.is_current(&tenure));
         assert_eq!(ownership.lose_all(), [shard]);
         assert!(!tenure.may_acknowledge() && tenure.stop().is_cancelled());
         assert_eq!(ownership.locate(id(5)), Location::Nowhere);

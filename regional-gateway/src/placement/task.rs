@@ -414,20 +414,29 @@ impl PlacementTask {
         match event {
             Event::LeaseTaken { node, floors } => {
                 tracing::info!(?node, "the node has its lease");
+                note_suspended(false);
                 self.raise(floors);
+                self.ownership.tell_changed();
             }
             Event::WorkerIdHeld { by } => {
                 tracing::warn!(?by, "another process has the lease of this node's number; waiting for its end");
             }
             Event::Suspended => {
-                tracing::warn!("the node's lease could not be renewed; nothing is acknowledged meanwhile")
+                tracing::warn!("the node's lease could not be renewed; nothing is acknowledged meanwhile");
+                note_suspended(true);
             }
-            Event::Resumed => tracing::info!("the node's lease is renewed"),
+            Event::Resumed => {
+                tracing::info!("the node's lease is renewed");
+                note_suspended(false);
+                // Calls wait for it.
+                self.ownership.tell_changed();
+            }
             Event::Lost => {
                 begins.clear();
                 let lost = self.ownership.lose_all();
                 tracing::error!(shards = lost.len(), "the node's lease ended; it owns nothing any more");
                 metrics::counter!("rookery_placement_leases_lost_total").increment(1);
+                note_suspended(true);
                 self.tell_lost(&lost);
                 changed.extend(lost);
             }
@@ -542,6 +551,11 @@ impl PlacementTask {
             tracing::debug!(%error, "a message about placement was not taken");
         }
     }
+}
+
+/// For operators: 1 while nothing that lives here is acknowledged.
+fn note_suspended(is_suspended: bool) {
+    metrics::gauge!("rookery_placement_suspended").set(f64::from(u8::from(is_suspended)));
 }
 
 fn heard(received: Received) -> Turn {

@@ -28,7 +28,7 @@ impl LeaseEnd {
         self.0.store(until_ms, Ordering::Release);
     }
 
-    fn is_ahead(&self) -> bool {
+    pub(super) fn is_ahead(&self) -> bool {
         match self.0.load(Ordering::Acquire) {
             u64::MAX => true,
             until_ms => boot_clock::now_ms() < until_ms,

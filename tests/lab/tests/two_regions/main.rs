@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rookery_lab::{Fault, Interrupt, Lab, Mode, Options, Programs, RegionState, Status, connect_time, enter};
+use rookery_tests::{Guild, Person};
 
 mod voice;
 
@@ -68,7 +69,7 @@ fn two_regions_are_a_delay_apart_and_are_broken_and_mended() {
         each_point_of_presence_names_the_gateway_near_it(&lab);
         if status.mode == Mode::Namespaces {
             regions_are_a_delay_apart(&lab, &status);
-            a_cut_is_seen_and_mended(&mut lab);
+            a_cut_is_seen_and_mended_and_calls_wait(&mut lab);
         }
         voice::bots_of_both_regions_hear_each_other(&mut lab);
         who_is_not_there_is_not_broken(&mut lab);
@@ -160,7 +161,10 @@ fn reaches(status: &Status, from: &str, to: &str) -> bool {
     region.round_trip_ms[to].is_some()
 }
 
-fn a_cut_is_seen_and_mended(lab: &mut Lab) {
+/// Two of two data centres do not hear each other: no lease can be renewed, and nothing is acknowledged until one can.
+fn a_cut_is_seen_and_mended_and_calls_wait(lab: &mut Lab) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (alice, guild) = runtime.block_on(a_guild(lab)).unwrap();
     lab.break_region("us", &Fault::CutFrom(Vec::new())).unwrap();
     let status = lab.status().unwrap();
     assert!(!status.healthy && !reaches(&status, "eu", "us") && !reaches(&status, "us", "eu"), "{status:#?}");
@@ -168,11 +172,30 @@ fn a_cut_is_seen_and_mended(lab: &mut Lab) {
     assert_eq!(us.cut_from, ["eu"]);
     // It was cut off, not ended.
     assert!(status.processes.iter().all(|process| process.pid.is_some() && !process.broken), "{status:#?}");
+    let start = Instant::now();
+    while !runtime.block_on(is_suspended(lab, "eu-1")).unwrap() {
+        assert!(start.elapsed() < PATIENCE, "eu-1 has a lease without us");
+    }
+    let channel_id = guild.channel_id.clone();
+    let said = runtime.spawn(async move { alice.say(&channel_id, "said in between").await });
     // Mended from its other side.
     lab.heal(Some("eu"), &Interrupt::never()).unwrap();
     let status = lab.status().unwrap();
     assert!(reaches(&status, "eu", "us") && reaches(&status, "us", "eu"), "{status:#?}");
     assert!(status.regions.iter().all(|region| region.cut_from.is_empty()));
+    runtime.block_on(said).unwrap().unwrap();
+}
+
+async fn a_guild(lab: &Lab) -> anyhow::Result<(Person, Guild)> {
+    let alice = Person::register(&voice::api(lab, "eu")?, "alice").await?;
+    let guild = Guild::create(&alice, "Cut").await?;
+    Ok((alice, guild))
+}
+
+/// Whether nothing is acknowledged at a node.
+async fn is_suspended(lab: &Lab, node: &str) -> anyhow::Result<bool> {
+    let metrics = voice::of_operator(lab, node, "/metrics").await?;
+    Ok(metrics.lines().any(|line| line == "rookery_placement_suspended 1"))
 }
 
 fn who_is_not_there_is_not_broken(lab: &mut Lab) {

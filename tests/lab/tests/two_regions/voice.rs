@@ -58,7 +58,7 @@ impl Singer {
     }
 }
 
-fn api(lab: &Lab, region: &str) -> anyhow::Result<String> {
+pub fn api(lab: &Lab, region: &str) -> anyhow::Result<String> {
     let pop = lab.state().process(&format!("{region}-pop"))?;
     pop.addresses.get("api").cloned().context("a point of presence has an API")
 }
@@ -74,13 +74,13 @@ pub fn bots_of_both_regions_hear_each_other(lab: &mut Lab) {
 }
 
 async fn speak(lab: &mut Lab) -> anyhow::Result<()> {
-    let alice = Person::register(&api(lab, "eu")?, "alice").await?;
-    let guild = Guild::create(&alice, "Choir").await?;
-    let channel = alice.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
+    let carol = Person::register(&api(lab, "eu")?, "carol").await?;
+    let guild = Guild::create(&carol, "Choir").await?;
+    let channel = carol.post(&format!("/guilds/{}/channels", guild.id), &json!({ "name": "loft", "type": 2 })).await?;
     let channel_id = text(&channel, "id")?;
     let mut singers = Vec::new();
     for (region, name, hertz) in [("eu", "Low", LOW), ("us", "High", HIGH)] {
-        let bot = bot_in(&guild, &alice, name, ADMINISTRATOR).await?;
+        let bot = bot_in(&guild, &carol, name, ADMINISTRATOR).await?;
         singers.push(Singer::start(lab, region, &guild, channel_id, &bot, hertz)?);
     }
     let [mut low, mut high] = <[Singer; 2]>::try_from(singers).ok().context("two")?;
@@ -99,11 +99,15 @@ async fn speak(lab: &mut Lab) -> anyhow::Result<()> {
     lab.heal(Some("eu"), &Interrupt::never())
 }
 
+/// What the operator's port of a process says.
+pub async fn of_operator(lab: &Lab, process: &str, path: &str) -> anyhow::Result<String> {
+    let operator = lab.state().process(process)?.addresses.get("operator").context("an operator's port")?;
+    Ok(reqwest::get(format!("{operator}{path}")).await?.error_for_status()?.text().await?)
+}
+
 /// How many members a channel has at a voice node.
 async fn members(lab: &Lab, node: &str, channel_id: &str) -> anyhow::Result<f64> {
-    let operator =
-        lab.state().process(node)?.addresses.get("operator").context("a voice node has an operator's port")?;
-    let text = reqwest::get(format!("{operator}/metrics/rooms")).await?.error_for_status()?.text().await?;
+    let text = of_operator(lab, node, "/metrics/rooms").await?;
     let label = format!("channel=\"{channel_id}\"}}");
     let is_this = |line: &&str| line.starts_with("rookery_sfu_room_members{") && line.contains(&label);
     let line = text.lines().find(is_this).with_context(|| format!("{node} does not have {channel_id}:\n{text}"))?;
