@@ -45,8 +45,8 @@ pub enum Received<'a> {
 /// The clients of the `udp` protocol on one socket.
 ///
 /// A packet is a member's if it has one of the member's SSRCs, comes from the member's address and decrypts. That address
-/// is where IP discovery was asked from, if the client then told it, else where the first packet came from that decrypts.
-/// What a client merely claims is never sent to.
+/// is where IP discovery was asked from, if the client then told it and nobody else who is connected has it, else where the
+/// first packet came from that decrypts. What a client merely claims is never sent to.
 pub struct UdpEndpoint<K> {
     limits: UdpLimits,
     members: Slab<UdpMember<K>>,
@@ -101,17 +101,36 @@ impl<K> UdpEndpoint<K> {
     ) {
         let Some(state) = self.members.get_mut(member.0) else { return };
         state.start(mode, key);
+        // Who tells is there, and what it tells now counts.
+        let _ = state.path.set_detached(false);
         let old = state.address();
         if let Some(old) = old {
             state.path.unpin();
             self.forget(old, member.0);
         }
-        // A claim takes no address away from another: their packets prove more.
+        // A claim takes no address away from another: their packets prove more. But from one whose connection is gone it
+        // does: it may be the same client, come anew with the same socket.
         let state = &self.members[member.0];
-        let is_free = |address: &SocketAddr| !self.by_address.contains_key(address);
+        let holder = |address: &SocketAddr| self.by_address.get(address).and_then(|holder| self.members.get(*holder));
+        let is_free = |address: &SocketAddr| holder(address).is_none_or(|holder| holder.path.is_detached());
         let is_shown = |address: &SocketAddr| old == Some(*address) || state.path.is_discovered(*address);
         if let Some(address) = claimed.map(canonical).filter(is_shown).filter(is_free) {
+            if let Some(holder) = self.by_address.remove(&address).and_then(|holder| self.members.get_mut(holder)) {
+                holder.path.lose();
+            }
             self.pin(now_ms, member.0, address);
+        }
+    }
+
+    /// Notes whether the connection of a member's client to the voice gateway is gone, and may come back. Media goes on, and
+    /// others may claim the address; when the client is back it has that again, unless the other one's packets came from
+    /// there.
+    pub fn set_detached(&mut self, now_ms: u64, member: MemberId, is_detached: bool) {
+        let Some(state) = self.members.get_mut(member.0) else { return };
+        let Some(lost) = state.path.set_detached(is_detached) else { return };
+        let holder = self.by_address.get(&lost).and_then(|holder| self.members.get(*holder));
+        if self.members[member.0].address().is_none() && holder.is_none_or(|holder| !holder.path.is_proven()) {
+            self.pin(now_ms, member.0, lost);
         }
     }
 
@@ -268,11 +287,10 @@ impl<K> UdpEndpoint<K> {
             CipherError::Nonce(NonceError::TooOld) => DropReason::TooOld,
             CipherError::Tag => DropReason::BadTag,
         })?;
-        if is_home {
-            member.path.seen(now_ms);
-        } else {
+        if !is_home {
             self.pin(now_ms, id, from);
         }
+        self.members[id].path.prove(now_ms);
         Ok(len)
     }
 

@@ -39,6 +39,12 @@ pub(crate) struct Path {
     next: usize,
     /// From where everything must come and where everything goes to.
     pinned: Option<SocketAddr>,
+    /// Whether something came from there that decrypts.
+    is_proven: bool,
+    /// Whether the client's connection to the voice gateway is gone, and may come back.
+    is_detached: bool,
+    /// The address that another's claim took meanwhile.
+    lost: Option<SocketAddr>,
     /// When something valid last came.
     seen_at_ms: u64,
 }
@@ -56,7 +62,7 @@ impl<K> UdpMember<K> {
         Self {
             key,
             ssrcs: vec![ssrc],
-            path: Path { discovered: [None; DISCOVERED_MAX], next: 0, pinned: None, seen_at_ms: now_ms },
+            path: Path::new(now_ms),
             media: None,
             answers: TokenBucket::new(now_ms, limits.answer_burst),
             attempts: TokenBucket::new(now_ms, limits.attempt_burst),
@@ -131,6 +137,17 @@ impl Media {
 }
 
 impl Path {
+    const fn new(now_ms: u64) -> Self {
+        Self {
+            discovered: [None; DISCOVERED_MAX],
+            next: 0,
+            pinned: None,
+            is_proven: false,
+            is_detached: false,
+            lost: None,
+            seen_at_ms: now_ms,
+        }
+    }
     /// Notes from where the client asked for its address.
     pub(crate) fn discover(&mut self, from: SocketAddr) {
         if !self.is_discovered(from) {
@@ -143,10 +160,33 @@ impl Path {
     }
     pub(crate) fn pin(&mut self, now_ms: u64, address: SocketAddr) {
         self.pinned = Some(address);
+        (self.is_proven, self.lost) = (false, None);
         self.seen_at_ms = now_ms;
     }
     pub(crate) fn unpin(&mut self) {
         self.pinned = None;
+        self.is_proven = false;
+    }
+    /// Something came from the address that decrypts.
+    pub(crate) const fn prove(&mut self, now_ms: u64) {
+        self.is_proven = true;
+        self.seen_at_ms = now_ms;
+    }
+    pub(crate) const fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+    /// Another's claim has the address, while the client's connection is gone.
+    pub(crate) fn lose(&mut self) {
+        self.lost = self.pinned.take().filter(|_| self.is_proven);
+        self.is_proven = false;
+    }
+    /// Notes whether the client's connection is gone; the address that was lost meanwhile when it is back.
+    pub(crate) const fn set_detached(&mut self, is_detached: bool) -> Option<SocketAddr> {
+        self.is_detached = is_detached;
+        if is_detached { None } else { self.lost.take() }
+    }
+    pub(crate) const fn is_detached(&self) -> bool {
+        self.is_detached
     }
     pub(crate) const fn seen(&mut self, now_ms: u64) {
         self.seen_at_ms = now_ms;

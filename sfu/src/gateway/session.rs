@@ -37,6 +37,8 @@ struct SessionTask {
     live: Live,
     /// Why it ends, if not for its client's doings.
     reason: Option<VoiceLeaveReason>,
+    /// Whether the core knows that there is no socket.
+    is_detached: bool,
 }
 
 /// Starts a session, in the place of another of the same member, and drives it until it is over.
@@ -67,7 +69,7 @@ pub(super) async fn start(
     let session = Session::new(init, ready, connection);
     SessionStarted { member: &member, version: session.version().number() }.emit();
     shared.events.tell(VoiceNodeEvent::Connected(member));
-    let task = SessionTask { shared, session, socket: Some(socket), mailbox, live, reason: None };
+    let task = SessionTask { shared, session, socket: Some(socket), mailbox, live, reason: None, is_detached: false };
     // Boxed for itself, so that what was needed to start is given back.
     let tasks = task.shared.tasks.clone();
     tasks.spawn(task.run());
@@ -168,6 +170,13 @@ impl SessionTask {
                 Event::SessionUpdate(_) | Event::Dave(_) | Event::Identify(_) | Event::Resume(_) => {}
             }
         }
+        let is_detached = self.socket.is_none();
+        if std::mem::replace(&mut self.is_detached, is_detached) != is_detached {
+            self.command(Command::Detached { member: self.live.reference(), is_detached }).await;
+            if is_detached && !self.session.is_ended() {
+                self.shared.events.tell(VoiceNodeEvent::Detached(self.member()));
+            }
+        }
         None
     }
 
@@ -181,19 +190,11 @@ impl SessionTask {
                     self.shared.close(socket, Vec::new(), None);
                 }
                 self.session.handle_client_close(now_ms, code);
-                self.detached();
             }
             Incoming::Gone => {
                 self.socket = None;
                 self.session.handle_detached(now_ms);
-                self.detached();
             }
-        }
-    }
-
-    fn detached(&self) {
-        if !self.session.is_ended() {
-            self.shared.events.tell(VoiceNodeEvent::Detached(self.member()));
         }
     }
 
@@ -298,7 +299,6 @@ impl SessionTask {
         if self.reason.is_some() {
             self.finish();
         }
-        self.detached();
     }
 
     /// A code after which clients resume leaves the session there; when it was told to end, that is over.

@@ -62,6 +62,11 @@ pub(crate) enum Command {
         member: MemberRef,
         wants: Box<MediaSinkWants>,
     },
+    /// Whether the connection of a member's client to the voice gateway is gone, and may come back.
+    Detached {
+        member: MemberRef,
+        is_detached: bool,
+    },
     /// Tells a member anew who is there and who speaks.
     Resync {
         member: MemberRef,

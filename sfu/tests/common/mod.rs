@@ -287,13 +287,36 @@ pub struct Client {
 impl Client {
     /// From READY to SESSION_DESCRIPTION.
     pub async fn select(wire: Wire, user: u64, token: String, ready: &Value, mode: &'static str) -> Self {
-        let codecs = json!([{"name": "opus", "type": "audio", "priority": 1_000, "payload_type": OPUS},
-            {"name": "VP8", "type": "video", "priority": 1_000, "payload_type": VP8}]);
-        Self::select_with(wire, user, token, ready, mode, codecs).await
+        Self::select_with(wire, user, token, ready, mode, opus_and_vp8()).await
+    }
+
+    /// As [`Self::select`], from a socket that was another client's.
+    pub async fn select_from(
+        udp: UdpSocket,
+        wire: Wire,
+        user: u64,
+        token: String,
+        ready: &Value,
+        mode: &'static str,
+    ) -> Self {
+        Self::select_all(udp, wire, user, token, ready, mode, opus_and_vp8()).await
     }
 
     /// As [`Self::select`], with codecs.
     pub async fn select_with(
+        wire: Wire,
+        user: u64,
+        token: String,
+        ready: &Value,
+        mode: &'static str,
+        codecs: Value,
+    ) -> Self {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::select_all(udp, wire, user, token, ready, mode, codecs).await
+    }
+
+    async fn select_all(
+        udp: UdpSocket,
         mut wire: Wire,
         user: u64,
         token: String,
@@ -306,7 +329,6 @@ impl Client {
         let ip = ready["ip"].as_str().unwrap().parse().unwrap();
         let media = SocketAddr::new(ip, u16::try_from(ready["port"].as_u64().unwrap()).unwrap());
         assert!(ready["modes"].as_array().unwrap().contains(&json!(mode)));
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         udp.connect(media).await.unwrap();
         let (address, port) = discover(&udp, ssrc).await;
         assert_eq!((address.as_str(), port), ("127.0.0.1", udp.local_addr().unwrap().port()));
@@ -437,6 +459,11 @@ impl Heard {
     pub fn of(&self) -> (u32, &[u8]) {
         (self.ssrc, &self.payload)
     }
+}
+
+fn opus_and_vp8() -> Value {
+    json!([{"name": "opus", "type": "audio", "priority": 1_000, "payload_type": OPUS},
+        {"name": "VP8", "type": "video", "priority": 1_000, "payload_type": VP8}])
 }
 
 /// What the kernel has for a socket, whether the runtime has seen it or not.

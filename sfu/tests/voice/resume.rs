@@ -67,6 +67,25 @@ async fn who_does_not_come_back_is_gone_and_may_identify_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_who_comes_anew_with_the_same_socket_hears() {
+    let mut world = World::new();
+    let mut alice = world.join(5, 1, 8, AES).await;
+    let bob = world.join(5, 2, 8, AES).await;
+    let Client { wire, udp, .. } = bob;
+    // Cut without a word: that session may come back for a while.
+    drop(wire);
+    while !matches!(world.event().await, VoiceNodeEvent::Detached(_)) {}
+    // As a library does it that keeps its socket, in another room of the same core or as somebody else.
+    let prepared = world.node.prepare_member(prepare(5, 3)).unwrap();
+    let mut wire = world.connect("?v=8").await;
+    wire.send(identify(3, &prepared.token)).await;
+    let ready = wire.until(2).await;
+    let mut carol = Client::select_from(udp, wire, 3, prepared.token, &ready, AES).await;
+    alice.say(b"for who never spoke").await;
+    assert_eq!(carol.hear().await.of(), (alice.ssrc, &b"for who never spoke"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_may_select_anew() {
     let world = World::new();
     let mut alice = world.join(5, 1, 8, AES).await;

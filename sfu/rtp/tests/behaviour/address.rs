@@ -122,6 +122,58 @@ fn a_claim_takes_no_address_from_another_but_a_packet_does() {
 }
 
 #[test]
+fn a_claim_has_the_address_of_one_whose_connection_is_gone() {
+    let mut endpoint = endpoint();
+    let alice = join(&mut endpoint, ALICE, address(1), KEY);
+    endpoint.set_detached(1, alice, true);
+    assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(1)), "media goes on");
+    // The same client with its socket, as somebody else: it may never say a word.
+    let bob = join(&mut endpoint, BOB, address(1), KEY);
+    assert_eq!(endpoint.get(bob).expect("there").address(), Some(address(1)));
+    assert_eq!(endpoint.get(alice).expect("there").address(), None);
+    assert!(endpoint.remove(alice).is_some());
+    assert_eq!(handle(&mut endpoint, 2, address(1), &BOB.0.to_be_bytes()), Outcome::KeepAlive(bob));
+}
+
+#[test]
+fn who_comes_back_has_its_address_again_unless_the_other_proved_it() {
+    for is_proven in [false, true] {
+        let mut endpoint = endpoint();
+        let alice = join(&mut endpoint, ALICE, address(1), KEY);
+        assert!(matches!(handle(&mut endpoint, 1, address(1), &Client::aes(ALICE).rtp(b"x")), Outcome::Rtp(..)));
+        endpoint.set_detached(2, alice, true);
+        // With a forged source anybody can ask from there, and sees no answer.
+        let bob = join(&mut endpoint, BOB, address(1), KEY);
+        assert_eq!(endpoint.get(bob).expect("there").address(), Some(address(1)));
+        if is_proven {
+            assert!(matches!(handle(&mut endpoint, 3, address(1), &Client::aes(BOB).rtp(b"x")), Outcome::Rtp(..)));
+        }
+        endpoint.set_detached(4, alice, false);
+        let (with, without) = if is_proven { (bob, alice) } else { (alice, bob) };
+        assert_eq!(endpoint.get(with).expect("there").address(), Some(address(1)));
+        assert_eq!(endpoint.get(without).expect("there").address(), None);
+    }
+}
+
+#[test]
+fn who_moved_meanwhile_stays_there() {
+    let mut endpoint = endpoint();
+    let alice = join(&mut endpoint, ALICE, address(1), KEY);
+    let mut client = Client::aes(ALICE);
+    assert!(matches!(handle(&mut endpoint, 1, address(1), &client.rtp(b"x")), Outcome::Rtp(..)));
+    endpoint.set_detached(2, alice, true);
+    let bob = join(&mut endpoint, BOB, address(1), KEY);
+    assert!(matches!(handle(&mut endpoint, 3, address(2), &client.rtp(b"x")), Outcome::Rtp(..)));
+    endpoint.set_detached(4, alice, false);
+    assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(2)));
+    assert_eq!(endpoint.get(bob).expect("there").address(), Some(address(1)));
+    // Connected, she keeps what she has.
+    let carol = join(&mut endpoint, CAROL, address(2), KEY);
+    assert_eq!(endpoint.get(carol).expect("there").address(), None);
+    assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(2)));
+}
+
+#[test]
 fn who_is_removed_leaves_nothing_behind() {
     let mut endpoint = endpoint();
     let alice = join(&mut endpoint, ALICE, address(1), KEY);

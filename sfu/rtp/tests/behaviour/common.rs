@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 pub const KEY: SecretKey = SecretKey([7; 32]);
 pub const ALICE: Ssrc = Ssrc(1_000);
 pub const BOB: Ssrc = Ssrc(2_000);
+pub const CAROL: Ssrc = Ssrc(3_000);
 
 pub fn address(last: u8) -> SocketAddr {
     SocketAddr::new([192, 0, 2, last].into(), 40_000)

@@ -63,6 +63,12 @@ impl Core {
                     self.dirty.push(at);
                 }
             }
+            Command::Detached { member, is_detached } => {
+                let found = self.find(member).and_then(|(at, key)| self.rooms[at].member(key));
+                if let Some(udp) = found.map(|member| member.udp) {
+                    self.endpoint.set_detached(now_us / 1_000, udp, is_detached);
+                }
+            }
             Command::Resync { member } => {
                 if let Some((at, key)) = self.find(member) {
                     self.rooms[at].resync(key);
