@@ -363,6 +363,9 @@ impl NodePlacement {
             }
             Change::Taken => self.heartbeat_ms = now.monotonic_ms,
             Change::Renewed | Change::Resumed => {
+                // Told at once, so that others count from now on, should it be the last: one that is unheard they see when
+                // they look for it.
+                self.heartbeat_ms = now.monotonic_ms;
                 for region in self.regions.iter_mut().flatten() {
                     region.ceilings_raised(&mut self.shared, now);
                 }

@@ -2,7 +2,7 @@
 
 use rookery_model::Timestamp;
 use rookery_model::lease::LeaseSwap;
-use rookery_placement::{Event, Marks, StoreAnswer, StoreCall};
+use rookery_placement::{Event, Marks, Message, Outgoing, StoreAnswer, StoreCall};
 
 use crate::lab::{Lab, Manner, config, region, shard};
 
@@ -18,6 +18,29 @@ fn a_node_takes_its_lease_and_renews_it() {
     assert!(last.expires_at > first.expires_at && last.id_ceiling_ms > first.id_ceiling_ms);
     assert!(!lab.nodes[0].events.contains(&Event::Suspended));
     lab.assert_all_owned("eu");
+}
+
+#[test]
+fn each_renewal_is_told_at_once() {
+    let mut lab = Lab::new();
+    let mut config = config("eu", 1);
+    config.timings.heartbeat_interval_ms = 900;
+    lab.start_with(config, 0);
+    lab.run_for(3_000);
+    let mut renewals = 0;
+    for _ in 0..1_000 {
+        let before = lab.workers[&1].expires_at;
+        lab.nodes[0].sent.clear();
+        lab.run_for(10);
+        let after = lab.workers[&1].expires_at;
+        if after != before {
+            renewals += 1;
+            let is_told =
+                |sent: &Outgoing| matches!(&sent.message, Message::Heartbeat(it) if it.lease_expires_at_us == after.0);
+            assert!(lab.nodes[0].sent.iter().any(is_told), "{:?}", lab.nodes[0].sent);
+        }
+    }
+    assert_eq!(renewals, 5);
 }
 
 #[test]
