@@ -10,6 +10,12 @@ use crate::{Config, Heartbeat, Marks, NodeId, Now, Timings};
 
 /// A node whose shards somebody wants is looked for as long as it is asked about so often.
 const WATCHED_FOR_MS: u64 = 5_000;
+/// Between the turns of those who would end the same lease: several compare-and-sets of one row at the same moment only hold
+/// each other up, and with Cassandra the loser waits for seconds while a dead replica counts as living. Long enough for one of
+/// them over a wide area; whoever does it tells the others.
+const TURN_MS: u64 = 500;
+/// From this turn on nobody waits for another: the times of a take-over have room for so many.
+const TURNS_MAX: u64 = 3;
 
 /// What an incarnation said of itself last.
 #[derive(Clone, Debug)]
@@ -86,8 +92,8 @@ impl Member {
         }
     }
 
-    /// When the store is to be asked about it.
-    fn look_ms(&self, timings: &Timings) -> u64 {
+    /// When the store is to be asked about it, by who has this turn to end its lease.
+    fn look_ms(&self, timings: &Timings, turn: impl FnOnce() -> u64) -> u64 {
         let heard_ms = self.heard.as_ref().map(|heard| heard.at_ms);
         let last_ms = heard_ms.max(self.looked_ms);
         let silent_ms = last_ms.map_or(0, |last_ms| last_ms + timings.silent_after_ms);
@@ -96,7 +102,11 @@ impl Member {
             _ if self.is_row_wanted => self.looked_ms.map_or(0, |looked_ms| looked_ms + timings.retry_max_ms),
             // Whoever was looked for at its time is to be ended at its time.
             (Some(mark), Some(row)) if mark.is_of(row) && self.looked_ms > heard_ms => {
-                silent_ms.min((mark.seen_ms + timings.over_after_ms()).max(last_ms.unwrap_or(0) + timings.retry_ms))
+                let over_ms = mark.seen_ms + timings.over_after_ms();
+                if silent_ms < over_ms {
+                    return silent_ms;
+                }
+                (over_ms + turn() * TURN_MS).max(last_ms.unwrap_or(0) + timings.retry_ms)
             }
             _ => silent_ms,
         }
@@ -137,8 +147,8 @@ impl Members {
         if is_change { News::Change } else { News::NoChange }
     }
 
-    /// Hears that a node gave its lease back; whether that is news. It is given nothing from now on, and its lease is looked
-    /// at: what is so stands there and nowhere else.
+    /// Hears that a node gave its lease back, or that another ended it; whether that is news. It is given nothing from now on,
+    /// and its lease is looked at: what is so stands there and nowhere else.
     pub fn left(&mut self, node: NodeId) -> bool {
         let Some(member) = self.members.get_mut(&node.worker_id()) else { return false };
         if member.fate(node) != Fate::Running {
@@ -182,19 +192,19 @@ impl Members {
 
     /// Asks the store about everybody who is silent and matters.
     pub fn run(&mut self, config: &Config, now: Now, ops: &mut Ops, matters: impl Fn(&Heard) -> bool) {
-        let due: Vec<u16> = self
+        let due: Vec<(u16, u64)> = self
             .relevant(config, now, matters)
             .filter(|(_, look_ms)| *look_ms <= now.monotonic_ms)
-            .map(|(worker_id, _)| worker_id)
+            .map(|(worker_id, _)| (worker_id, self.turn(config, now, worker_id)))
             .collect();
-        for worker_id in due {
+        for (worker_id, turn) in due {
             if ops.under_way().looks >= config.limits.looks_at_once {
                 return;
             }
             if let Some(member) = self.members.get_mut(&worker_id) {
                 member.is_looked_at = true;
                 member.must_look = false;
-                let call = member.look(config, worker_id, now);
+                let call = member.look(config, worker_id, now, turn);
                 ops.begin(Purpose::Look(worker_id), call, now.monotonic_ms + config.timings.store_timeout_ms);
             }
         }
@@ -214,7 +224,29 @@ impl Members {
             worker_id != config.worker_id && !member.is_looked_at && is_of_interest
         };
         let relevant = self.members.iter().filter(move |(worker_id, member)| is_relevant(**worker_id, member));
-        relevant.map(|(worker_id, member)| (*worker_id, member.look_ms(&config.timings)))
+        relevant.map(move |(worker_id, member)| {
+            (*worker_id, member.look_ms(&config.timings, || self.turn(config, now, *worker_id)))
+        })
+    }
+
+    /// How many others are to end a node's lease before this one: first those of its region, who take its shards.
+    fn turn(&self, config: &Config, now: Now, worker_id: u16) -> u64 {
+        let home = |worker_id: u16| self.members.get(&worker_id)?.heard.as_ref().map(|heard| heard.home);
+        let lost = home(worker_id);
+        let own_home = config.regions.iter().position(|region| *region == config.region);
+        let order = |home: Option<usize>, worker_id: u16| (home != lost, worker_id);
+        let own = order(own_home, config.worker_id);
+        let is_before = |heard: &&Heard| {
+            let is_there = heard.at_ms + config.timings.silent_after_ms > now.monotonic_ms && !heard.is_draining;
+            let id = heard.node.worker_id();
+            is_there && id != worker_id && order(Some(heard.home), id) < own
+        };
+        self.live().filter(is_before).take(TURNS_MAX as usize).count() as u64
+    }
+
+    /// The incarnation that a worker id's lease names, as it was read last.
+    pub fn holder(&self, worker_id: u16) -> Option<NodeId> {
+        NodeId::from_row(self.members.get(&worker_id)?.row.as_ref()?.node_id)
     }
 
     /// Hears what the store says of a lease; whether somebody is over who was not before.
@@ -251,13 +283,11 @@ impl Member {
         self.row.as_ref().is_some_and(|row| is_ended(row) && row.epoch >= epoch)
     }
 
-    /// Reads the lease, or ends it if it was seen for so long that it is over.
-    fn look(&self, config: &Config, worker_id: u16, now: Now) -> StoreCall {
-        let over_after_ms = config.timings.over_after_ms();
+    /// Reads the lease, or ends it if it was seen for so long that it is over, and it is this node's turn.
+    fn look(&self, config: &Config, worker_id: u16, now: Now, turn: u64) -> StoreCall {
+        let after_ms = config.timings.over_after_ms() + turn * TURN_MS;
         match (&self.row, &self.mark) {
-            (Some(row), Some(mark))
-                if mark.is_of(row) && now.monotonic_ms >= mark.seen_ms.saturating_add(over_after_ms) =>
-            {
+            (Some(row), Some(mark)) if mark.is_of(row) && now.monotonic_ms >= mark.seen_ms.saturating_add(after_ms) => {
                 StoreCall::Swap(LeaseSwap::Worker { before: Some(row.clone()), after: ended(row) })
             }
             _ => StoreCall::WorkerLease(worker_id % WORKER_IDS),

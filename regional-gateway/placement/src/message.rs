@@ -55,7 +55,8 @@ pub enum Message {
         region: RegionName,
         shards: Vec<(VirtualShard, u64)>,
     },
-    /// The node gave its lease back and owns nothing: nobody need wait until it is silent to find that out.
+    /// The node owns nothing: it gave its lease back, or the sender ended that when it was over. Nobody need wait to find that
+    /// out.
     Left {
         node: NodeId,
     },

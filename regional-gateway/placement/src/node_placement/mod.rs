@@ -324,6 +324,10 @@ impl NodePlacement {
                 self.lease_changed(now, change);
             }
             Purpose::Look(worker_id) => {
+                let is_ended_here = answer == StoreAnswer::Swapped;
+                if let Some(node) = shared.members.holder(worker_id).filter(|_| is_ended_here) {
+                    shared.outbox.send(To::All, Message::Left { node });
+                }
                 if shared.members.looked(worker_id, answer, now) {
                     self.must_refresh = true;
                     self.regions.iter_mut().flatten().for_each(|region| region.look_after_all(now));

@@ -2,7 +2,7 @@
 
 use rookery_model::lease::LeaseSwap;
 use rookery_placement::{
-    Event, HAND_OVER_MAX_MS, Heartbeat, Marks, Message, StoreAnswer, StoreCall, TAKE_OVER_MAX_MS, To,
+    Event, HAND_OVER_MAX_MS, Heartbeat, Marks, Message, NodeId, StoreAnswer, StoreCall, TAKE_OVER_MAX_MS, To,
 };
 
 use crate::lab::{Lab, Manner, SHARDS, config, region, shard};
@@ -75,6 +75,35 @@ fn a_lease_that_was_renewed_after_all_is_not_ended() {
     lab.run_for(20_000);
     assert_eq!((lab.workers[&1].epoch, lab.workers[&1].expires_at.0 > 0), (1, true));
     lab.assert_all_owned("eu");
+}
+
+/// Compare-and-sets of one row at the same moment hold each other up.
+#[test]
+fn one_of_those_who_are_left_ends_a_dead_nodes_lease_and_the_others_hear_of_it() {
+    // Without the first of them, the next one in turn.
+    for is_first_cut_off in [false, true] {
+        let mut lab = Lab::settled(4);
+        lab.nodes[0].is_dead = true;
+        lab.run_for(6_000);
+        if is_first_cut_off {
+            lab.nodes[1].is_dead = true;
+        }
+        let ended_by = |lab: &Lab| {
+            let is_end = |call: &StoreCall| matches!(call, StoreCall::Swap(LeaseSwap::Worker { after, .. }) if after.worker_id == 1 && after.expires_at.0 == 0);
+            (0..4).map(|node| lab.nodes[node].calls.iter().filter(|call| is_end(call)).count()).collect::<Vec<_>>()
+        };
+        while lab.workers[&1].expires_at.0 != 0 {
+            assert!(lab.time_ms < 30_000, "nobody ends it");
+            lab.run_for(10);
+        }
+        // Those who are told take their part at once.
+        lab.run_for(100);
+        assert_eq!(ended_by(&lab), if is_first_cut_off { [0, 0, 1, 0] } else { [0, 1, 0, 0] });
+        let held = |node: usize| lab.nodes[node].core.node().map(NodeId::get);
+        let living: Vec<u64> = (usize::from(is_first_cut_off) + 1..4).filter_map(held).collect();
+        let of_dead = lab.shards.values().filter(|row| row.node_id != 0 && !living.contains(&row.node_id)).count();
+        assert_eq!(of_dead > 0, is_first_cut_off, "only those of the one that is not over yet");
+    }
 }
 
 #[test]
