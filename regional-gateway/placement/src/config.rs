@@ -3,6 +3,7 @@
 use rookery_model::lease::{VIRTUAL_SHARDS, WORKER_IDS};
 use thiserror::Error;
 
+use crate::members::{TURN_MS, TURNS_MAX};
 use crate::{NodeId, RegionName};
 
 /// A shard that is handed over on purpose has no owner for at most so long, when nothing fails.
@@ -74,8 +75,8 @@ impl Marks {
 ///
 /// A dead node's shards have an owner again within [`TAKE_OVER_MAX_MS`]: its last words may be unheard, so that others
 /// look for its lease after [`silent_after_ms`](Self::silent_after_ms); a lease that does not change from then on is over
-/// after [`over_after_ms`](Self::over_after_ms); then two compare-and-sets follow, one that ends the lease and one for the
-/// shard.
+/// after [`over_after_ms`](Self::over_after_ms); then two compare-and-sets follow, one that ends the lease, for which those
+/// who are left have turns, and one for the shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// How long a node's lease lasts from its last renewal: longer than a store is expected to hang, so that nobody loses
@@ -148,7 +149,8 @@ impl Timings {
             (self.safety_margin_ms > self.clock_slack_ms, "safety_margin_ms: longer than clock_slack_ms"),
             (self.silent_after_ms > 2 * self.heartbeat_interval_ms, "silent_after_ms: longer than two heartbeats"),
             (
-                self.silent_after_ms + self.over_after_ms() + self.store_timeout_ms <= TAKE_OVER_MAX_MS,
+                self.silent_after_ms + self.over_after_ms() + TURNS_MAX * TURN_MS + self.store_timeout_ms
+                    <= TAKE_OVER_MAX_MS,
                 "the times of a take-over: together at most 15 s",
             ),
             (
@@ -264,7 +266,9 @@ mod tests {
         assert_eq!(config().check(), Ok(()));
         let timings = Timings::default();
         // Silent, over, and the two compare-and-sets that follow, of which one may have to be made again.
-        assert!(timings.silent_after_ms + timings.over_after_ms() + timings.store_timeout_ms <= TAKE_OVER_MAX_MS);
+        let turns_ms = TURNS_MAX * TURN_MS;
+        let all_ms = timings.silent_after_ms + timings.over_after_ms() + turns_ms + timings.store_timeout_ms;
+        assert!(all_ms <= TAKE_OVER_MAX_MS);
     }
 
     #[test]

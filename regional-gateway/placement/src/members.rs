@@ -13,9 +13,9 @@ const WATCHED_FOR_MS: u64 = 5_000;
 /// Between the turns of those who would end the same lease: several compare-and-sets of one row at the same moment only hold
 /// each other up, and with Cassandra the loser waits for seconds while a dead replica counts as living. Long enough for one of
 /// them over a wide area; whoever does it tells the others.
-const TURN_MS: u64 = 500;
+pub const TURN_MS: u64 = 350;
 /// From this turn on nobody waits for another: the times of a take-over have room for so many.
-const TURNS_MAX: u64 = 3;
+pub const TURNS_MAX: u64 = 2;
 
 /// What an incarnation said of itself last.
 #[derive(Clone, Debug)]
@@ -122,9 +122,16 @@ fn is_own_end(row: &WorkerLease, node: NodeId) -> bool {
 pub struct Members {
     /// By worker id, of which there are [`WORKER_IDS`].
     members: BTreeMap<u16, Member>,
+    /// The node takes nothing: others do not count on its turns.
+    stands_aside: bool,
 }
 
 impl Members {
+    /// Whether the node has no lease, or gives everything away.
+    pub const fn set_stands_aside(&mut self, stands_aside: bool) {
+        self.stands_aside = stands_aside;
+    }
+
     /// Takes a heartbeat in.
     pub fn hear(&mut self, heartbeat: &Heartbeat, home: usize, serves: u64, stands_by: u64, now: Now) -> News {
         let node = heartbeat.node;
@@ -231,6 +238,9 @@ impl Members {
 
     /// How many others are to end a node's lease before this one: first those of its region, who take its shards.
     fn turn(&self, config: &Config, now: Now, worker_id: u16) -> u64 {
+        if self.stands_aside {
+            return TURNS_MAX;
+        }
         let home = |worker_id: u16| self.members.get(&worker_id)?.heard.as_ref().map(|heard| heard.home);
         let lost = home(worker_id);
         let own_home = config.regions.iter().position(|region| *region == config.region);

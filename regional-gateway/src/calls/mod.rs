@@ -12,6 +12,7 @@ mod seed;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rookery_guild::Caller;
@@ -119,22 +120,24 @@ pub async fn handle(region: &Arc<Region>, header: CallHeader, payload: Bytes) ->
             return forward::encoded(Err(ErrorCode::Internal.into()));
         }
     };
-    let origin = CallOrigin {
-        operation_id: header.operation_id,
-        client_ip: header.client_ip,
-        unix_ms: crate::id_generator::now_ms(),
-        deadline_ms: header.deadline_ms,
-        is_forwarded: header.is_forwarded,
+    let (begun, deadline_ms) = (Instant::now(), header.deadline_ms);
+    let (operation_id, client_ip, is_forwarded) = (header.operation_id, header.client_ip, header.is_forwarded);
+    let here = |request| async move {
+        // As it is carried out: it may have waited.
+        let waited_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let deadline_ms = deadline_ms.saturating_sub(waited_ms);
+        let unix_ms = crate::id_generator::now_ms();
+        let origin = CallOrigin { operation_id, client_ip, unix_ms, deadline_ms, is_forwarded };
+        Bytes::from(crate::operations::encode_reply(&answer(region, origin, request).await))
     };
-    let here =
-        |request| async move { Bytes::from(crate::operations::encode_reply(&answer(region, origin, request).await)) };
     if region.peers.is_alone() {
         return here(request).await;
     }
     match forward::subject(region, &request).await {
-        Ok(subject) => {
+        Ok(None) => here(request).await,
+        Ok(Some(subject)) => {
             let is_read = request.call.is_read();
-            forward::carry_out(region, subject, is_read, header, payload, || here(request.clone())).await
+            forward::carry_out(&region.peers, subject, is_read, header, payload, || here(request.clone())).await
         }
         Err(error) => forward::encoded(Err(error)),
     }

@@ -8,7 +8,7 @@ use rookery_model::call::{Call, CallReply, CallRequest, Credential, Home, Reply}
 use rookery_model::{ApiError, ErrorCode};
 use tokio::time::Instant;
 
-use super::Peer;
+use super::{Peer, Peers};
 use crate::Region;
 use crate::calls::Context;
 use crate::errors::from_store;
@@ -40,25 +40,26 @@ pub async fn subject(region: &Region, request: &CallRequest) -> Result<Option<u6
 
 /// Carries a call out where its owner lives: by `here`, or by sending it on as it came. While the owner changes hands, or
 /// may not acknowledge because the node's lease is not renewed yet, it waits, as long as the call's time and [`PATIENCE`]
-/// last. A call without a subject is carried out here. Reads do not wait for a lease.
+/// last. Reads do not wait for a lease, and a call that was sent on waits where it came from.
 pub async fn carry_out<F: Future<Output = Bytes>>(
-    region: &Region,
-    subject: Option<u64>,
+    peers: &Peers,
+    subject: u64,
     is_read: bool,
     header: CallHeader,
     payload: Bytes,
     here: impl Fn() -> F,
 ) -> Bytes {
-    let ownership = region.peers.ownership();
-    let time = Duration::from_millis(header.deadline_ms.into()).saturating_sub(MARGIN).min(PATIENCE);
+    let ownership = peers.ownership();
+    let patience = if header.is_forwarded { PAUSE * 2 } else { PATIENCE };
+    let time = Duration::from_millis(header.deadline_ms.into()).saturating_sub(MARGIN).min(patience);
     let until = Instant::now() + time;
     loop {
         let changed = ownership.changed();
-        let location = || subject.map_or(Location::Here, |subject| ownership.locate(subject));
-        let (before, was_suspended) = (location(), ownership.is_suspended());
-        let reply = match subject.and_then(|subject| region.peers.elsewhere(subject)) {
+        let before = ownership.locate(subject);
+        let was_suspended = !is_read && ownership.is_suspended();
+        let reply = match peers.elsewhere(subject) {
             // It would be refused, and counted.
-            None if was_suspended && !is_read => refusal(),
+            None if was_suspended => refusal(),
             None => here().await,
             Some(peer) if peer.is_nobody() => refusal(),
             Some(peer) if header.is_forwarded => {
@@ -73,7 +74,8 @@ pub async fn carry_out<F: Future<Output = Bytes>>(
             }
         };
         // The same operation may be tried again: it happens once.
-        let is_final = !was_suspended && !ownership.is_suspended() && before == Location::Here && location() == before;
+        let has_lease = is_read || !was_suspended && !ownership.is_suspended();
+        let is_final = has_lease && before == Location::Here && ownership.locate(subject) == before;
         if is_final || !is_refusal(&reply) || Instant::now() + PAUSE >= until {
             return reply;
         }
@@ -142,5 +144,131 @@ impl Context<'_> {
         let reply: CallReply =
             ciborium::from_reader(reply.as_ref()).map_err(|_| ApiError::from(ErrorCode::Internal))?;
         reply.result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rookery_model::lease::WORKER_IDS;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::placement::Ownership;
+
+    const ID: u64 = 7 << 22;
+    /// What comes at once comes by then, however slow the machine is; and what waits, waits for longer.
+    const AT_ONCE: Duration = Duration::from_secs(5);
+    const LONG_MS: u32 = 60_000;
+    /// What waits is not done after so long.
+    const A_WHILE: Duration = Duration::from_millis(300);
+
+    /// A node that owns everything, with or without a lease; and how often an owner there was asked.
+    struct World {
+        peers: Arc<Peers>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let homes = vec![0; usize::from(WORKER_IDS)];
+            let ownership = Ownership::shared(homes, ["eu".into()].into(), 4, &CancellationToken::new());
+            let shard = ownership.shard_of(ID);
+            ownership.begin(shard, 1, None);
+            ownership.open(shard, 1);
+            Self { peers: Arc::new(Peers::new(Vec::new(), Arc::new(ownership))), asked: Arc::default() }
+        }
+
+        fn renew(&self) {
+            self.peers.ownership().acknowledges_until(u64::MAX);
+            self.peers.ownership().tell_changed();
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+
+        /// Carries out a call that its owner answers so.
+        fn call(&self, is_read: bool, header: CallHeader, answer: &Bytes) -> impl Future<Output = Bytes> + 'static {
+            let (peers, asked, answer) = (Arc::clone(&self.peers), Arc::clone(&self.asked), answer.clone());
+            async move {
+                let here = || {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    std::future::ready(answer.clone())
+                };
+                carry_out(&peers, ID, is_read, header, Bytes::new(), here).await
+            }
+        }
+    }
+
+    fn header(deadline_ms: u32) -> CallHeader {
+        CallHeader::new([0; 16], deadline_ms)
+    }
+
+    fn done() -> Bytes {
+        encoded(Ok(Reply::Acked))
+    }
+
+    #[tokio::test]
+    async fn a_write_waits_for_the_lease_and_is_carried_out_once() {
+        let world = World::new();
+        let mut call = Box::pin(world.call(false, header(LONG_MS), &done()));
+        assert!(tokio::time::timeout(A_WHILE, &mut call).await.is_err());
+        assert_eq!(world.asked(), 0);
+        world.renew();
+        assert_eq!(call.await, done());
+        assert_eq!(world.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_is_refused_when_its_time_is_up_and_one_that_was_sent_on_soon() {
+        let world = World::new();
+        let begun = Instant::now();
+        assert!(is_refusal(&world.call(false, header(1_000), &done()).await));
+        assert!(begun.elapsed() >= A_WHILE);
+        let begun = Instant::now();
+        let sent_on = CallHeader { is_forwarded: true, ..header(LONG_MS) };
+        assert!(is_refusal(&world.call(false, sent_on, &done()).await));
+        assert!(begun.elapsed() < AT_ONCE);
+        assert_eq!(world.asked(), 0);
+    }
+
+    #[tokio::test]
+    async fn reads_do_not_wait_for_a_lease_whatever_they_are_answered() {
+        let world = World::new();
+        let begun = Instant::now();
+        assert_eq!(world.call(true, header(LONG_MS), &done()).await, done());
+        assert!(is_refusal(&world.call(true, header(LONG_MS), &refusal()).await));
+        assert!(world.asked() == 2 && begun.elapsed() < AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn an_owner_with_a_lease_has_the_last_word() {
+        let world = World::new();
+        world.renew();
+        let begun = Instant::now();
+        assert!(is_refusal(&world.call(false, header(LONG_MS), &refusal()).await));
+        assert!(world.asked() == 1 && begun.elapsed() < AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn what_the_owner_refuses_as_its_lease_runs_out_is_tried_again() {
+        let world = World::new();
+        world.renew();
+        let here = || {
+            let is_first = world.asked.fetch_add(1, Ordering::SeqCst) == 0;
+            if is_first {
+                world.peers.ownership().acknowledges_until(0);
+            }
+            std::future::ready(if is_first { refusal() } else { done() })
+        };
+        let mut call = Box::pin(carry_out(&world.peers, ID, false, header(LONG_MS), Bytes::new(), here));
+        assert!(tokio::time::timeout(A_WHILE, &mut call).await.is_err());
+        assert_eq!(world.asked(), 1);
+        world.renew();
+        assert_eq!(call.await, done());
+        assert_eq!(world.asked(), 2);
     }
 }

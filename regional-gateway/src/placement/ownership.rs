@@ -360,7 +360,7 @@ impl Ownership {
     // For the task of placement.
 
     /// A shard is owned here from now on; calls wait until [`Self::open`].
-    pub(super) fn begin(&self, shard: ShardRef, epoch: u64, predecessor: Option<u64>) {
+    pub(crate) fn begin(&self, shard: ShardRef, epoch: u64, predecessor: Option<u64>) {
         let tenure = Tenure::new(shard, epoch, predecessor, Arc::clone(&self.lease), self.stop.child_token());
         if let Some(before) = self.tenures.insert(shard, tenure) {
             before.void();
@@ -369,7 +369,7 @@ impl Ownership {
     }
 
     /// A shard that began takes calls, if it did not end meanwhile.
-    pub(super) fn open(&self, shard: ShardRef, epoch: u64) {
+    pub(crate) fn open(&self, shard: ShardRef, epoch: u64) {
         let place = self.shards.get(usize::from(shard.region)).and_then(|shards| shards.get(usize::from(shard.number)));
         let (before, after) = (BEGINNING | epoch << CODE_BITS, HERE | epoch << CODE_BITS);
         if let Some(place) = place
@@ -417,7 +417,7 @@ impl Ownership {
     }
 
     /// Until when anything may be acknowledged.
-    pub(super) fn acknowledges_until(&self, until_ms: u64) {
+    pub(crate) fn acknowledges_until(&self, until_ms: u64) {
         self.lease.set(until_ms);
     }
 

@@ -234,6 +234,8 @@ impl PlacementTask {
     /// Runs until everything was given away.
     pub async fn run(mut self) {
         let mut used_at = Instant::now() + TELL_USED_INTERVAL;
+        // Until there is a lease; who never gets one is to be seen.
+        note_suspended(true);
         loop {
             self.follow_up();
             if self.is_over {

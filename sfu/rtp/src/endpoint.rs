@@ -123,14 +123,16 @@ impl<K> UdpEndpoint<K> {
     }
 
     /// Notes whether the connection of a member's client to the voice gateway is gone, and may come back. Media goes on, and
-    /// others may claim the address; when the client is back it has that again, unless the other one's packets came from
-    /// there.
-    pub fn set_detached(&mut self, now_ms: u64, member: MemberId, is_detached: bool) {
+    /// others may claim the address; when the client is back it has that again, unless anything came from there of who
+    /// claimed it.
+    pub fn set_detached(&mut self, member: MemberId, is_detached: bool) {
         let Some(state) = self.members.get_mut(member.0) else { return };
-        let Some(lost) = state.path.set_detached(is_detached) else { return };
+        let Some((lost, seen_at_ms)) = state.path.set_detached(is_detached) else { return };
+        let is_without = state.address().is_none();
         let holder = self.by_address.get(&lost).and_then(|holder| self.members.get(*holder));
-        if self.members[member.0].address().is_none() && holder.is_none_or(|holder| !holder.path.is_proven()) {
-            self.pin(now_ms, member.0, lost);
+        if is_without && holder.is_none_or(|holder| !holder.path.is_heard()) {
+            // As it was: where it is not there any more its next packet shows where it is.
+            self.pin(seen_at_ms, member.0, lost);
         }
     }
 
@@ -290,7 +292,7 @@ impl<K> UdpEndpoint<K> {
         if !is_home {
             self.pin(now_ms, id, from);
         }
-        self.members[id].path.prove(now_ms);
+        self.members[id].path.seen(now_ms);
         Ok(len)
     }
 

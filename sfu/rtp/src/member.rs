@@ -39,12 +39,12 @@ pub(crate) struct Path {
     next: usize,
     /// From where everything must come and where everything goes to.
     pinned: Option<SocketAddr>,
-    /// Whether something came from there that decrypts.
-    is_proven: bool,
+    /// Whether anything valid came from there, be it a keep-alive only.
+    is_heard: bool,
     /// Whether the client's connection to the voice gateway is gone, and may come back.
     is_detached: bool,
-    /// The address that another's claim took meanwhile.
-    lost: Option<SocketAddr>,
+    /// The address that another's claim took meanwhile, and when something valid last came from there.
+    lost: Option<(SocketAddr, u64)>,
     /// When something valid last came.
     seen_at_ms: u64,
 }
@@ -142,7 +142,7 @@ impl Path {
             discovered: [None; DISCOVERED_MAX],
             next: 0,
             pinned: None,
-            is_proven: false,
+            is_heard: false,
             is_detached: false,
             lost: None,
             seen_at_ms: now_ms,
@@ -160,35 +160,32 @@ impl Path {
     }
     pub(crate) fn pin(&mut self, now_ms: u64, address: SocketAddr) {
         self.pinned = Some(address);
-        (self.is_proven, self.lost) = (false, None);
+        (self.is_heard, self.lost) = (false, None);
         self.seen_at_ms = now_ms;
     }
     pub(crate) fn unpin(&mut self) {
         self.pinned = None;
-        self.is_proven = false;
+        self.is_heard = false;
     }
-    /// Something came from the address that decrypts.
-    pub(crate) const fn prove(&mut self, now_ms: u64) {
-        self.is_proven = true;
-        self.seen_at_ms = now_ms;
-    }
-    pub(crate) const fn is_proven(&self) -> bool {
-        self.is_proven
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.is_heard
     }
     /// Another's claim has the address, while the client's connection is gone.
     pub(crate) fn lose(&mut self) {
-        self.lost = self.pinned.take().filter(|_| self.is_proven);
-        self.is_proven = false;
+        self.lost = self.pinned.take().map(|address| (address, self.seen_at_ms));
+        self.is_heard = false;
     }
     /// Notes whether the client's connection is gone; the address that was lost meanwhile when it is back.
-    pub(crate) const fn set_detached(&mut self, is_detached: bool) -> Option<SocketAddr> {
+    pub(crate) const fn set_detached(&mut self, is_detached: bool) -> Option<(SocketAddr, u64)> {
         self.is_detached = is_detached;
         if is_detached { None } else { self.lost.take() }
     }
     pub(crate) const fn is_detached(&self) -> bool {
         self.is_detached
     }
+    /// Something valid came from the address.
     pub(crate) const fn seen(&mut self, now_ms: u64) {
+        self.is_heard = true;
         self.seen_at_ms = now_ms;
     }
     /// Whether a packet from here is tried without being the client's address: there is none yet, or nothing came from it

@@ -15,6 +15,7 @@ const MISMATCHES_BEFORE_ASKING: u32 = 2;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mismatch {
     count: u32,
+    since_ms: u64,
     asked_ms: Option<u64>,
 }
 
@@ -70,11 +71,15 @@ impl NodePlacement {
             return;
         }
         let pause_ms = self.shared.config.timings.retry_max_ms;
-        let mismatch = self.mismatches.entry(key).or_default();
+        let mismatch =
+            self.mismatches.entry(key).or_insert(Mismatch { since_ms: now.monotonic_ms, ..Mismatch::default() });
+        // Two may come close upon each other, with what they tell of in between still on its way.
+        let lasts = now.monotonic_ms >= mismatch.since_ms + self.shared.config.timings.heartbeat_interval_ms / 2;
         mismatch.count = mismatch.count.saturating_add(1);
         let is_due = mismatch.asked_ms.is_none_or(|asked_ms| now.monotonic_ms >= asked_ms + pause_ms);
         if let Some(from) = self.shared.lease.held()
             && is_due
+            && lasts
             && mismatch.count >= MISMATCHES_BEFORE_ASKING
         {
             mismatch.asked_ms = Some(now.monotonic_ms);

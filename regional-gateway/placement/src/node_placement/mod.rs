@@ -405,6 +405,7 @@ impl NodePlacement {
             return;
         }
         let is_there = self.shared.lease.held().is_some() && self.shared.draining_since_ms.is_none();
+        self.shared.members.set_stands_aside(!is_there);
         for (index, region) in self.regions.iter_mut().enumerate() {
             let Some(region) = region else { continue };
             let live = self.shared.members.live();

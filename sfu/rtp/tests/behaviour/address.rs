@@ -125,7 +125,7 @@ fn a_claim_takes_no_address_from_another_but_a_packet_does() {
 fn a_claim_has_the_address_of_one_whose_connection_is_gone() {
     let mut endpoint = endpoint();
     let alice = join(&mut endpoint, ALICE, address(1), KEY);
-    endpoint.set_detached(1, alice, true);
+    endpoint.set_detached(alice, true);
     assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(1)), "media goes on");
     // The same client with its socket, as somebody else: it may never say a word.
     let bob = join(&mut endpoint, BOB, address(1), KEY);
@@ -136,23 +136,41 @@ fn a_claim_has_the_address_of_one_whose_connection_is_gone() {
 }
 
 #[test]
-fn who_comes_back_has_its_address_again_unless_the_other_proved_it() {
-    for is_proven in [false, true] {
+fn who_comes_back_has_its_address_again_unless_something_came_from_the_other() {
+    let (packet, keep_alive) = (Client::aes(BOB).rtp(b"x"), BOB.0.to_be_bytes());
+    for sent in [None, Some(&packet[..]), Some(&keep_alive[..])] {
         let mut endpoint = endpoint();
+        // She never said a word herself.
         let alice = join(&mut endpoint, ALICE, address(1), KEY);
-        assert!(matches!(handle(&mut endpoint, 1, address(1), &Client::aes(ALICE).rtp(b"x")), Outcome::Rtp(..)));
-        endpoint.set_detached(2, alice, true);
+        endpoint.set_detached(alice, true);
         // With a forged source anybody can ask from there, and sees no answer.
         let bob = join(&mut endpoint, BOB, address(1), KEY);
         assert_eq!(endpoint.get(bob).expect("there").address(), Some(address(1)));
-        if is_proven {
-            assert!(matches!(handle(&mut endpoint, 3, address(1), &Client::aes(BOB).rtp(b"x")), Outcome::Rtp(..)));
+        if let Some(sent) = sent {
+            assert!(matches!(
+                handle(&mut endpoint, 3, address(1), sent),
+                Outcome::Rtp(id, _) | Outcome::KeepAlive(id) if id == bob
+            ));
         }
-        endpoint.set_detached(4, alice, false);
-        let (with, without) = if is_proven { (bob, alice) } else { (alice, bob) };
+        endpoint.set_detached(alice, false);
+        let (with, without) = if sent.is_some() { (bob, alice) } else { (alice, bob) };
         assert_eq!(endpoint.get(with).expect("there").address(), Some(address(1)));
         assert_eq!(endpoint.get(without).expect("there").address(), None);
     }
+}
+
+#[test]
+fn who_comes_back_from_elsewhere_is_found_as_soon_as_without_its_old_address() {
+    let mut endpoint = endpoint();
+    let alice = join(&mut endpoint, ALICE, address(1), KEY);
+    let mut client = Client::aes(ALICE);
+    assert!(matches!(handle(&mut endpoint, 1_000, address(1), &client.rtp(b"x")), Outcome::Rtp(..)));
+    endpoint.set_detached(alice, true);
+    join(&mut endpoint, BOB, address(1), KEY);
+    endpoint.set_detached(alice, false);
+    let after = 1_000 + UdpLimits::default().rebind_after_ms;
+    assert!(matches!(handle(&mut endpoint, after, address(2), &client.rtp(b"x")), Outcome::Rtp(..)));
+    assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(2)));
 }
 
 #[test]
@@ -161,10 +179,10 @@ fn who_moved_meanwhile_stays_there() {
     let alice = join(&mut endpoint, ALICE, address(1), KEY);
     let mut client = Client::aes(ALICE);
     assert!(matches!(handle(&mut endpoint, 1, address(1), &client.rtp(b"x")), Outcome::Rtp(..)));
-    endpoint.set_detached(2, alice, true);
+    endpoint.set_detached(alice, true);
     let bob = join(&mut endpoint, BOB, address(1), KEY);
     assert!(matches!(handle(&mut endpoint, 3, address(2), &client.rtp(b"x")), Outcome::Rtp(..)));
-    endpoint.set_detached(4, alice, false);
+    endpoint.set_detached(alice, false);
     assert_eq!(endpoint.get(alice).expect("there").address(), Some(address(2)));
     assert_eq!(endpoint.get(bob).expect("there").address(), Some(address(1)));
     // Connected, she keeps what she has.

@@ -66,7 +66,7 @@ impl Core {
             Command::Detached { member, is_detached } => {
                 let found = self.find(member).and_then(|(at, key)| self.rooms[at].member(key));
                 if let Some(udp) = found.map(|member| member.udp) {
-                    self.endpoint.set_detached(now_us / 1_000, udp, is_detached);
+                    self.endpoint.set_detached(udp, is_detached);
                 }
             }
             Command::Resync { member } => {
