@@ -9,6 +9,8 @@ pub mod action {
     pub const STAGE_INSTANCE_CREATE: u16 = 83;
     pub const STAGE_INSTANCE_UPDATE: u16 = 84;
     pub const STAGE_INSTANCE_DELETE: u16 = 85;
+    pub const VOICE_CHANNEL_STATUS_CREATE: u16 = 192;
+    pub const VOICE_CHANNEL_STATUS_DELETE: u16 = 193;
 }
 
 /// What is stored of an entry; its id says when it was made.

@@ -20,6 +20,7 @@ pub const MESSAGE_REACTIONS_MAX: usize = 20;
 pub const CHANNEL_PINS_MAX: usize = 50;
 pub const CHANNEL_TOPIC_MAX_CHARS: usize = 1_024;
 pub const STAGE_TOPIC_MAX_CHARS: usize = 120;
+pub const VOICE_CHANNEL_STATUS_MAX_CHARS: usize = 500;
 /// Members of a voice channel with a limit; 0 is none.
 pub const VOICE_USER_LIMIT_MAX: u32 = 99;
 /// Likewise of a stage.

@@ -244,6 +244,7 @@ fn route(call: &Call) -> (&'static str, u64) {
         }
         Call::ModifyCurrentVoiceState { guild_id, .. } => ("PATCH /guilds/:id/voice-states/@me", guild_id.get()),
         Call::ModifyVoiceState { guild_id, .. } => ("PATCH /guilds/:id/voice-states/:id", guild_id.get()),
+        Call::SetVoiceChannelStatus { channel_id, .. } => ("PUT /channels/:id/voice-status", channel_id.get()),
         Call::CreateStageInstance(stage) => ("POST /stage-instances", stage.channel_id.get()),
         Call::GetStageInstance { channel_id } => ("GET /stage-instances/:id", channel_id.get()),
         Call::ModifyStageInstance { channel_id, .. } => ("PATCH /stage-instances/:id", channel_id.get()),

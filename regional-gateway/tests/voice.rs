@@ -140,3 +140,58 @@ async fn sounds_are_told_of_the_guilds_that_one_is_in() {
     assert_eq!(sounds, json!({"guild_id": guild.id.to_string(), "soundboard_sounds": []}));
     client.beat().await;
 }
+
+async fn status(client: &mut Client) -> (Value, Value) {
+    let update = client.expect("VOICE_CHANNEL_STATUS_UPDATE").await;
+    (update["id"].clone(), update["status"].clone())
+}
+
+/// What a client reads of the channels that it sees.
+async fn statuses(client: &mut Client, guild: GuildId) -> Value {
+    client.send(json!({"op": 43, "d": {"guild_id": guild.to_string(), "fields": ["status"]}})).await;
+    let info = client.expect("CHANNEL_INFO").await;
+    assert_eq!(info["guild_id"], guild.to_string());
+    info["channels"].clone()
+}
+
+#[tokio::test]
+async fn statuses_of_channels_are_told_and_read_by_viewers_and_outlive_a_lost_write() {
+    let world = World::start().await;
+    let (ann, bob, eve) = (world.person("ann").await, world.person("bob").await, world.person("eve").await);
+    let guild = world.guild(&[&ann, &bob, &eve]).await;
+    let (open, row) = voice_channel(&guild, 1 << 40, None);
+    let (hidden, hidden_row) = voice_channel(&guild, 2 << 40, Some(&[&bob]));
+    world.write(vec![row, hidden_row]).await;
+    let (mut bob_client, mut eve_client) = (world.online(&bob).await, world.online(&eve).await);
+    let set = |channel_id, status: Option<&str>| Call::SetVoiceChannelStatus {
+        channel_id,
+        status: status.map(str::to_owned),
+    };
+    let is = |channel: ChannelId, status: Option<&str>| (json!(channel.to_string()), json!(status));
+
+    go(&mut bob_client, guild.id, Some(open)).await;
+    for client in [&mut bob_client, &mut eve_client] {
+        heard(client).await;
+    }
+    world.call(&ann, guild.channel, set(hidden, Some("Secrets"))).await.unwrap();
+    world.call(&ann, guild.channel, set(open, Some("Owls"))).await.unwrap();
+    assert_eq!(status(&mut bob_client).await, is(hidden, Some("Secrets")));
+    assert_eq!(status(&mut bob_client).await, is(open, Some("Owls")));
+    assert_eq!(status(&mut eve_client).await, is(open, Some("Owls")));
+    let shown = |channel: ChannelId, status: &str| json!({"id": channel.to_string(), "status": status});
+    assert_eq!(statuses(&mut bob_client, guild.id).await, json!([shown(open, "Owls"), shown(hidden, "Secrets")]));
+    assert_eq!(statuses(&mut eve_client, guild.id).await, json!([shown(open, "Owls")]));
+
+    // The guild is loaded anew without the log's entry, and what is on goes on as with connections.
+    world.gate.lose_next(1);
+    world.call(&ann, guild.channel, set(open, Some("Rooks"))).await.unwrap_err();
+    assert_eq!(status(&mut eve_client).await, is(open, Some("Rooks")));
+    assert_eq!(statuses(&mut eve_client, guild.id).await, json!([shown(open, "Rooks")]));
+    go(&mut bob_client, guild.id, None).await;
+    heard(&mut eve_client).await;
+    assert_eq!(status(&mut eve_client).await, is(open, None));
+
+    // Of other guilds it gets nothing.
+    eve_client.send(json!({"op": 43, "d": {"guild_id": "5", "fields": ["status"]}})).await;
+    eve_client.beat().await;
+}

@@ -4,7 +4,7 @@
 //! Then its gateway connection is cut while people go on talking, and it must RESUME: nothing missed, nothing twice.
 
 use anyhow::{Context as _, ensure};
-use rookery_tests::{Lines, Person, Proxy, Rookery, program};
+use rookery_tests::{Gateway, Lines, Person, Proxy, Rookery, program, text};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -57,6 +57,15 @@ impl Setting {
             .env("ROOKERY_GATEWAY", format!("ws://{}", self.proxy.address))
             .env("ROOKERY_TOKEN", &self.bot.token);
         Ok(())
+    }
+
+    /// The guild's id and that of its voice channel.
+    async fn voice_channel(&self) -> anyhow::Result<(String, String)> {
+        let channel = self.person.get(&format!("/channels/{}", self.channel_id)).await?;
+        let guild_id = text(&channel, "guild_id")?;
+        let channels = self.person.get(&format!("/guilds/{guild_id}/channels")).await?;
+        let voice = channels.as_array().and_then(|all| all.iter().find(|channel| channel["type"] == 2));
+        Ok((guild_id.to_owned(), text(voice.context("a voice channel")?, "id")?.to_owned()))
     }
 
     async fn message(&self, id: &str) -> anyhow::Result<Value> {
@@ -187,6 +196,37 @@ async fn discord_py_waits_out_a_rate_limit() -> anyhow::Result<()> {
     result.await.with_context(|| format!("the server's log:\n{}", setting.rookery.log()))
 }
 
+/// The library sets the status; it has no event for it, so a plain client sees and reads it.
+#[tokio::test]
+async fn discord_py_sets_the_status_of_a_voice_channel() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare(&["--set", "limits=off"]).await?;
+    let mut command = python_bot()?;
+    setting.equip(&mut command)?;
+    let mut bot = Lines::start("discord.py", command)?;
+    let Setting { person, channel_id, .. } = &setting;
+    let result = async {
+        let (guild_id, voice) = setting.voice_channel().await?;
+        let mut gateway = Gateway::start(setting.rookery.gateway()?, &person.token, None).await?;
+        let read = json!({ "op": 43, "d": { "guild_id": guild_id, "fields": ["status"] } });
+        bot.wait_for("ready").await?;
+        for (said, status) in [("status Owls and rooks", json!("Owls and rooks")), ("status", Value::Null)] {
+            person.say(channel_id, said).await?;
+            bot.done("status").await?;
+            let update = gateway.event("VOICE_CHANNEL_STATUS_UPDATE").await?;
+            ensure!(update == json!({ "id": voice, "guild_id": guild_id, "status": status }), "{update}");
+            gateway.send(&read).await?;
+            let info = gateway.event("CHANNEL_INFO").await?;
+            let wanted = json!({ "guild_id": guild_id, "channels": [{ "id": voice, "status": status }] });
+            ensure!(info == wanted, "{info}");
+        }
+        anyhow::Ok(())
+    };
+    result.await.with_context(|| format!("the server's log:\n{}", setting.rookery.log()))
+}
+
 #[tokio::test]
 async fn twilight() -> anyhow::Result<()> {
     if skipped() {
@@ -201,4 +241,28 @@ async fn serenity() -> anyhow::Result<()> {
         return Ok(());
     }
     converse("serenity", program("serenity_bot")?).await
+}
+
+#[tokio::test]
+async fn serenity_hears_of_the_status_of_a_voice_channel() -> anyhow::Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let setting = Setting::prepare(&["--set", "limits=off"]).await?;
+    let mut command = program("serenity_bot")?;
+    setting.equip(&mut command)?;
+    let mut bot = Lines::start("serenity", command)?;
+    let result = async {
+        let (guild_id, voice) = setting.voice_channel().await?;
+        // Before that it gets no events of the guild.
+        bot.find("the guild", |line| (line["guild_create"] == guild_id.as_str()).then_some(())).await?;
+        for status in [json!("Owls and rooks"), Value::Null] {
+            let set = format!("/channels/{voice}/voice-status");
+            setting.person.put_with(&set, &json!({ "status": status })).await?;
+            let heard = bot.find("the status", |line| line.get("status").map(|_| line.clone())).await?;
+            ensure!(heard == json!({ "status": status, "channel": voice, "guild": guild_id }), "{heard}");
+        }
+        anyhow::Ok(())
+    };
+    result.await.with_context(|| format!("the server's log:\n{}", setting.rookery.log()))
 }

@@ -105,6 +105,7 @@ impl Call {
             | Self::ListPinsPage { channel_id, .. }
             | Self::PinMessage { channel_id, .. }
             | Self::UnpinMessage { channel_id, .. }
+            | Self::SetVoiceChannelStatus { channel_id, .. }
             | Self::GetStageInstance { channel_id }
             | Self::ModifyStageInstance { channel_id, .. }
             | Self::DeleteStageInstance { channel_id }

@@ -266,6 +266,11 @@ pub enum Call {
         user_id: UserId,
         changes: ModifyVoiceState,
     },
+    SetVoiceChannelStatus {
+        channel_id: ChannelId,
+        /// None takes it away.
+        status: Option<String>,
+    },
     CreateStageInstance(CreateStageInstance),
     GetStageInstance {
         channel_id: ChannelId,

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallCreate, CallDelete, CallMessageUpdate, CallSessionEvent, CallUpdate, GuildMemberListUpdate, GuildMembersChunk,
-    Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds, StreamCreated,
-    StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceState,
+    CallCreate, CallDelete, CallMessageUpdate, CallSessionEvent, CallUpdate, ChannelInfo, GuildMemberListUpdate,
+    GuildMembersChunk, Intents, OwnSession, PassiveUpdateV1, PassiveUpdateV2, PresenceEvent, SoundboardSounds,
+    StreamCreated, StreamDeleted, StreamServerUpdate, StreamUpdate, VoiceChannelStatusUpdate, VoiceState,
 };
 use crate::channel::Channel;
 use crate::guild::{Guild, UnavailableGuild};
@@ -259,6 +259,7 @@ pub enum Event {
     ChannelCreate(Channel),
     ChannelUpdate(Channel),
     ChannelDelete(Channel),
+    ChannelInfo(ChannelInfo),
     ChannelPinsUpdate(ChannelPinsUpdate),
     GuildCreate(Box<GuildCreate>),
     GuildUpdate(Box<Guild>),
@@ -300,6 +301,7 @@ pub enum Event {
     StreamDelete(StreamDeleted),
     TypingStart(TypingStart),
     UserUpdate(Box<CurrentUser>),
+    VoiceChannelStatusUpdate(VoiceChannelStatusUpdate),
     VoiceStateUpdate(Box<VoiceState>),
     VoiceServerUpdate(VoiceServerUpdate),
 }
@@ -316,6 +318,7 @@ impl Event {
             Self::ChannelCreate(_) => "CHANNEL_CREATE",
             Self::ChannelUpdate(_) => "CHANNEL_UPDATE",
             Self::ChannelDelete(_) => "CHANNEL_DELETE",
+            Self::ChannelInfo(_) => "CHANNEL_INFO",
             Self::ChannelPinsUpdate(_) => "CHANNEL_PINS_UPDATE",
             Self::GuildCreate(_) => "GUILD_CREATE",
             Self::GuildUpdate(_) => "GUILD_UPDATE",
@@ -357,6 +360,7 @@ impl Event {
             Self::StreamDelete(_) => "STREAM_DELETE",
             Self::TypingStart(_) => "TYPING_START",
             Self::UserUpdate(_) => "USER_UPDATE",
+            Self::VoiceChannelStatusUpdate(_) => "VOICE_CHANNEL_STATUS_UPDATE",
             Self::VoiceStateUpdate(_) => "VOICE_STATE_UPDATE",
             Self::VoiceServerUpdate(_) => "VOICE_SERVER_UPDATE",
             Self::CallSession(to) => to.event.name(),
@@ -392,6 +396,7 @@ impl Event {
             Self::GuildMemberListUpdate(_) | Self::PassiveUpdateV1(_) | Self::PassiveUpdateV2(_) => Intents::empty(),
             Self::Ready(_)
             | Self::Resumed
+            | Self::ChannelInfo(_)
             | Self::UserUpdate(_)
             | Self::MessageAck(_)
             | Self::GuildMembersChunk(_)
@@ -432,7 +437,8 @@ impl Event {
             | Self::GuildRoleDelete(_)
             | Self::StageInstanceCreate(_)
             | Self::StageInstanceUpdate(_)
-            | Self::StageInstanceDelete(_) => Intents::GUILDS,
+            | Self::StageInstanceDelete(_)
+            | Self::VoiceChannelStatusUpdate(_) => Intents::GUILDS,
             Self::GuildBanAdd(_) | Self::GuildBanRemove(_) => Intents::GUILD_MODERATION,
             Self::GuildMemberAdd(_) | Self::GuildMemberRemove(_) | Self::GuildMemberUpdate(_) => Intents::GUILD_MEMBERS,
             Self::InviteCreate(_) | Self::InviteDelete(_) => Intents::GUILD_INVITES,
@@ -462,6 +468,7 @@ impl Event {
             Self::CallMessageUpdate(d) => d.serialize(serializer),
             Self::CallSession(d) => d.event.serialize_data(serializer),
             Self::ChannelCreate(d) | Self::ChannelUpdate(d) | Self::ChannelDelete(d) => d.serialize(serializer),
+            Self::ChannelInfo(d) => d.serialize(serializer),
             Self::ChannelPinsUpdate(d) => d.serialize(serializer),
             Self::GuildCreate(d) => d.serialize(serializer),
             Self::GuildUpdate(d) => d.serialize(serializer),
@@ -496,6 +503,7 @@ impl Event {
             Self::StreamUpdate(d) => d.serialize(serializer),
             Self::StreamDelete(d) => d.serialize(serializer),
             Self::UserUpdate(d) => d.serialize(serializer),
+            Self::VoiceChannelStatusUpdate(d) => d.serialize(serializer),
             Self::VoiceStateUpdate(d) => d.serialize(serializer),
             Self::VoiceServerUpdate(d) => d.serialize(serializer),
         }

@@ -28,6 +28,7 @@ pub enum Opcode {
     RequestSoundboardSounds = 31,
     /// As [`Self::GuildSubscriptions`], for several guilds.
     GuildSubscriptionsBulk = 37,
+    RequestChannelInfo = 43,
 }
 
 impl Opcode {
@@ -54,6 +55,7 @@ impl Opcode {
             22 => Self::StreamSetPaused,
             31 => Self::RequestSoundboardSounds,
             37 => Self::GuildSubscriptionsBulk,
+            43 => Self::RequestChannelInfo,
             _ => return None,
         })
     }

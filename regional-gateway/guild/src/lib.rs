@@ -27,6 +27,7 @@ mod passive;
 mod permission_cache;
 mod presence;
 mod recent;
+mod request_channel_info;
 mod request_members;
 mod set_subscriptions;
 mod sight;
@@ -37,6 +38,7 @@ mod subscribe;
 mod subscribers;
 mod view;
 mod voice;
+mod voice_status;
 
 pub use access::History;
 pub use calls::RING_TIMEOUT_MS;

@@ -108,6 +108,7 @@ impl GuildCore {
             out.send(Event::ChannelCreate(channel.clone()), gained.clone());
             self.send_stage_appeared(out, id, &gained);
             self.send_voice_appeared(out, id, &gained);
+            self.send_voice_status_appeared(out, id, &gained);
             out.send(Event::ChannelUpdate(channel.clone()), sorted(change.kept));
         }
     }

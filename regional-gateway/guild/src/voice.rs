@@ -15,6 +15,7 @@ use crate::outcome::Effect;
 use crate::permission_cache::is_timed_out;
 use crate::state::{GuildCore, GuildSpace, Space};
 use crate::subscribers::Wanters;
+use crate::voice_status::VoiceStatuses;
 
 /// What of a channel's permissions somebody needs to be in it.
 const ENTRY: Permissions = Permissions::VIEW_CHANNEL.union(Permissions::CONNECT);
@@ -106,6 +107,7 @@ impl Connection {
 pub(crate) struct Voice {
     by_user: BTreeMap<UserId, Connection>,
     by_channel: HashMap<ChannelId, BTreeSet<UserId>>,
+    pub statuses: VoiceStatuses,
     /// The guild's sight version at which everybody was looked at.
     checked_at: u64,
 }
@@ -337,6 +339,7 @@ impl GuildCore {
         let Some(old) = self.voice.remove(user_id) else { return };
         self.put_out(out, user_id);
         self.tell_voice(out, old.channel_id, left_state(self.guild_id(), user_id, &old.session_id));
+        self.end_idle_voice_status(out, old.channel_id);
         self.left_call(out);
     }
 
@@ -351,6 +354,8 @@ impl GuildCore {
         for user_id in self.voice.users().collect::<Vec<_>>() {
             self.disconnect(out, user_id);
         }
+        // There may be some of channels where nobody was.
+        self.end_voice_statuses(out);
     }
 
     /// Ends the connections of those in a channel that is about to go.
@@ -441,6 +446,7 @@ impl GuildCore {
             .map(|(user_id, _)| *user_id)
             .collect();
         self.voice = voice;
+        self.forget_unknown_voice_statuses();
         for user_id in unknown {
             self.leave_streams(out, user_id);
             self.voice.remove(user_id);
@@ -467,6 +473,14 @@ impl GuildCore {
 
     /// Puts a connection in place and tells those who see where it was and where it is.
     pub(crate) fn connect(&mut self, out: &mut Outcome, user_id: UserId, connection: Connection) {
+        let from = self.voice_channel(user_id);
+        self.place(out, user_id, connection);
+        if let Some(from) = from {
+            self.end_idle_voice_status(out, from);
+        }
+    }
+
+    fn place(&mut self, out: &mut Outcome, user_id: UserId, connection: Connection) {
         if self.voice.get(user_id) == Some(&connection) {
             return;
         }

@@ -1,8 +1,8 @@
 //! What the core wants done outside of it.
 
 use rookery_model::gateway::{
-    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestGuildMembers,
-    RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
+    CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, PresenceUpdate, RequestChannelInfo,
+    RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 
 /// Something for the shell to do.
@@ -20,6 +20,7 @@ pub enum Action {
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
+    RequestChannelInfo(RequestChannelInfo),
     Stream(StreamRequest),
     /// Send a close frame with this code and drop the socket, then call
     /// [`handle_detached`](crate::Session::handle_detached).

@@ -133,6 +133,7 @@ impl Connection {
             ClientPayload::GuildSubscriptionsBulk(d) => self.act(Action::GuildSubscriptionsBulk(d)),
             ClientPayload::Stream(d) => self.act(Action::Stream(d)),
             ClientPayload::RequestSoundboardSounds(d) => self.act(Action::RequestSoundboardSounds(d)),
+            ClientPayload::RequestChannelInfo(d) => self.act(Action::RequestChannelInfo(d)),
         }
         Ok(())
     }

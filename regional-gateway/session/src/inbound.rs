@@ -2,7 +2,7 @@
 
 use rookery_model::gateway::{
     CallConnect, CloseCode, GuildSubscriptions, GuildSubscriptionsBulk, Identify, Opcode, PresenceUpdate,
-    RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
+    RequestChannelInfo, RequestGuildMembers, RequestSoundboardSounds, Resume, StreamRequest, VoiceStateUpdate,
 };
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
@@ -58,6 +58,7 @@ pub enum ClientPayload {
     GuildSubscriptions(GuildSubscriptions),
     GuildSubscriptionsBulk(GuildSubscriptionsBulk),
     RequestSoundboardSounds(RequestSoundboardSounds),
+    RequestChannelInfo(RequestChannelInfo),
     Stream(StreamRequest),
 }
 
@@ -109,6 +110,7 @@ impl<'a> Envelope<'a> {
             Opcode::GuildSubscriptions => ClientPayload::GuildSubscriptions(self.object()?),
             Opcode::GuildSubscriptionsBulk => ClientPayload::GuildSubscriptionsBulk(self.object()?),
             Opcode::RequestSoundboardSounds => ClientPayload::RequestSoundboardSounds(self.object()?),
+            Opcode::RequestChannelInfo => ClientPayload::RequestChannelInfo(self.object()?),
             Opcode::StreamCreate => ClientPayload::Stream(StreamRequest::Create(self.object()?)),
             Opcode::StreamDelete => ClientPayload::Stream(StreamRequest::Delete(self.object()?)),
             Opcode::StreamWatch => ClientPayload::Stream(StreamRequest::Watch(self.object()?)),

@@ -336,6 +336,7 @@ async fn run(cx: &Context<'_>, call: Call) -> Result<Reply, ApiError> {
         | Call::ClearReactions { channel_id, .. }
         | Call::PinMessage { channel_id, .. }
         | Call::UnpinMessage { channel_id, .. }
+        | Call::SetVoiceChannelStatus { channel_id, .. }
         | Call::GetStageInstance { channel_id }
         | Call::ModifyStageInstance { channel_id, .. }
         | Call::DeleteStageInstance { channel_id }

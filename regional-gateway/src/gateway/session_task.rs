@@ -611,6 +611,9 @@ impl SessionTask {
                     }
                 }
                 Action::RequestSoundboardSounds(request) => self.answer_soundboard(request),
+                Action::RequestChannelInfo(request) => {
+                    self.region.owners.request_channel_info(self.handle.subscriber, request);
+                }
             }
         }
         self.session.is_ended()

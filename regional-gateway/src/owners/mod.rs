@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::sync::Cache;
 use rookery_core_db::Store;
 use rookery_guild::{Effect, VoiceSession};
-use rookery_model::gateway::{Event, PresenceUpdate, StreamAction, StreamKey, SubscriberId, Subscription};
+use rookery_model::gateway::{
+    Event, PresenceUpdate, RequestChannelInfo, StreamAction, StreamKey, SubscriberId, Subscription,
+};
 use rookery_model::user::User;
 use rookery_model::voice::RoomOwner;
 use rookery_model::{ApiError, ChannelId, ErrorCode, GuildId, UserId};
@@ -430,6 +432,25 @@ impl Owners {
         let unanswered = self.shared.guilds.send_if_loaded(key, command).map_err(full)?;
         // A guild that is not loaded has no sessions.
         unanswered.map_or(Ok(()), |_| Err(ErrorCode::UnknownGuild.into()))
+    }
+
+    /// Asks a guild for what of its channels is not in their objects, on behalf of a session that is subscribed to it; its
+    /// answer is CHANNEL_INFO. There is none from an owner without room for the question.
+    pub(crate) fn request_channel_info(&self, id: SubscriberId, request: RequestChannelInfo) {
+        let guild_id = request.guild_id;
+        let is_asked = match self.shared.peers.elsewhere(guild_id.get()) {
+            Some(peer) => {
+                let request = Box::new(request);
+                peer.ask(ToOwner::ChannelInfo { session: id.0, request }).is_ok()
+            }
+            None => {
+                let command = GuildCommand::RequestChannelInfo(id, Box::new(request));
+                self.shared.send_guild_if_loaded(OwnerKey::Guild(guild_id), command).is_ok()
+            }
+        };
+        if !is_asked {
+            metrics::counter!("rookery_channel_info_dropped_total").increment(1);
+        }
     }
 
     /// Tells a guild what of it a session looks at; nothing to do where the session is not subscribed: it tells again when

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use rookery_guild::{MembersCursor, Subscriber};
 use rookery_model::gateway::event::Ready;
 use rookery_model::gateway::{
-    Activity, Capabilities, ClientStatus, Event, Intents, Presence, PresenceUpdate, RequestGuildMembers, Status,
-    StreamAction, StreamKey, SubscriberId, Subscription, VoiceStateUpdate,
+    Activity, Capabilities, ClientStatus, Event, Intents, Presence, PresenceUpdate, RequestChannelInfo,
+    RequestGuildMembers, Status, StreamAction, StreamKey, SubscriberId, Subscription, VoiceStateUpdate,
 };
 use rookery_model::user::{Account, User};
 use rookery_model::{ApiError, ChannelId, DeviceId, GuildId, MessageId, UserId};
@@ -228,6 +228,11 @@ pub enum ToOwner {
         session: u64,
         key: StreamKey,
         action: StreamAction,
+    },
+    /// The session asks for what of a guild's channels is not in their objects.
+    ChannelInfo {
+        session: u64,
+        request: Box<RequestChannelInfo>,
     },
     /// Sessions that had the guild when the owner before this one ended, with everything told: no snapshot is sent.
     TakeUpGuild {

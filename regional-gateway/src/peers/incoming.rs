@@ -58,6 +58,7 @@ impl PeerTask {
             | ToOwner::Looks { guild_id, .. }
             | ToOwner::Voice { guild_id, .. }
                 if !self.is_here(guild_id.get()) => {}
+            ToOwner::ChannelInfo { request, .. } if !self.is_here(request.guild_id.get()) => {}
             ToOwner::Stream { key, .. } if !self.is_here(OwnerKey::of_stream(key).raw()) => {}
             ToOwner::Call { channel_id, .. } | ToOwner::CallConnect { channel_id, .. }
                 if !self.is_here(channel_id.get()) => {}
@@ -116,6 +117,11 @@ impl PeerTask {
             ToOwner::Looks { guild_id, session, subscription } => {
                 if let Some(handle) = self.proxies.get(session) {
                     self.region.owners.set_subscriptions(guild_id, handle.subscriber, *subscription);
+                }
+            }
+            ToOwner::ChannelInfo { session, request } => {
+                if let Some(handle) = self.proxies.get(session) {
+                    self.region.owners.request_channel_info(handle.subscriber, *request);
                 }
             }
             ToOwner::News { session, presence, link, .. } => {

@@ -74,6 +74,11 @@ class Bot(discord.Client):
                 ids.extend(str(m.id) for m in page)
                 before = page[-1]
             say(done="history", ids=ids)
+        elif message.content.startswith("status"):
+            # None if nothing follows.
+            status = message.content.removeprefix("status").strip() or None
+            await message.guild.voice_channels[0].edit(status=status, reason="so I was told")
+            say(done="status")
         elif message.content == "limit":
             # Once, unless the bucket filled again before the library came to send.
             while not self.limited:

@@ -272,6 +272,12 @@ async fn stages(scene: &Scene) -> anyhow::Result<()> {
     scene.ask(&format!("PATCH {others}"), &[guild, &scene.owner.id], Some(back)).await?;
     scene.ask(&format!("GET {others}"), &[guild, &scene.owner.id], None).await?;
 
+    let lounge =
+        scene.ask("POST /guilds/{guild_id}/channels", &[guild], Some(json!({ "name": "Lounge", "type": 2 }))).await?;
+    let set = "PUT /channels/{channel_id}/voice-status";
+    scene.ask(set, &[text(&lounge, "id")?], Some(json!({ "status": "Owls" }))).await?;
+    scene.ask(set, &[text(&lounge, "id")?], Some(json!({ "status": null }))).await?;
+
     scene.ask("DELETE /stage-instances/{channel_id}", &[stage], None).await?;
     // With what was said of it.
     scene.ask("GET /channels/{channel_id}/messages", &[stage], None).await?;

@@ -21,6 +21,7 @@ export const Opcode = {
   StreamSetPaused: 22,
   RequestSoundboardSounds: 31,
   GuildSubscriptionsBulk: 37,
+  RequestChannelInfo: 43,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 

@@ -57,6 +57,10 @@ pub fn cases() -> Vec<Case> {
             Call::ModifyStageInstance { channel_id: STAGE, changes } => 200 samples::stage_instance()),
         case!(DELETE "/stage-instances/{channel_id}", "/stage-instances/20", None =>
             Call::DeleteStageInstance { channel_id: STAGE } => 204 Reply::NoContent),
+        case!(PUT "/channels/{channel_id}/voice-status", "/channels/20/voice-status",
+            Some(json!({"status": " Owls and rooks "})) =>
+            Call::SetVoiceChannelStatus { channel_id: STAGE, status: Some("Owls and rooks".into()) } =>
+            204 Reply::NoContent),
         case!(GET "/channels/{channel_id}/call", "/channels/20/call", None =>
             Call::GetCall { channel_id: STAGE } => 200 Reply::Ringable(true)),
         case!(PATCH "/channels/{channel_id}/call", "/channels/20/call", Some(json!({"region": "eu"})) =>
@@ -95,6 +99,23 @@ fn who_is_rung_is_named_once_or_not_at_all() {
         other => panic!("{other:?}"),
     };
     assert_eq!((region(json!({})), region(json!({"region": null}))), (Patch::Keep, Patch::Clear));
+}
+
+#[test]
+fn a_status_of_a_voice_channel_is_short_or_none() {
+    let status = |body| match call_of("PUT", "/channels/20/voice-status", body) {
+        Call::SetVoiceChannelStatus { status, .. } => status,
+        other => panic!("{other:?}"),
+    };
+    for nothing in [json!({}), json!({"status": null}), json!({"status": ""}), json!({"status": "  "})] {
+        assert_eq!(status(nothing), None);
+    }
+    let longest = "é".repeat(500);
+    assert_eq!(status(json!({"status": longest})), Some(longest));
+    let errors = errors_of("PUT", "/channels/20/voice-status", json!({"status": "é".repeat(501)}));
+    let too_long = error("BASE_TYPE_MAX_LENGTH", "Must be 500 or fewer in length.");
+    assert_eq!(errors, json!({"status": too_long}));
+    assert!(errors_of("PUT", "/channels/20/voice-status", json!({"status": 5})).get("status").is_some());
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl GuildCore {
         out.dispatches.extend(moved.dispatches);
 
         self.disconnect_channel(&mut out, channel_id);
+        self.end_voice_status(&mut out, channel_id);
         self.end_stage(cx, &mut out, channel_id)?;
         // The audience is that of the channel while it is there.
         self.send_to_channel(&mut out, channel_id, Event::ChannelDelete(channel));

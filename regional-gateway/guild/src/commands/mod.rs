@@ -32,6 +32,7 @@ mod pins;
 mod post;
 mod reactions;
 mod reads;
+mod set_voice_channel_status;
 mod stage_instances;
 mod trigger_typing;
 mod voice_states;
@@ -114,6 +115,9 @@ impl GuildCore {
             Call::GetVoiceState { user_id, .. } => self.get_voice_state(cx, *user_id),
             Call::ModifyCurrentVoiceState { changes, .. } => self.modify_current_voice_state(cx, changes),
             Call::ModifyVoiceState { user_id, changes, .. } => self.modify_voice_state(cx, *user_id, changes),
+            Call::SetVoiceChannelStatus { channel_id, status } => {
+                self.set_voice_channel_status(cx, *channel_id, status.as_deref())
+            }
             Call::CreateStageInstance(wanted) => self.create_stage_instance(cx, wanted),
             Call::GetStageInstance { channel_id } => self.get_stage_instance(cx, *channel_id),
             Call::ModifyStageInstance { channel_id, changes } => self.modify_stage_instance(cx, *channel_id, changes),

@@ -24,4 +24,5 @@ mod stages;
 mod store;
 mod streams;
 mod voice;
+mod voice_status;
 mod world;

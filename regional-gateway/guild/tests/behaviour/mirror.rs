@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_guild::SubscriberId;
-use rookery_model::channel::Channel;
-use rookery_model::gateway::{Event, StreamKey, VoiceState};
+use rookery_model::channel::{Channel, ChannelType};
+use rookery_model::gateway::{ChannelInfoChannel, Event, StreamKey, VoiceState};
 use rookery_model::stage_instance::StageInstance;
-use rookery_model::{ChannelId, UserId};
+use rookery_model::{ChannelId, Patch, UserId};
 
 /// One session's picture.
 pub struct Mirror {
@@ -17,6 +17,8 @@ pub struct Mirror {
     pub voice: BTreeMap<UserId, ChannelId>,
     /// Stages that are live.
     pub stages: BTreeMap<ChannelId, StageInstance>,
+    /// Statuses of voice channels; none before the first CHANNEL_INFO.
+    pub statuses: BTreeMap<ChannelId, String>,
     /// Who streams, as their voice states say.
     pub streaming: BTreeSet<UserId>,
     /// Streams that the session shows or watches, with their viewers.
@@ -33,6 +35,7 @@ impl Mirror {
             channels: BTreeMap::new(),
             voice: BTreeMap::new(),
             stages,
+            statuses: BTreeMap::new(),
             streaming: BTreeSet::new(),
             streams: BTreeMap::new(),
             is_in: false,
@@ -50,6 +53,8 @@ impl Mirror {
                 assert!(self.voice.values().all(|channel| self.channels.contains_key(channel)));
                 self.stages = guild.stage_instances.iter().map(|s| (s.channel_id, s.clone())).collect();
                 assert!(self.stages.keys().all(|channel| self.channels.contains_key(channel)));
+                // Which a session asks for.
+                self.statuses.clear();
                 self.is_in = true;
             }
             Event::GuildDelete(_) => {
@@ -58,6 +63,7 @@ impl Mirror {
                 self.streaming.clear();
                 self.streams.clear();
                 self.stages.clear();
+                self.statuses.clear();
                 self.is_in = false;
             }
             Event::ChannelCreate(channel) => {
@@ -71,7 +77,26 @@ impl Mirror {
                 assert_eq!(known, Some(plain(channel)), "deleted as it was never seen");
                 assert!(!self.voice.values().any(|id| *id == channel.id), "with somebody in it");
                 assert!(!self.stages.contains_key(&channel.id), "while it is live");
+                self.statuses.remove(&channel.id);
                 assert!(!self.streams.keys().any(|key| key.channel_id == channel.id), "with a stream");
+            }
+            Event::ChannelInfo(info) => {
+                let voice = self.channels.values().filter(|channel| channel.kind == ChannelType::GuildVoice);
+                let told: Vec<ChannelId> = info.channels.iter().map(|channel| channel.id).collect();
+                assert_eq!(told, voice.map(|channel| channel.id).collect::<Vec<_>>());
+                let status = |channel: &ChannelInfoChannel| match &channel.status {
+                    Patch::Set(status) => Some((channel.id, status.clone())),
+                    Patch::Clear => None,
+                    Patch::Keep => panic!("it was asked for"),
+                };
+                self.statuses = info.channels.iter().filter_map(status).collect();
+            }
+            Event::VoiceChannelStatusUpdate(update) => {
+                assert!(self.channels.contains_key(&update.id), "of an unseen channel: {update:?}");
+                match &update.status {
+                    Some(status) => drop(self.statuses.insert(update.id, status.clone())),
+                    None => assert!(self.statuses.remove(&update.id).is_some(), "had none: {update:?}"),
+                }
             }
             Event::StageInstanceCreate(stage) => {
                 assert!(self.channels.contains_key(&stage.channel_id), "live in an unseen channel: {stage:?}");
@@ -147,6 +172,7 @@ pub fn channel_of(event: &Event) -> Option<ChannelId> {
         Event::MessageReactionRemoveAll(e) | Event::MessageReactionRemoveEmoji(e) => e.channel_id,
         Event::TypingStart(e) => e.channel_id,
         Event::VoiceStateUpdate(e) => return e.channel_id,
+        Event::VoiceChannelStatusUpdate(e) => e.id,
         Event::StageInstanceCreate(e) | Event::StageInstanceUpdate(e) => e.channel_id,
         Event::StageInstanceDelete(e) => e.channel_id,
         Event::StreamCreate(e) => e.stream_key.parse::<StreamKey>().ok()?.channel_id,

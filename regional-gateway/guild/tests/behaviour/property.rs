@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rookery_guild::{Outcome, SubscriberId};
 use rookery_model::gateway::event::EventData;
-use rookery_model::gateway::{Capabilities, Event, Intents, Status};
+use rookery_model::gateway::{Capabilities, ChannelInfoChannel, Event, Intents, Status};
 use rookery_model::{ChannelId, MessageId, UserId};
 
 use crate::mirror::Mirror;
@@ -39,6 +39,8 @@ struct Run {
     told: [usize; 2],
     /// Changes of who is in which voice channel, by their own wish.
     joined: usize,
+    /// Statuses of voice channels that came or changed, and those that ended.
+    statuses_told: [usize; 2],
     /// Streams that began, and those who came to watch one.
     streamed: [usize; 2],
 }
@@ -57,6 +59,7 @@ impl Run {
             statuses: BTreeMap::new(),
             told: [0; 2],
             joined: 0,
+            statuses_told: [0; 2],
             streamed: [0; 2],
         };
         for id in OTHERS {
@@ -78,6 +81,7 @@ impl Run {
         self.mirrors.push(Mirror::new(id, user));
         self.passive.insert(id, Passive::default());
         self.deliver(&outcome);
+        self.read_statuses(id);
     }
 
     fn subscribe(&mut self, user: UserId, intents: Option<Intents>) {
@@ -86,6 +90,12 @@ impl Run {
         if intents.is_none() {
             self.looks.insert(id, Looker::default());
         }
+        self.deliver(&outcome);
+        self.read_statuses(id);
+    }
+
+    fn read_statuses(&mut self, id: SubscriberId) {
+        let outcome = self.world.core.request_channel_info(id, &[ChannelInfoChannel::STATUS.to_owned()]);
         self.deliver(&outcome);
     }
 
@@ -109,7 +119,11 @@ impl Run {
         if self.rng.chance(50) {
             self.stream();
         }
-        let call = if self.rng.chance(8) { self.stage() } else { self.call() };
+        let call = match self.rng.below(100) {
+            0..=7 => self.stage(),
+            8..=13 => self.voice_status(),
+            _ => self.call(),
+        };
         let by = if self.rng.chance(50) {
             self.world.rows.properties.as_ref().expect("it").owner_id
         } else {
@@ -164,6 +178,11 @@ impl Run {
 
     fn deliver(&mut self, outcome: &Outcome) {
         outcome.dispatches.iter().for_each(|dispatch| survives_transit(&dispatch.event));
+        for dispatch in &outcome.dispatches {
+            if let Event::VoiceChannelStatusUpdate(update) = &*dispatch.event {
+                self.statuses_told[usize::from(update.status.is_none())] += 1;
+            }
+        }
         for mirror in &mut self.mirrors {
             for event in events_for(outcome, mirror.id) {
                 mirror.take(&event);
@@ -186,12 +205,14 @@ impl Run {
 #[test]
 fn random_calls_keep_every_promise() {
     let (mut accepted, mut withheld, mut joined, mut told, mut streamed) = (0, 0, 0, [0; 2], [0; 2]);
-    for seed in 0..90 {
+    let mut statuses = [0; 2];
+    for seed in 0..120 {
         let mut run = Run::new(seed);
         for _ in 0..250 {
             run.step();
         }
         (accepted, withheld, joined) = (accepted + run.accepted, withheld + run.withheld, joined + run.joined);
+        statuses = [statuses[0] + run.statuses_told[0], statuses[1] + run.statuses_told[1]];
         told = [told[0] + run.told[0], told[1] + run.told[1]];
         streamed = [streamed[0] + run.streamed[0], streamed[1] + run.streamed[1]];
     }
@@ -200,6 +221,8 @@ fn random_calls_keep_every_promise() {
     assert!(withheld > 100, "only {withheld} texts of voice channels were withheld");
     assert!(told[0] > 5_000 && told[1] > 200, "only {told:?} operations of member lists and deltas");
     assert!(joined > 300, "only {joined} changes of voice");
+    assert!(statuses[0] > 300 && statuses[1] > 100, "only {statuses:?} statuses of channels and ends");
+    eprintln!("{statuses:?} {streamed:?} {joined}");
     assert!(streamed[0] > 300 && streamed[1] > 100, "only {streamed:?} streams and viewers");
 }
 

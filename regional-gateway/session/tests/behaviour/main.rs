@@ -14,5 +14,6 @@ mod hello;
 mod identify;
 mod intents;
 mod rate_limit;
+mod request_channel_info;
 mod resume;
 mod stream;

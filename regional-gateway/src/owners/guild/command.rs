@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use rookery_guild::{Caller, GuildCore, MembersCursor, Subscriber, VoiceSession};
 use rookery_model::call::{Call, Reply};
-use rookery_model::gateway::{RequestGuildMembers, StreamAction, StreamKey, SubscriberId, Subscription};
+use rookery_model::gateway::{
+    RequestChannelInfo, RequestGuildMembers, StreamAction, StreamKey, SubscriberId, Subscription,
+};
 use rookery_model::user::User;
 use rookery_model::{ApiError, GuildId};
 use tokio::sync::oneshot;
@@ -34,6 +36,7 @@ pub enum GuildCommand {
     /// The account of somebody who may be a member changed.
     UserUpdated(Arc<User>),
     RequestMembers(Box<MembersCommand>),
+    RequestChannelInfo(SubscriberId, Box<RequestChannelInfo>),
     /// What a session looks at.
     Subscriptions(SubscriberId, Box<Subscription>),
     /// What a session wants of a stream.
@@ -99,8 +102,13 @@ impl GuildCommand {
             Self::Subscribe(command) => command.refuse(error, outbox),
             Self::TakeUp(commands) => commands.into_iter().for_each(|command| command.refuse(error.clone(), outbox)),
             Self::RequestMembers(command) => command.refuse(error, outbox),
-            // A guild or DM that is away has no streams, and its sessions are told that it is.
-            Self::Load | Self::Unsubscribe(_) | Self::UserUpdated(_) | Self::Subscriptions(..) | Self::Stream(_) => {}
+            // A guild or DM that is away has no streams and nobody in voice, and its sessions are told that it is.
+            Self::Load
+            | Self::Unsubscribe(_)
+            | Self::UserUpdated(_)
+            | Self::RequestChannelInfo(..)
+            | Self::Subscriptions(..)
+            | Self::Stream(_) => {}
         }
     }
 }

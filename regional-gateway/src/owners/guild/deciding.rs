@@ -39,6 +39,9 @@ impl LoadedGuild {
                 self.submit(outcome, None, Pending { user_updated: Some(user), ..Pending::default() });
             }
             GuildCommand::RequestMembers(command) => self.request_members(command),
+            GuildCommand::RequestChannelInfo(id, request) => {
+                self.decide_transient(|core| core.request_channel_info(id, &request.fields));
+            }
             GuildCommand::Stream(command) => self.stream(command),
             GuildCommand::Subscriptions(id, subscription) => {
                 if let Ok(outcome) = self.with_core(|core| core.set_subscriptions(id, &subscription)) {

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use rookery_guild::{Audience, Dispatch, GuildCore, Outcome, VoiceSession};
-use rookery_model::UserId;
-use rookery_model::gateway::{Event, Presence, SubscriberId};
+use rookery_model::gateway::{ChannelInfoChannel, Event, Presence, SubscriberId};
+use rookery_model::{ChannelId, UserId};
 
 use super::actor::{Health, LoadedGuild, Pending};
 use crate::degradation::Feature;
@@ -126,12 +126,20 @@ impl LoadedGuild {
                 self.decide_transient(|core| core.presence_changed(now_ms, user_id, Some(presence)));
             }
         }
-        let Unheard { presences, voice, has_call, streams, call_streams } = std::mem::take(&mut self.unheard);
+        let Unheard { presences, voice, voice_statuses, channel_info, has_call, streams, call_streams } =
+            std::mem::take(&mut self.unheard);
         for user_id in presences {
             self.decide_transient(|core| core.repeat_presence(user_id));
         }
         for user_id in voice {
             self.decide_transient(|core| core.repeat_voice(user_id));
+        }
+        for channel_id in voice_statuses {
+            self.decide_transient(|core| core.repeat_voice_status(channel_id));
+        }
+        for id in channel_info {
+            // What it asked for is not known here: it is told all that there is.
+            self.decide_transient(|core| core.request_channel_info(id, &[ChannelInfoChannel::STATUS.to_owned()]));
         }
         if has_call {
             self.decide_transient(GuildCore::repeat_call);
@@ -152,11 +160,16 @@ impl LoadedGuild {
     }
 }
 
-/// Whose presences and voice states were to be told when a batch before them failed: they are told again, and so is the call.
+/// Whose presences and voice states were to be told when a batch before them failed: they are told again, and so are the
+/// call, statuses of channels and answers.
 #[derive(Default)]
 pub(super) struct Unheard {
     presences: HashSet<UserId>,
     voice: HashSet<UserId>,
+    /// Channels of whose statuses something was to be told.
+    voice_statuses: BTreeSet<ChannelId>,
+    /// Sessions that were to be answered with CHANNEL_INFO.
+    channel_info: BTreeSet<SubscriberId>,
     has_call: bool,
     /// Streams of which something was to be told to a session.
     streams: BTreeSet<(SubscriberId, String)>,
@@ -171,6 +184,12 @@ impl Unheard {
             match &*dispatch.event {
                 Event::PresenceUpdate(presence) => drop(self.presences.insert(presence.user.id())),
                 Event::VoiceStateUpdate(state) => drop(self.voice.insert(state.user_id)),
+                Event::VoiceChannelStatusUpdate(update) => drop(self.voice_statuses.insert(update.id)),
+                Event::ChannelInfo(_) => {
+                    if let Audience::Subscribers(ids) = &dispatch.audience {
+                        self.channel_info.extend(ids.iter());
+                    }
+                }
                 Event::CallCreate(_) | Event::CallUpdate(_) | Event::CallDelete(_) => self.has_call = true,
                 Event::CallSession(to) => {
                     if let (Some(key), Audience::Users(ids)) = (to.event.stream_key(), &dispatch.audience) {

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use rookery_test_bots::{api_authority, say, variable};
 use serde_json::json;
 use serenity::all::{
-    ChannelId, Context, CreateEmbed, CreateMessage, EditMessage, EventHandler, GatewayIntents, GetMessages,
-    HttpBuilder, Message, ReactionType, Ready, ResumedEvent,
+    ChannelId, Context, CreateEmbed, CreateMessage, EditMessage, EventHandler, GatewayIntents, GetMessages, Guild,
+    GuildId, HttpBuilder, Message, ReactionType, Ready, ResumedEvent,
 };
 use serenity::async_trait;
 
@@ -75,6 +75,21 @@ impl EventHandler for Bot {
 
     async fn resume(&self, _: Context, _: ResumedEvent) {
         say(json!({ "resumed": true }));
+    }
+
+    async fn guild_create(&self, _: Context, guild: Guild, _: Option<bool>) {
+        say(json!({ "guild_create": guild.id.to_string() }));
+    }
+
+    async fn voice_channel_status_update(
+        &self,
+        _: Context,
+        _: Option<String>,
+        status: Option<String>,
+        id: ChannelId,
+        guild_id: GuildId,
+    ) {
+        say(json!({ "status": status, "channel": id.to_string(), "guild": guild_id.to_string() }));
     }
 
     async fn message(&self, cx: Context, message: Message) {

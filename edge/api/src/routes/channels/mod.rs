@@ -12,6 +12,7 @@ mod message_form;
 mod modify_channel;
 mod pins;
 mod reactions;
+mod set_voice_channel_status;
 
 use rookery_model::call::Call;
 use rookery_model::{ApiError, ChannelId, ErrorCode, MessageId, Snowflake, limits};
@@ -45,6 +46,7 @@ pub const ROUTES: &[Route] = &[
     Route::patch("/{channel_id}/call", call::modify),
     Route::post("/{channel_id}/call/ring", call::ring),
     Route::post("/{channel_id}/call/stop-ringing", call::stop_ringing),
+    Route::put("/{channel_id}/voice-status", set_voice_channel_status::set_voice_channel_status),
     Route::put("/{channel_id}/permissions/{overwrite_id}", put_overwrite),
     Route::delete("/{channel_id}/permissions/{overwrite_id}", delete_overwrite),
     Route::get("/{channel_id}", |input| Ok(Call::GetChannel { channel_id: channel_id(input) })),

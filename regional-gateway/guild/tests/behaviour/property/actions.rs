@@ -260,6 +260,20 @@ impl Run {
         }
     }
 
+    /// A voice channel, mostly one where somebody is, gets a status or loses it.
+    pub(super) fn voice_status(&mut self) -> Call {
+        let taken: Vec<ChannelId> = PEOPLE.into_iter().filter_map(|user| self.world.core.voice_channel(user)).collect();
+        let voice = self.world.rows.channels.values().filter(|c| c.kind == ChannelType::GuildVoice);
+        let voice: Vec<ChannelId> = voice.map(|channel| channel.id).collect();
+        let channel_id = match self.rng.below(10) {
+            0..=5 if !taken.is_empty() => self.rng.pick(&taken),
+            0..=8 if !voice.is_empty() => self.rng.pick(&voice),
+            _ => self.channel(),
+        };
+        let status = self.rng.chance(80).then(|| format!("status {}", self.rng.below(3)));
+        Call::SetVoiceChannelStatus { channel_id, status }
+    }
+
     /// Somebody joins, moves between or leaves voice channels.
     pub(super) fn voice(&mut self) {
         if self.mirrors.is_empty() {

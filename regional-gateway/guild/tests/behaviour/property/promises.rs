@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_guild::{Audience, Effect, Outcome};
 use rookery_model::call::Call;
-use rookery_model::gateway::{Event, StreamKey};
+use rookery_model::gateway::{ChannelInfoChannel, Event, StreamKey};
 use rookery_model::{ChannelId, UserId};
 
 use super::lists::{id_of, short, truth};
 use super::sight::{is_lively, is_text, plain_permissions, reads, sees};
 use super::{PEOPLE, Run};
-use crate::mirror::{channel_of, plain};
+use crate::mirror::{Mirror, channel_of, plain};
 use crate::store::Rows;
+use crate::world::events_for;
 
 impl Run {
     /// Those who have to do with streams are in their channels, and know who watches; others know who streams.
@@ -71,12 +72,17 @@ impl Run {
                 Event::InviteDelete(e) => (e.channel_id, before),
                 Event::StageInstanceDelete(e) => (e.channel_id, before),
                 other => match channel_of(other) {
+                    // So do a stream, its viewers and a status.
+                    Some(channel) if !rows.channels.contains_key(&channel) => (channel, before),
                     Some(channel) => (channel, rows),
                     None => continue,
                 },
             };
             let may = if is_text(&dispatch.event) { reads } else { sees };
+            // Whoever is about to leave the guild, the last one in a channel, hears that its status ends.
+            let is_end = matches!(&*dispatch.event, Event::VoiceChannelStatusUpdate(e) if e.status.is_none());
             for user in users.clone() {
+                let at = if is_end && !rows.members.contains_key(&user) { before } else { at };
                 assert!(may(at, now, user, channel), "{user} gets {} of {channel}", dispatch.event.name());
             }
             if matches!(&*dispatch.event, Event::MessageCreate(_) | Event::MessageUpdate(_) | Event::MessageDelete(_)) {
@@ -152,6 +158,10 @@ impl Run {
             assert_eq!(mirror.voice, in_voice, "whom {} knows in voice after {call:?}", mirror.user_id);
             let mut live = rows.stage_instances.clone();
             live.retain(|channel, _| seen.contains_key(channel));
+            let info = self.world.core.request_channel_info(mirror.id, &[ChannelInfoChannel::STATUS.to_owned()]);
+            let mut fresh = Mirror { channels: seen, ..Mirror::new(mirror.id, mirror.user_id) };
+            events_for(&info, mirror.id).iter().for_each(|event| fresh.take(event));
+            assert_eq!(mirror.statuses, fresh.statuses, "what {} knows to go on after {call:?}", mirror.user_id);
             assert_eq!(mirror.stages, live, "which stages {} knows after {call:?}", mirror.user_id);
         }
     }

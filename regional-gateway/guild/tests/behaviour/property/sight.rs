@@ -42,6 +42,7 @@ pub(super) fn is_text(event: &Event) -> bool {
             | Event::InviteCreate(_)
             | Event::InviteDelete(_)
             | Event::VoiceStateUpdate(_)
+            | Event::VoiceChannelStatusUpdate(_)
             | Event::StageInstanceCreate(_)
             | Event::StageInstanceUpdate(_)
             | Event::StageInstanceDelete(_)
