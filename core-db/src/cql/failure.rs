@@ -112,9 +112,9 @@ fn of_database(error: &DbError, purpose: Purpose, reason: String) -> Failure {
         | DbError::ProtocolError => Failure::Refused(reason),
         // Refused before anything was sent. A compare-and-set may also find too few nodes at its end.
         DbError::Unavailable { .. } if !purpose.is_compare_and_set() => Failure::Untouched(reason),
-        DbError::IsBootstrapping | DbError::RateLimitReached { rejected_by_coordinator: true, .. } => {
-            Failure::Untouched(reason)
-        }
+        DbError::IsBootstrapping
+        | DbError::Unprepared { .. }
+        | DbError::RateLimitReached { rejected_by_coordinator: true, .. } => Failure::Untouched(reason),
         _ => Failure::Uncertain(reason),
     }
 }
@@ -131,6 +131,8 @@ mod tests {
     fn only_what_was_never_sent_counts_as_untouched() {
         assert!(matches!(classify(&ExecutionError::EmptyPlan, Purpose::Write), Failure::Untouched(_)));
         assert!(matches!(database(DbError::IsBootstrapping), Failure::Untouched(_)));
+        let forgotten = DbError::Unprepared { statement_id: vec![1].into() };
+        assert!(matches!(database(forgotten), Failure::Untouched(_)));
         let timeout = ExecutionError::RequestTimeout(std::time::Duration::from_secs(1));
         assert!(matches!(classify(&timeout, Purpose::Write), Failure::Uncertain(_)));
         assert!(matches!(database(DbError::Overloaded), Failure::Uncertain(_)));

@@ -237,8 +237,9 @@ impl Sessions {
         of_user.push(Arc::clone(&handle));
         drop(of_user);
         self.by_id.insert(handle.id, Arc::clone(&handle));
-        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        metrics::gauge!("rookery_sessions").set(count as f64);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // By one, and not to the count: of two workers at once the one with the older count may be the last to say it.
+        metrics::gauge!("rookery_sessions").increment(1.0);
         Some(handle)
     }
 
@@ -252,8 +253,8 @@ impl Sessions {
             of_user.retain(|other| other.id != handle.id);
         }
         self.by_user.remove_if(&handle.user_id, |_, of_user| of_user.is_empty());
-        let count = self.count.fetch_sub(1, Ordering::Relaxed) - 1;
-        metrics::gauge!("rookery_sessions").set(count as f64);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("rookery_sessions").decrement(1.0);
     }
 
     /// The session of this id.

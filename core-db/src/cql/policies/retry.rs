@@ -21,7 +21,7 @@ pub enum Again {
     Untouched,
 }
 
-/// Tries the next node.
+/// Tries the next node, and the same one with a statement that it forgot.
 #[derive(Debug)]
 pub struct NextNode {
     again: Again,
@@ -53,7 +53,10 @@ impl RetrySession for Session {
         }
         self.left -= 1;
         self.counters.retried();
-        RetryDecision::RetryNextTarget(None)
+        match request.error {
+            RequestAttemptError::DbError(DbError::Unprepared { .. }, _) => RetryDecision::RetrySameTarget(None),
+            _ => RetryDecision::RetryNextTarget(None),
+        }
     }
 
     fn reset(&mut self) {
@@ -69,7 +72,8 @@ fn may_help(error: &RequestAttemptError, again: Again) -> bool {
         RequestAttemptError::UnableToAllocStreamId => true,
         RequestAttemptError::BrokenConnectionError(_) => read,
         RequestAttemptError::DbError(error, _) => match error {
-            DbError::IsBootstrapping => true,
+            // The driver prepared it anew, and others pushed it out of the node's cache before it was carried out.
+            DbError::IsBootstrapping | DbError::Unprepared { .. } => true,
             DbError::Overloaded
             | DbError::Unavailable { .. }
             | DbError::ReadTimeout { .. }
@@ -92,6 +96,7 @@ mod tests {
     #[test]
     fn only_what_may_be_repeated_is_repeated() {
         assert!(may_help(&database(DbError::IsBootstrapping), Again::Untouched));
+        assert!(may_help(&database(DbError::Unprepared { statement_id: vec![1].into() }), Again::Untouched));
         assert!(may_help(&RequestAttemptError::UnableToAllocStreamId, Again::Untouched));
         for error in [DbError::Overloaded, DbError::ServerError] {
             assert!(may_help(&database(error.clone()), Again::Always));
