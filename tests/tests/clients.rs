@@ -254,8 +254,7 @@ async fn serenity_hears_of_the_status_of_a_voice_channel() -> anyhow::Result<()>
     let mut bot = Lines::start("serenity", command)?;
     let result = async {
         let (guild_id, voice) = setting.voice_channel().await?;
-        // Before that it gets no events of the guild.
-        bot.find("the guild", |line| (line["guild_create"] == guild_id.as_str()).then_some(())).await?;
+        bot.wait_for("ready").await?;
         for status in [json!("Owls and rooks"), Value::Null] {
             let set = format!("/channels/{voice}/voice-status");
             setting.person.put_with(&set, &json!({ "status": status })).await?;

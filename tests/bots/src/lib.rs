@@ -21,3 +21,33 @@ pub fn say(line: serde_json::Value) {
     // The test went away: there is nobody left to tell.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
+
+/// Says that a bot is ready once it has the guilds that its READY names, as larger libraries do: what happens there before
+/// that it does not hear.
+#[derive(Default)]
+pub struct Start {
+    waiting: Option<(serde_json::Value, usize)>,
+}
+
+impl Start {
+    /// READY came, of a user who is in so many guilds.
+    pub fn ready(&mut self, user_id: &str, guilds: usize) {
+        let line = serde_json::json!({ "ready": true, "user": user_id, "guilds": guilds });
+        self.waiting = Some((line, guilds));
+        self.tell();
+    }
+
+    /// A guild of it came.
+    pub fn guild(&mut self) {
+        if let Some((_, left)) = &mut self.waiting {
+            *left = left.saturating_sub(1);
+        }
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if let Some((line, _)) = self.waiting.take_if(|(_, left)| *left == 0) {
+            say(line);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The bot of the acceptance tests with unmodified serenity.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rookery_test_bots::{api_authority, say, variable};
+use rookery_test_bots::{Start, api_authority, say, variable};
 use serde_json::json;
 use serenity::all::{
     ChannelId, Context, CreateEmbed, CreateMessage, EditMessage, EventHandler, GatewayIntents, GetMessages, Guild,
@@ -12,10 +12,15 @@ use serenity::async_trait;
 
 #[derive(Default)]
 struct Bot {
+    start: Mutex<Start>,
     reply: Mutex<Option<Message>>,
 }
 
 impl Bot {
+    fn start(&self) -> MutexGuard<'_, Start> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn reply(&self) -> Option<Message> {
         self.reply.lock().ok().and_then(|reply| reply.clone())
     }
@@ -70,15 +75,15 @@ async fn history(cx: &Context, channel: ChannelId) -> serenity::Result<Vec<Strin
 #[async_trait]
 impl EventHandler for Bot {
     async fn ready(&self, _: Context, ready: Ready) {
-        say(json!({ "ready": true, "user": ready.user.id.to_string(), "guilds": ready.guilds.len() }));
+        self.start().ready(&ready.user.id.to_string(), ready.guilds.len());
     }
 
     async fn resume(&self, _: Context, _: ResumedEvent) {
         say(json!({ "resumed": true }));
     }
 
-    async fn guild_create(&self, _: Context, guild: Guild, _: Option<bool>) {
-        say(json!({ "guild_create": guild.id.to_string() }));
+    async fn guild_create(&self, _: Context, _: Guild, _: Option<bool>) {
+        self.start().guild();
     }
 
     async fn voice_channel_status_update(

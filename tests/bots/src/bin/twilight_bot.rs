@@ -1,7 +1,7 @@
 //! The bot of the acceptance tests with unmodified twilight.
 
 use anyhow::Context as _;
-use rookery_test_bots::{api_authority, say, variable};
+use rookery_test_bots::{Start, api_authority, say, variable};
 use serde_json::json;
 use twilight_gateway::{ConfigBuilder, Event, EventTypeFlags, Intents, Shard, ShardId, StreamExt as _};
 use twilight_http::Client;
@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     let intents = Intents::GUILDS | Intents::GUILD_MESSAGES | Intents::MESSAGE_CONTENT;
     let config = ConfigBuilder::new(token, intents).proxy_url(variable("ROOKERY_GATEWAY")?).build();
     let mut shard = Shard::with_config(ShardId::ONE, config);
-    let mut bot = Bot { http, me: None, reply: None };
+    let mut bot = Bot { http, start: Start::default(), me: None, reply: None };
     while let Some(event) = shard.next_event(EventTypeFlags::all()).await {
         match event {
             Ok(event) => {
@@ -34,6 +34,7 @@ async fn main() -> anyhow::Result<()> {
 
 struct Bot {
     http: Client,
+    start: Start,
     me: Option<Id<UserMarker>>,
     reply: Option<Id<MessageMarker>>,
 }
@@ -43,8 +44,9 @@ impl Bot {
         match event {
             Event::Ready(ready) => {
                 self.me = Some(ready.user.id);
-                say(json!({ "ready": true, "user": ready.user.id.to_string(), "guilds": ready.guilds.len() }));
+                self.start.ready(&ready.user.id.to_string(), ready.guilds.len());
             }
+            Event::GuildCreate(_) => self.start.guild(),
             Event::Resumed => say(json!({ "resumed": true })),
             Event::MessageCreate(message) if Some(message.author.id) != self.me => {
                 say(json!({ "message": message.id.to_string(), "content": message.content }));
